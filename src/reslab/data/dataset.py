@@ -1,0 +1,173 @@
+"""A data set: numbered images, their labels, and which of them train, validate and test.
+
+Nothing here knows of networks. A source (folder, CSV, archive, generator) builds a `Dataset`;
+`check` reads it, `split` completes it, `store` decodes it, the loader serves it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from reslab.errors import DataError
+
+SplitName = Literal["train", "val", "test"]
+SPLIT_NAMES: tuple[SplitName, ...] = ("train", "val", "test")
+Pixels = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.int64]
+
+
+class Images(Protocol):
+    """N decoded-on-demand images, by number."""
+
+    def __len__(self) -> int: ...
+
+    def name(self, index: int) -> str:
+        """Say which image this is, for people: a path, or ``train[17]``."""
+        ...
+
+    def read(self, index: int) -> Pixels:
+        """Return uint8 pixels, (height, width) for grey or (height, width, 3) for RGB.
+
+        Every image goes through the one conversion of `reslab.data.decode`.
+
+        Raises:
+            DataError: the file is missing, damaged or too large; the message names it.
+        """
+        ...
+
+    def fingerprint(self) -> str:
+        """Return a hash that changes when any image may have changed (hexadecimal)."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class FileImages:
+    """Images in files of their own.
+
+    Args:
+        root: the folder that the paths are relative to.
+        paths: one path an image, relative to the root.
+    """
+
+    root: Path
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def name(self, index: int) -> str:
+        """Return the path of an image, under the root."""
+        return str(self.root / self.paths[index])
+
+    def read(self, index: int) -> Pixels:
+        """Decode one file."""
+        from reslab.data.decode import decode_file
+
+        return decode_file(self.root / self.paths[index])
+
+    def fingerprint(self) -> str:
+        """Hash every path with its size and its time of change (nanoseconds)."""
+        import hashlib
+
+        digest = hashlib.sha256()
+        for path in self.paths:
+            status = (self.root / path).stat()
+            line = f"{path.as_posix()}\0{status.st_size}\0{status.st_mtime_ns}\n"
+            digest.update(line.encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrayImages:
+    """Images of one size that are in memory already.
+
+    Args:
+        pixels: uint8, (N, height, width) for grey or (N, height, width, 3) for RGB.
+        label: what the images are called in messages.
+    """
+
+    pixels: Pixels
+    label: str = "image"
+
+    def __post_init__(self) -> None:
+        assert self.pixels.dtype == np.uint8, self.pixels.dtype
+        assert self.pixels.ndim in (3, 4), self.pixels.shape
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def name(self, index: int) -> str:
+        """Return the label with the number of the image."""
+        return f"{self.label}[{index}]"
+
+    def read(self, index: int) -> Pixels:
+        """Return a view of one image."""
+        return self.pixels[index]
+
+    def fingerprint(self) -> str:
+        """Hash the pixels themselves."""
+        import hashlib
+
+        digest = hashlib.sha256(str(self.pixels.shape).encode())
+        digest.update(np.ascontiguousarray(self.pixels).data)
+        return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Images with labels, classes and splits.
+
+    Args:
+        name: what to call it in reports.
+        classes: class names, in the order of the logits; they come from train alone.
+        images: the images of all splits together.
+        labels: int64 (N,), the class number of each image.
+        splits: image numbers of "train", "val" and "test"; each split may be absent.
+        groups: for each image the name of the group that must not be torn apart, or None.
+        excluded: names of images that were left out on request, with the reason.
+        note: one line that reports must carry ("not comparable with ..."), or empty.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    images: Images
+    labels: Indices
+    splits: Mapping[SplitName, Indices]
+    groups: tuple[str, ...] | None = None
+    excluded: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        assert len(self.labels) == len(self.images)
+        assert all(name in SPLIT_NAMES for name in self.splits)
+        assert not len(self.labels) or (
+            self.labels.min() >= 0 and self.labels.max() < len(self.classes)
+        )
+
+    def split(self, name: SplitName) -> Indices:
+        """Return the image numbers of a split, or raise DataError naming those there are."""
+        if name not in self.splits:
+            there = ", ".join(self.splits) or "none"
+            raise DataError(f"data set '{self.name}' has no split '{name}' (it has: {there})")
+        return self.splits[name]
+
+    def fingerprint(self) -> str:
+        """Hash images, labels and classes together (hexadecimal, 64 characters)."""
+        import hashlib
+
+        digest = hashlib.sha256(self.images.fingerprint().encode())
+        digest.update("\0".join(self.classes).encode("utf-8", "surrogateescape"))
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()
+
+
+def count_by_class(labels: Indices, num_classes: int) -> Sequence[int]:
+    """Count how often each class number occurs, including those that never do."""
+    counts: list[int] = np.bincount(labels, minlength=num_classes).tolist()
+    return counts

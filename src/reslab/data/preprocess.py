@@ -1,0 +1,160 @@
+"""The one definition of preprocessing, used to train, evaluate, predict, export and serve.
+
+An image goes: file -> `decode` (uint8, any size) -> `fit` (uint8, resize_size square)
+-> `centre` (uint8, img_size square) -> `normalise` (float). Training replaces only the
+middle step by random views; the rest is the same code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from reslab.data.dataset import Pixels
+from reslab.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    import torch
+
+ResizePolicy = Literal["squash", "crop", "pad"]
+Interpolation = Literal["bilinear", "bicubic", "box"]
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "box": Image.Resampling.BOX,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """How an image of any size becomes the input of a network.
+
+    Args:
+        img_size: side of the network's input, pixels.
+        resize_size: side of the square that the whole image is fitted to first, pixels;
+            the centre of `img_size` is cut from it. Equal sides cut nothing off.
+        in_chans: 1 for grey, 3 for RGB.
+        resize: "squash" changes the aspect ratio, "crop" cuts the longer side centrally,
+            "pad" adds a mid-grey border.
+        interpolation: Pillow's filter (all of them anti-alias when shrinking).
+        mean: per-channel mean, in [0, 1].
+        std: per-channel standard deviation, in [0, 1].
+        mean_image: per-pixel mean of shape (resize_size, resize_size, in_chans), in [0, 1],
+            used instead of `mean` as in He et al. 2015; None for the per-channel mean.
+    """
+
+    img_size: int
+    resize_size: int
+    in_chans: int = 3
+    resize: ResizePolicy = "squash"
+    interpolation: Interpolation = "bilinear"
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    mean_image: npt.NDArray[np.float32] | None = dataclasses.field(
+        default=None, compare=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        if self.in_chans not in (1, 3):
+            raise UsageError(f"in_chans must be 1 or 3 for images, received {self.in_chans}")
+        if not 1 <= self.img_size <= self.resize_size:
+            raise UsageError(
+                f"img_size must be in 1..resize_size, received {self.img_size} "
+                f"with resize_size {self.resize_size}"
+            )
+        if len(self.mean) != self.in_chans or len(self.std) != self.in_chans:
+            raise UsageError(f"mean and std need {self.in_chans} values each")
+        if self.resize not in get_args(ResizePolicy):
+            raise unknown("resize policy", self.resize, get_args(ResizePolicy))
+        if self.interpolation not in get_args(Interpolation):
+            raise unknown("interpolation", self.interpolation, get_args(Interpolation))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values; the mean image is a tensor and is stored beside the weights."""
+        value = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        value["mean_image"] = self.mean_image is not None
+        return value
+
+    @classmethod
+    def from_json(
+        cls, value: Mapping[str, Any], mean_image: npt.NDArray[np.float32] | None = None
+    ) -> Preprocess:
+        """Rebuild what `to_json` described; the mean image is handed in."""
+        fields = dict(value)
+        needs_image = fields.pop("mean_image")
+        assert needs_image == (mean_image is not None), "the mean image is missing"
+        fields["mean"], fields["std"] = tuple(fields["mean"]), tuple(fields["std"])
+        return cls(**fields, mean_image=mean_image)
+
+
+def fit(pixels: Pixels, preprocess: Preprocess) -> Pixels:
+    """Bring one decoded image to (resize_size, resize_size, in_chans), uint8.
+
+    Args:
+        pixels: uint8, (height, width) or (height, width, 3).
+    """
+    size = preprocess.resize_size
+    mode = "L" if preprocess.in_chans == 1 else "RGB"
+    if pixels.shape[:2] == (size, size) and pixels.ndim == (2 if mode == "L" else 3):
+        return np.ascontiguousarray(pixels).reshape(size, size, preprocess.in_chans)
+    image = Image.fromarray(pixels)
+    if image.mode != mode:
+        image = image.convert(mode)
+    if image.size != (size, size):
+        image = _to_square(image, size, preprocess)
+    return np.asarray(image).reshape(size, size, preprocess.in_chans)
+
+
+def _to_square(image: Image.Image, size: int, preprocess: Preprocess) -> Image.Image:
+    resample = _FILTERS[preprocess.interpolation]
+    width, height = image.size
+    if preprocess.resize == "squash" or width == height:
+        return image.resize((size, size), resample)
+    if preprocess.resize == "crop":
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        return image.resize((size, size), resample, box=(left, top, left + side, top + side))
+    scale = size / max(width, height)
+    inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+    canvas = Image.new(image.mode, (size, size), (128,) * preprocess.in_chans)
+    canvas.paste(image.resize(inner, resample), ((size - inner[0]) // 2, (size - inner[1]) // 2))
+    return canvas
+
+
+def normalise(batch: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    """Compute (x / 255 - mean) / std over fitted images that are not cut yet.
+
+    Args:
+        batch: uint8, (B, resize_size, resize_size, in_chans).
+
+    Returns:
+        float32, (B, in_chans, resize_size, resize_size), channels last in memory.
+    """
+    import torch
+
+    x = batch.permute(0, 3, 1, 2).float()
+    std = torch.tensor(preprocess.std, device=x.device).view(1, -1, 1, 1)
+    if preprocess.mean_image is not None:
+        image = torch.from_numpy(preprocess.mean_image).to(x.device)
+        mean = image.permute(2, 0, 1).unsqueeze(0)
+    else:
+        mean = torch.tensor(preprocess.mean, device=x.device).view(1, -1, 1, 1)
+    return x.sub_(mean * 255).div_(std * 255)
+
+
+def centre(batch: torch.Tensor, img_size: int) -> torch.Tensor:
+    """Cut the central img_size square from (..., height, width)."""
+    top = (batch.shape[-2] - img_size) // 2
+    left = (batch.shape[-1] - img_size) // 2
+    return batch[..., top : top + img_size, left : left + img_size]
+
+
+def network_input(batch: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    """Turn fitted uint8 images (B, H, W, C) into a network's float32 input (B, C, h, w)."""
+    return centre(normalise(batch, preprocess), preprocess.img_size)

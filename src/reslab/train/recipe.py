@@ -1,0 +1,213 @@
+"""What training is, as data: every number of a recipe in one frozen dataclass.
+
+Durations are in epochs (passes over the training split, fractions allowed) or in steps;
+one step is one update of the weights with `batch_size` images over all processes together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from reslab.errors import UsageError, unknown
+
+Optimizer = Literal["sgd", "adamw"]
+ScheduleName = Literal["constant", "step", "plateau", "cosine", "one-cycle"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Monitor = Literal["none", "val_loss", "val_accuracy"]
+Normalisation = Literal["channel", "pixel-mean"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Augment:
+    """Random views of training images; every value 0 or False switches its step off.
+
+    Args:
+        pad_crop: zero padding on each side before a random crop, pixels.
+        flip: mirror half of the images left to right.
+        crop_scale: (least, most) share of the area of a random resized crop; None for none.
+        crop_ratio: (least, most) aspect ratio of that crop.
+        rotate: greatest rotation either way, degrees.
+        jitter: brightness, contrast and saturation factors are drawn from 1 ± this.
+        pca_colour: standard deviation of the AlexNet colour shift along the principal
+            components of ImageNet's colours.
+        erase: probability of erasing a random rectangle.
+        mixup: parameter alpha of the Beta distribution; 0 for none.
+        cutmix: the same for cut-and-paste; where both are set each image takes one of them.
+    """
+
+    pad_crop: int = 0
+    flip: bool = False
+    crop_scale: tuple[float, float] | None = None
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    rotate: float = 0.0
+    jitter: float = 0.0
+    pca_colour: float = 0.0
+    erase: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("pad_crop", "rotate", "jitter", "pca_colour", "mixup", "cutmix"):
+            _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        _need(0 <= self.erase <= 1, "erase", self.erase, "in [0, 1]")
+        if self.crop_scale is not None:
+            low, high = self.crop_scale
+            _need(0 < low <= high <= 1, "crop_scale", self.crop_scale, "0 < least <= most <= 1")
+        low, high = self.crop_ratio
+        _need(0 < low <= high, "crop_ratio", self.crop_ratio, "0 < least <= most")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides how a network is trained, besides the network and the data.
+
+    Args:
+        name: the recipe this one started from.
+        epochs: passes over the training split; ignored where `steps` is given.
+        steps: number of updates; 0 to use `epochs`.
+        batch_size: images an update, over all processes and accumulated parts together.
+        accumulate: parts that a process's batch is computed in, one after the other
+            (batch-norm statistics are then per part).
+        optimizer: "sgd" with momentum, or "adamw".
+        lr: peak learning rate.
+        momentum: of SGD (beta1 of AdamW).
+        nesterov: Nesterov's form of momentum.
+        weight_decay: L2 penalty (SGD) or decoupled decay (AdamW).
+        decay_all: decay norm scales and biases too, not just weights of convolutions and
+            linear layers.
+        schedule: form of the learning rate over time.
+        milestones: for "step": fractions of the whole run (0..1) after which it is divided.
+        gamma: for "step" and "plateau": what it is multiplied with.
+        plateau_patience: for "plateau": epochs without improvement.
+        warmup_steps: length of the warm-up.
+        warmup_lr: learning rate during a constant warm-up; 0 for a linear rise from zero.
+        warmup_until_error_pct: end a constant warm-up as soon as the training error of the
+            last 100 steps is below this (He et al. 2015, section 4.2: 80); 0 for never.
+        smoothing: label smoothing.
+        class_weights: weight the loss by inverse class frequency.
+        balanced: draw every class equally often.
+        clip: largest global gradient norm; 0 for none.
+        dropout: before the classifier.
+        ema: decay of the running average of the weights; 0 for none.
+        zero_last_scale: start the last norm scale of each residual branch at zero.
+        patience: stop after so many epochs without improvement; 0 for never.
+        monitor: what early stopping and the best checkpoint look at; "none" keeps the last.
+        freeze: number of leading parts that stay fixed (stem = 1, then the stages);
+            -1 freezes all but the classifier.
+        precision: of the forward and backward pass.
+        compile: compile the network with torch.compile.
+        checkpoint_activations: recompute activations in the backward pass to save memory.
+        normalisation: per-channel mean and std, or the paper's per-pixel mean.
+        img_size: side of the network's input; 0 to choose from the data.
+        resize: how images of other shapes are fitted to a square.
+        val_fraction: share of train held out for validation where the data has no such split.
+        augment: the random views.
+    """
+
+    name: str
+    epochs: float = 20.0
+    steps: int = 0
+    batch_size: int = 128
+    accumulate: int = 1
+    optimizer: Optimizer = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 1e-4
+    decay_all: bool = False
+    schedule: ScheduleName = "cosine"
+    milestones: tuple[float, ...] = ()
+    gamma: float = 0.1
+    plateau_patience: int = 5
+    warmup_steps: int = 0
+    warmup_lr: float = 0.0
+    warmup_until_error_pct: float = 0.0
+    smoothing: float = 0.0
+    class_weights: bool = False
+    balanced: bool = False
+    clip: float = 0.0
+    dropout: float = 0.0
+    ema: float = 0.0
+    zero_last_scale: bool = False
+    patience: int = 0
+    monitor: Monitor = "none"
+    freeze: int = 0
+    precision: Precision = "auto"
+    compile: bool = False
+    checkpoint_activations: bool = False
+    normalisation: Normalisation = "channel"
+    img_size: int = 0
+    resize: Literal["squash", "crop", "pad"] = "squash"
+    val_fraction: float = 0.1
+    augment: Augment = Augment()
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            allowed = get_args(hints[field.name])
+            if typing.get_origin(hints[field.name]) is Literal:
+                value = getattr(self, field.name)
+                if value not in allowed:
+                    raise unknown(field.name, str(value), allowed)
+        _need(self.steps > 0 or self.epochs > 0, "epochs", self.epochs, "more than 0")
+        _need(self.steps >= 0, "steps", self.steps, "0 or more")
+        for name in ("batch_size", "accumulate"):
+            _need(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        _need(self.lr > 0, "lr", self.lr, "more than 0")
+        for name in ("weight_decay", "warmup_steps", "warmup_lr", "clip", "patience", "img_size"):
+            _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        for name in ("momentum", "smoothing", "dropout", "ema", "val_fraction"):
+            _need(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+        for milestone in self.milestones:
+            _need(0 < milestone < 1, "milestones", milestone, "fractions of the run, in (0, 1)")
+        _need(self.freeze >= -1, "freeze", self.freeze, "-1 or more")
+        if self.patience and self.monitor == "none":
+            raise UsageError(
+                "patience needs something to watch", remedy="set monitor to val_loss or val_accuracy"
+            )
+
+    def needs_validation(self) -> bool:
+        """Tell whether the run takes a decision that must not look at the test split."""
+        return self.monitor != "none" or self.schedule == "plateau"
+
+
+def override(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with some fields changed; fields of `augment` go by their own names.
+
+    Raises:
+        UsageError: an unknown field or a value that the field does not allow.
+    """
+    own = {f.name for f in dataclasses.fields(Recipe)} - {"augment"}
+    views = {f.name for f in dataclasses.fields(Augment)}
+    for name in changes:
+        if name not in own | views:
+            raise unknown("recipe field", name, own | views)
+    augment = dataclasses.replace(
+        recipe.augment, **{k: v for k, v in changes.items() if k in views}
+    )
+    return dataclasses.replace(
+        recipe, augment=augment, **{k: v for k, v in changes.items() if k in own}
+    )
+
+
+def to_json(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe as JSON values."""
+    return dataclasses.asdict(recipe)
+
+
+def from_json(value: Mapping[str, Any]) -> Recipe:
+    """Rebuild the recipe that `to_json` wrote."""
+    fields = dict(value)
+    views = dict(fields.pop("augment"))
+    for name in ("crop_scale", "crop_ratio"):
+        views[name] = tuple(views[name]) if views[name] is not None else None
+    fields["milestones"] = tuple(fields["milestones"])
+    return Recipe(**fields, augment=Augment(**views))
+
+
+def _need(condition: bool, name: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise UsageError(f"{name} must be {allowed}, received {value}")
