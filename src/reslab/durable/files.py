@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def explain(error: OSError, path: Path) -> MachineError:
     return MachineError(f"cannot write {path}: {reason}", remedy=remedy)
 
 
-@contextmanager
+@contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Raise the system's errors inside as MachineError."""
     try:
@@ -148,12 +148,10 @@ def sync_directory(folder: Path) -> None:
 def discard(path: Path) -> None:
     """Remove what is no longer needed, twice if need be; a failure is not worth reporting."""
     for _ in range(2):
-        try:
-            if os.path.lexists(path):
-                remove(path)
-        except OSError:
-            continue
-        return
+        with contextlib.suppress(OSError):
+            remove(path)
+        if not os.path.lexists(path):
+            return
 
 
 def remove(path: Path) -> None:

@@ -31,6 +31,7 @@ from reslab.errors import CheckpointError, UsageError
 MANIFEST = "manifest.json"
 _ASIDE = ".aside"
 _FORMAT = 1
+_READ_ATTEMPTS = 10
 
 
 def save_directory(folder: Path, files: Mapping[str, Buffer]) -> None:
@@ -72,15 +73,17 @@ def read_directory(folder: Path) -> dict[str, bytes]:
     Raises:
         CheckpointError: the folder or a file is missing, truncated or damaged; it is named.
     """
-    while True:
+    for attempt in range(_READ_ATTEMPTS):
         place = current(folder)
         identity = _identity(place)
         try:
             return _read_verified(place)
         except CheckpointError:
             # A save may have replaced the folder while it was read: then read the new one.
-            if identity is None or identity == _identity(current(folder)):
+            replaced = identity is None or identity != _identity(current(folder))
+            if not replaced or attempt + 1 == _READ_ATTEMPTS:
                 raise
+    raise AssertionError("unreachable")
 
 
 def current(folder: Path) -> Path:
@@ -132,8 +135,9 @@ def _put_in_place(partial: Path, folder: Path) -> None:
     """Swap the new folder for the old one; any failure brings the old one back."""
     aside = _aside(folder)
     undo: list[Callable[[], None]] = []
+    replaces = folder.exists()
     try:
-        if folder.exists():
+        if replaces:
             os.rename(folder, aside)
             undo.append(lambda: os.rename(aside, folder))
         os.rename(partial, folder)
@@ -143,7 +147,7 @@ def _put_in_place(partial: Path, folder: Path) -> None:
         for step in reversed(undo):
             step()
         raise
-    if aside.exists():
+    if replaces:
         discard(aside)  # the save has succeeded; what is left is removed by the next one
 
 
@@ -191,7 +195,7 @@ def _read_verified(folder: Path) -> dict[str, bytes]:
                 )
             data = path.read_bytes()
         except (OSError, ValueError) as error:  # ValueError: a name no file can have
-            raise CheckpointError(f"{path!s} cannot be read: {error}") from error
+            raise CheckpointError(f"{path} cannot be read: {error}") from error
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
             raise CheckpointError(
                 f"{path} is damaged: its content does not match its hash",
