@@ -8,6 +8,7 @@ middle step by random views; the rest is the same code.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -75,6 +76,29 @@ class Preprocess:
         if self.interpolation not in get_args(Interpolation):
             raise unknown("interpolation", self.interpolation, get_args(Interpolation))
 
+    @functools.cached_property
+    def _constants(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        return {}
+
+    def constants(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and standard deviation of each row of pixels, in 0..255.
+
+        Returns:
+            float32, (resize_size or 1, resize_size * in_chans) and (resize_size * in_chans).
+        """
+        import torch
+
+        found = self._constants.get(str(device))
+        if found is None:
+            if self.mean_image is not None:
+                mean = torch.from_numpy(self.mean_image).flatten(1)
+            else:
+                mean = torch.tensor(self.mean).repeat(1, self.resize_size)
+            std = torch.tensor(self.std).repeat(self.resize_size)
+            found = (mean.to(device) * 255, std.to(device) * 255)
+            self._constants[str(device)] = found
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; the mean image is a tensor and is stored beside the weights."""
         value = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
@@ -131,21 +155,18 @@ def normalise(batch: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     """Compute (x / 255 - mean) / std over fitted images that are not cut yet.
 
     Args:
-        batch: uint8, (B, resize_size, resize_size, in_chans).
+        batch: pixels in 0..255, uint8 or float32, (B, resize_size, resize_size, in_chans).
 
     Returns:
         float32, (B, in_chans, resize_size, resize_size), channels last in memory.
     """
     import torch
 
-    x = batch.permute(0, 3, 1, 2).float()
-    std = torch.tensor(preprocess.std, device=x.device).view(1, -1, 1, 1)
-    if preprocess.mean_image is not None:
-        image = torch.from_numpy(preprocess.mean_image).to(x.device)
-        mean = image.permute(2, 0, 1).unsqueeze(0)
-    else:
-        mean = torch.tensor(preprocess.mean, device=x.device).view(1, -1, 1, 1)
-    return x.sub_(mean * 255).div_(std * 255)
+    mean, std = preprocess.constants(batch.device)
+    # Whole rows at a time: an innermost dimension of three channels would be slow.
+    rows = batch.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    rows.flatten(2).sub_(mean).div_(std)
+    return rows.permute(0, 3, 1, 2)
 
 
 def centre(batch: torch.Tensor, img_size: int) -> torch.Tensor:

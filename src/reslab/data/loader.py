@@ -1,0 +1,163 @@
+"""Batches for training and evaluation, on the device, ahead of the loop that consumes them."""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+import threading
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from reslab.data.augment import Augment
+from reslab.data.bank import Bank
+from reslab.data.dataset import Indices
+from reslab.data.mixing import mix, partners
+from reslab.data.order import Order
+from reslab.data.preprocess import Preprocess, network_input
+from reslab.data.views import Visit, random_view
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """One process's share of a step.
+
+    Args:
+        images: float32, (B, in_chans, img_size, img_size), channels last in memory.
+        labels: int64 (B,).
+        partner_labels: int64 (B,), the labels that were mixed in; None without mixing.
+        weights: float32 (B,), the share of `labels`; None without mixing.
+        samples: int64 (B,), sample numbers.
+        epochs: int64 (B,), how often each sample was visited before.
+    """
+
+    images: Tensor
+    labels: Tensor
+    partner_labels: Tensor | None
+    weights: Tensor | None
+    samples: Tensor
+    epochs: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class TrainLoader:
+    """Training batches by step number, as a pure function of seed and step.
+
+    Args:
+        bank: the images of all splits.
+        order: which sample comes when.
+        labels: int64, the class of every sample of the data set.
+        augment: the random views.
+        preprocess: how images become network input.
+        seed: of the random views.
+        batch_size: images a step, over all processes together.
+        rank: number of this process.
+        world_size: number of processes.
+        device: where batches are wanted.
+    """
+
+    def __init__(
+        self,
+        bank: Bank,
+        order: Order,
+        labels: Indices,
+        augment: Augment,
+        preprocess: Preprocess,
+        *,
+        seed: int,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        device: torch.device | None = None,
+    ) -> None:
+        self.bank = bank
+        self.order = order
+        self.augment = augment
+        self.preprocess = preprocess
+        self.seed = seed
+        self.batch_size = batch_size
+        self.rank = rank
+        self.world_size = world_size
+        self.device = device or torch.device("cpu")
+        self._labels = torch.as_tensor(labels, dtype=torch.int64).to(self.device)
+        self._indices = order.indices.to(self.device)
+
+    def batch(self, step: int) -> Batch:
+        """Make the batch of one step.
+
+        Raises:
+            DataError: an image cannot be read (only where images stream from disk).
+        """
+        samples, epochs = self.order.batch(step, self.batch_size, self.rank, self.world_size)
+        visit = Visit(self.seed, epochs.to(self.device), samples.to(self.device))
+        images = self._views(visit)
+        labels = self._labels[visit.samples]
+        if not (self.augment.mixup or self.augment.cutmix):
+            return Batch(images, labels, None, None, visit.samples, visit.epochs)
+        other = dataclasses.replace(visit, samples=partners(visit, self._indices))
+        images, weights = mix(images, self._views(other), visit, self.augment)
+        other_labels = self._labels[other.samples]
+        return Batch(images, labels, other_labels, weights, visit.samples, visit.epochs)
+
+    def prefetch(self, first_step: int, last_step: int, depth: int = 2) -> Iterator[Batch]:
+        """Yield the batches of first_step .. last_step - 1, made ahead by a thread.
+
+        Closing the generator ends the thread; what goes wrong in the thread is raised here.
+        """
+        ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=depth)
+        stop = threading.Event()
+
+        def hand_over(item: Batch | BaseException | None) -> None:
+            while not stop.is_set():
+                try:
+                    ready.put(item, timeout=0.1)
+                    return
+                except queue.Full:
+                    continue
+
+        def work() -> None:
+            try:
+                for step in range(first_step, last_step):
+                    if stop.is_set():
+                        return
+                    hand_over(self.batch(step))
+                hand_over(None)
+            except BaseException as error:  # the consumer raises it
+                hand_over(error)
+
+        thread = threading.Thread(target=work, name="reslab-loader", daemon=True)
+        thread.start()
+        try:
+            while (item := ready.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            stop.set()
+            thread.join()
+
+    def _views(self, visit: Visit) -> Tensor:
+        pixels = self.bank.gather(visit.samples).to(self.device, non_blocking=True)
+        return random_view(pixels, visit, self.augment, self.preprocess)
+
+
+def eval_batches(
+    bank: Bank,
+    samples: Indices,
+    preprocess: Preprocess,
+    batch_size: int,
+    device: torch.device | None = None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield evaluation's view of samples, in their order; the last batch may be smaller.
+
+    Yields:
+        Images, float32 (B, in_chans, img_size, img_size), and their sample numbers.
+    """
+    device = device or torch.device("cpu")
+    for part in torch.as_tensor(samples, dtype=torch.int64).split(batch_size):
+        pixels = bank.gather(part).to(device, non_blocking=True)
+        images = network_input(pixels, preprocess)
+        yield images.contiguous(memory_format=torch.channels_last), part

@@ -1,0 +1,210 @@
+"""Random views of whole batches of training images, as tensors, on any device.
+
+Every number that a view needs is a function of (seed, epoch, sample), and every operation treats
+each image by itself with arithmetic that rounds in one way only. So the view of an image is the
+same, bit for bit on a CPU, whatever else is in its batch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from reslab.data import random
+from reslab.data.augment import Augment
+from reslab.data.colour import recolour
+from reslab.data.preprocess import Preprocess, network_input, normalise
+from reslab.data.random import Draw
+
+_ERASE_AREA = (0.02, 0.33)
+_ERASE_RATIO = (0.3, 3.3)
+
+
+@dataclasses.dataclass(frozen=True)
+class Visit:
+    """Which samples are looked at, and how often each was before: the source of randomness.
+
+    Args:
+        seed: of the run.
+        epochs: int64 (B,), how often each sample was visited before.
+        samples: int64 (B,), sample numbers.
+    """
+
+    seed: int
+    epochs: Tensor
+    samples: Tensor
+
+    def uniform(self, draw: Draw, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """Draw float32 (B,) from [low, high)."""
+        u = random.uniform(self.seed, self.epochs, self.samples, draw)
+        return u * (high - low) + low if (low, high) != (0.0, 1.0) else u
+
+    def integers(self, draw: Draw, upper: int) -> Tensor:
+        """Draw int64 (B,) from 0 .. upper - 1."""
+        return random.integers(self.seed, self.epochs, self.samples, draw, upper)
+
+    def normal(self, draw: Draw) -> Tensor:
+        """Draw float32 (B,) from the standard normal distribution."""
+        return random.normal(self.seed, self.epochs, self.samples, draw)
+
+    def log_uniform(self, draw: Draw, low: float, high: float) -> Tensor:
+        """Draw float32 (B,) from [low, high], uniform in the logarithm."""
+        return random.log_uniform(self.seed, self.epochs, self.samples, draw, low, high)
+
+    def beta(self, draw: Draw, alpha: float) -> Tensor:
+        """Draw float32 (B,) from Beta(alpha, alpha)."""
+        return random.beta(self.seed, self.epochs, self.samples, draw, alpha)
+
+
+def random_view(batch: Tensor, visit: Visit, augment: Augment, preprocess: Preprocess) -> Tensor:
+    """Take one random view of each image; with everything switched off, evaluation's view.
+
+    Args:
+        batch: uint8, (B, resize_size, resize_size, in_chans).
+        visit: the samples that the images are of; tensors on the device of the batch.
+        augment: which views to take.
+        preprocess: how images become network input.
+
+    Returns:
+        float32, (B, in_chans, img_size, img_size), channels last in memory.
+    """
+    if augment == Augment():
+        return network_input(batch, preprocess).contiguous(memory_format=torch.channels_last)
+    if augment.jitter or augment.pca_colour:
+        batch = recolour(batch, visit, augment)
+    x = normalise(batch, preprocess)
+    if augment.crop_scale is not None or augment.rotate:
+        if augment.pad_crop:
+            x = pad_crop_flip(x, visit, augment.pad_crop, preprocess.resize_size, flip=False)
+        x = warp(x, visit, augment, preprocess.img_size)
+    else:
+        x = pad_crop_flip(x, visit, augment.pad_crop, preprocess.img_size, flip=augment.flip)
+    if augment.erase:
+        x = erase(x, visit, augment.erase)
+    return x
+
+
+def pad_crop_flip(x: Tensor, visit: Visit, padding: int, size: int, *, flip: bool) -> Tensor:
+    """Pad with zeros, cut a random square of `size`, mirror half of the images.
+
+    Args:
+        x: float32, (B, C, R, R), channels last in memory.
+        visit: the samples that the images are of.
+        padding: zeros on each side, pixels.
+        size: side of the square, at most R + 2 * padding.
+        flip: whether to mirror.
+
+    Source:
+        He et al. 2015, section 4.2 (4 pixels, 32x32 crop or its horizontal flip).
+    """
+    count, channels, side = x.shape[0], x.shape[1], x.shape[2]
+    pixels = x.permute(0, 2, 3, 1)
+    if padding:
+        rim = (padding * channels, padding * channels, padding, padding)
+        pixels = F.pad(pixels.flatten(2), rim)
+    side += 2 * padding
+    steps = torch.arange(size, device=x.device)
+    top = visit.integers(Draw.TOP, side - size + 1)
+    left = visit.integers(Draw.LEFT, side - size + 1)
+    rows = top[:, None] + steps
+    columns = left[:, None] + steps
+    if flip:
+        mirrored = visit.uniform(Draw.FLIP) < 0.5
+        columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+    rows += torch.arange(count, device=x.device)[:, None] * side
+    places = rows[:, :, None] * side + columns[:, None, :]
+    cut = pixels.reshape(-1, channels).index_select(0, places.flatten())
+    return cut.view(count, size, size, channels).permute(0, 3, 1, 2)
+
+
+def warp(x: Tensor, visit: Visit, augment: Augment, size: int) -> Tensor:
+    """Cut a random box, turned and mirrored, and scale it to a square: one sampling in all.
+
+    The box has a share of the area drawn from `crop_scale` and an aspect ratio drawn from
+    `crop_ratio`, as far as it fits; beyond the border the image is mirrored. Where the image is
+    larger than the output, each output pixel is the mean of several bilinear samples.
+
+    Args:
+        x: float32, (B, C, R, R).
+        visit: the samples that the images are of.
+        augment: uses crop_scale, crop_ratio, rotate and flip.
+        size: side of the output.
+
+    Returns:
+        float32, (B, C, size, size), channels last in memory.
+    """
+    width, height, middle_x, middle_y = _box(visit, augment, x)
+    if augment.flip:
+        width = torch.where(visit.uniform(Draw.FLIP) < 0.5, -width, width)
+    cosine, sine = _rotation(visit, augment.rotate, x)
+    several = max(1, round(x.shape[-1] / size))
+    u = _centres(size * several, x)
+    across, down = width[:, None] * u, height[:, None] * u
+    grid = x.new_empty(len(x), len(u), len(u), 2)
+    grid[..., 0] = (middle_x[:, None] + cosine * across)[:, None, :] - (sine * down)[:, :, None]
+    grid[..., 1] = (sine * across)[:, None, :] + (middle_y[:, None] + cosine * down)[:, :, None]
+    x = F.grid_sample(x.contiguous(), grid, padding_mode="reflection", align_corners=False)
+    if several > 1:
+        x = F.avg_pool2d(x, several)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _box(visit: Visit, augment: Augment, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return half width, half height and centre of a box in an image that spans -1 .. 1."""
+    if augment.crop_scale is None:
+        whole = torch.ones(len(x), device=x.device)
+        return whole, whole, whole - 1, whole - 1
+    area = visit.uniform(Draw.CROP_AREA, *augment.crop_scale)
+    ratio = visit.log_uniform(Draw.CROP_RATIO, *augment.crop_ratio)
+    ratio = torch.minimum(torch.maximum(ratio, area), 1 / area)
+    width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    middle_x = visit.uniform(Draw.CROP_X, -1, 1) * (1 - width)
+    middle_y = visit.uniform(Draw.CROP_Y, -1, 1) * (1 - height)
+    return width, height, middle_x, middle_y
+
+
+def _rotation(visit: Visit, degrees: float, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return cosine and sine of a random angle as (B, 1)."""
+    if not degrees:
+        one = torch.ones(len(x), 1, device=x.device)
+        return one, one - 1
+    # From a table, because of the rounding that `random` speaks of.
+    steps = torch.arange(-2048, 2049, dtype=torch.float64) * (math.radians(degrees) / 2048)
+    chosen = visit.integers(Draw.ROTATION, len(steps))[:, None]
+    cosine, sine = steps.cos().float().to(x.device), steps.sin().float().to(x.device)
+    return cosine[chosen], sine[chosen]
+
+
+def _centres(count: int, x: Tensor) -> Tensor:
+    """Return the middles of `count` equal parts of -1 .. 1."""
+    return (torch.arange(count, device=x.device, dtype=x.dtype) * 2 + (1 - count)) / count
+
+
+def erase(x: Tensor, visit: Visit, probability: float) -> Tensor:
+    """Set a random rectangle of some images to zero, the mean colour; in place.
+
+    Source:
+        Zhong et al. 2017 (arXiv 1708.04896): area 2 to 33 percent, aspect ratio 0.3 to 3.3.
+    """
+    side = x.shape[-1]
+    area = visit.uniform(Draw.ERASE_AREA, *_ERASE_AREA)
+    ratio = visit.log_uniform(Draw.ERASE_RATIO, *_ERASE_RATIO)
+    width = ((area * ratio).sqrt() * side).round().clamp(1, side)
+    height = ((area / ratio).sqrt() * side).round().clamp(1, side)
+    left = (visit.uniform(Draw.ERASE_X) * (side - width + 1)).floor()
+    top = (visit.uniform(Draw.ERASE_Y) * (side - height + 1)).floor()
+    hit = visit.uniform(Draw.ERASE) < probability
+    mask = rectangle(top, left, height * hit, width, side)
+    return x.masked_fill_(mask[:, None], 0.0)
+
+
+def rectangle(top: Tensor, left: Tensor, height: Tensor, width: Tensor, side: int) -> Tensor:
+    """Return masks (B, side, side) that are true inside a rectangle of pixels."""
+    steps = torch.arange(side, device=top.device)
+    rows = (steps >= top[:, None]) & (steps < (top + height)[:, None])
+    columns = (steps >= left[:, None]) & (steps < (left + width)[:, None])
+    return rows[:, :, None] & columns[:, None, :]
