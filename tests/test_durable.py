@@ -262,3 +262,34 @@ with durable.Lock(pathlib.Path(sys.argv[1])):
                 pass
         finally:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("folder_too", [False, True])
+def test_a_save_after_a_crash_between_the_renames_leaves_one_folder(
+    tmp_path: Path, folder_too: bool
+) -> None:
+    durable.save_directory(tmp_path / "model", {"a": b"1"})
+    (tmp_path / "model").rename(tmp_path / ".model.aside")
+    if folder_too:
+        durable.save_directory(tmp_path / "other", {"a": b"2"})
+        (tmp_path / "other").rename(tmp_path / "model")
+    assert durable.read_directory(tmp_path / "model") == {"a": b"2" if folder_too else b"1"}
+    durable.save_directory(tmp_path / "model", {"a": b"3"})
+    assert os.listdir(tmp_path) == ["model"]
+    assert durable.read_directory(tmp_path / "model") == {"a": b"3"}
+
+
+def test_recover_says_what_it_did(tmp_path: Path) -> None:
+    assert durable.recover(tmp_path / "nowhere") == []
+    durable.save_directory(tmp_path / "model", FILES)
+    assert durable.recover(tmp_path) == []
+    (tmp_path / "model").rename(tmp_path / ".model.aside")
+    (tmp_path / ".next.0123abcd.partial").mkdir()
+    (tmp_path / ".next.0123abcd.partial" / "weights").write_bytes(b"half")
+    (tmp_path / ".log.0123abcd.partial").write_bytes(b"half")
+    assert durable.recover(tmp_path) == [
+        "removed unfinished .log.0123abcd.partial",
+        "put back model, which a crash had left aside",
+        "removed unfinished .next.0123abcd.partial",
+    ]
+    assert os.listdir(tmp_path) == ["model"]

@@ -111,9 +111,7 @@ def recover(parent: Path) -> list[str]:
                 remove(path)
                 done.append(f"removed unfinished {name}")
             elif name.startswith(".") and name.endswith(_ASIDE):
-                folder = parent / name[1 : -len(_ASIDE)]
-                _settle(folder)
-                done.append(f"settled {folder.name}")
+                done.append(_settle(parent / name[1 : -len(_ASIDE)]))
         if done:
             sync_directory(parent)
     return done
@@ -151,15 +149,16 @@ def _put_in_place(partial: Path, folder: Path) -> None:
         discard(aside)  # the save has succeeded; what is left is removed by the next one
 
 
-def _settle(folder: Path) -> None:
-    """Undo or finish the two renames of a save that was killed between them."""
+def _settle(folder: Path) -> str:
+    """Undo or finish the two renames of a save that was killed between them; say which."""
     aside = _aside(folder)
     if not aside.exists():
-        return
+        return ""
     if folder.exists():
         remove(aside)
-    else:
-        os.rename(aside, folder)
+        return f"removed the older copy of {folder.name}"
+    os.rename(aside, folder)
+    return f"put back {folder.name}, which a crash had left aside"
 
 
 def _refuse_strangers(folder: Path, files: Mapping[str, Buffer]) -> None:
