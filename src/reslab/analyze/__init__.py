@@ -1,0 +1,1 @@
+"""What a network costs and sees, measured on the built network."""

@@ -1,0 +1,41 @@
+"""A network as a backbone: feature maps out instead of logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from reslab.nn.features import FeatureInfo
+from reslab.nn.network import Network, check_input
+
+
+class FeatureMaps(nn.Module):
+    """x -> [map of the stem, map of each stage]: a network without its head.
+
+    Args:
+        network: the network; its modules are used, not copied.
+        out_indices: which maps to put out; all of them if not given. Stages after the last
+            one are left out.
+    """
+
+    def __init__(self, network: Network, out_indices: Sequence[int] | None = None) -> None:
+        super().__init__()
+        count = len(network.feature_info)
+        chosen = range(count) if out_indices is None else [i % count for i in out_indices]
+        self.out_indices = sorted(set(chosen))
+        self.feature_info = FeatureInfo(network.feature_info[i] for i in self.out_indices)
+        self.parts = nn.ModuleDict(dict(list(network.parts().items())[: self.out_indices[-1] + 1]))
+        self.spec = network.spec
+        self.min_size = network.min_size
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Return one map an index, (B, num_chs, H / reduction, W / reduction)."""
+        check_input(self.spec, self.min_size, x.shape)
+        maps = []
+        for index, part in enumerate(self.parts.values()):
+            x = part(x)
+            if index in self.out_indices:
+                maps.append(x)
+        return maps

@@ -1,0 +1,41 @@
+"""How the weights begin."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from reslab.nn.blocks import ResidualBlock
+
+
+def initialise(network: nn.Module) -> None:
+    """W ~ N(0, 2 / fan_in), b = 0; batch norms start as the identity (scale 1, shift 0).
+
+    fan_in is the number of inputs that one output value sums over: kernel area times input
+    channels for a convolution, the input length for a linear layer.
+
+    Source: He et al. 2015, "Delving Deep into Rectifiers" (arXiv 1502.01852), equation 10,
+    which the residual network papers use for every weight layer.
+    """
+    for module in network.modules():
+        if any(p.is_meta for p in module.parameters(recurse=False)):
+            continue  # nothing to fill, and pretending takes long for deep networks
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+
+
+def zero_last_scale(network: nn.Module) -> None:
+    """Start each residual branch at F(x) = 0: the scale of its last batch norm becomes zero.
+
+    Every block then begins as relu(shortcut(x)). Plain blocks are left alone: they would put
+    out nothing at all. This is in neither of the residual network papers; source: Goyal et
+    al. 2017 (arXiv 1706.02677), section 5.1.
+    """
+    for block in network.modules():
+        if isinstance(block, ResidualBlock):
+            norms = [m for m in block.branch.modules() if isinstance(m, nn.BatchNorm2d)]
+            nn.init.zeros_(norms[-1].weight)

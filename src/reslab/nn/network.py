@@ -1,0 +1,159 @@
+"""The model surface: what every network can do, whatever it is made of."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import torch
+from torch import nn
+
+from reslab import spec as specs
+from reslab.errors import UsageError
+from reslab.nn.features import Feature, FeatureInfo
+from reslab.nn.head import Head
+from reslab.nn.stage import Stage
+
+
+class Network(nn.Module):
+    """logits = head(stages(stem(x))).
+
+    Args:
+        spec: what the network is; kept, and updated when the classifier is replaced.
+        stem: the first layers.
+        stages: the runs of blocks by name, in order.
+        head: feature maps to logits.
+        features: channels and reduction of the stem's map and of each stage's.
+        min_size: least side of an input image; the reduction of the last map if not given.
+    """
+
+    def __init__(
+        self,
+        spec: specs.NetworkSpec,
+        *,
+        stem: nn.Module,
+        stages: Mapping[str, Stage],
+        head: Head,
+        features: Sequence[tuple[int, int]],
+        min_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        assert len(features) == 1 + len(stages), "one feature map for the stem and each stage"
+        self.spec = spec
+        self.stem = stem
+        self.stages = nn.Sequential(OrderedDict(stages))
+        self.head = head
+        modules = ["stem", *(f"stages.{name}" for name in stages)]
+        self.feature_info = FeatureInfo(
+            Feature(num_chs=width, reduction=reduction, module=module)
+            for (width, reduction), module in zip(features, modules, strict=True)
+        )
+        self.min_size = min_size or self.feature_info[-1]["reduction"]
+        self._fixed: list[nn.Module] = []
+
+    @property
+    def num_classes(self) -> int:
+        """The number of logits; 0 without a classifier."""
+        return self.spec.num_classes
+
+    @property
+    def num_features(self) -> int:
+        """The length of the vector before the classifier."""
+        return self.head.num_features
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute logits.
+
+        Args:
+            x: normalised images, (B, in_chans, H, W).
+
+        Returns:
+            (B, num_classes); (B, num_features) for a network without a classifier.
+
+        Raises:
+            UsageError: another number of channels, or images smaller than `min_size`.
+        """
+        return self.forward_head(self.forward_features(x))
+
+    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute the last feature map, (B, channels, H / reduction, W / reduction)."""
+        check_input(self.spec, self.min_size, x.shape)
+        return self.stages(self.stem(x))  # type: ignore[no-any-return]
+
+    def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+        """Compute logits from the last feature map, or the vector before the classifier."""
+        return self.head(x, pre_logits)  # type: ignore[no-any-return]
+
+    def get_classifier(self) -> nn.Module:
+        """Return the layer that puts out the logits."""
+        return self.head.classifier
+
+    def reset_classifier(self, num_classes: int, dropout: float | None = None) -> None:
+        """Replace the classifier by a new one; the rest keeps its weights.
+
+        Args:
+            num_classes: width of the new logits; 0 takes the classifier away.
+            dropout: probability of dropping a feature before it; None leaves it.
+        """
+        self.spec = specs.replace(
+            self.spec,
+            num_classes=num_classes,
+            dropout=self.spec.dropout if dropout is None else dropout,
+        )
+        self.head.reset(num_classes, dropout)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Keep only the input of each block for the backward pass, which recomputes the rest."""
+        for stage in self.stages:
+            assert isinstance(stage, Stage)
+            stage.recompute = enable
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Return the parts before the head in order: the stem, then the stages."""
+        return {"stem": self.stem, **dict(self.stages.named_children())}
+
+    def freeze(self, count: int) -> None:
+        """Fix leading parts: no gradients, and batch norms keep their running statistics.
+
+        Args:
+            count: 1 for the stem, 2 for the first stage too, and so on; -1 for all but the
+                classifier; 0 lets everything learn again.
+        """
+        parts = list(self.parts().values())
+        if not -1 <= count <= len(parts):
+            raise UsageError(
+                f"freeze must be -1 to {len(parts)} for {self.spec.name} "
+                f"({', '.join(self.parts())}), received {count}"
+            )
+        self._fixed = [*parts, self.head.features] if count == -1 else parts[:count]
+        self.requires_grad_(True)
+        for part in self._fixed:
+            part.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation; frozen parts stay in evaluation."""
+        super().train(mode)
+        for part in self._fixed:
+            part.eval()
+        return self
+
+
+def check_input(spec: specs.NetworkSpec, min_size: int, shape: Sequence[int]) -> None:
+    """Raise UsageError where an input of this shape cannot be computed."""
+    if len(shape) != 4 or shape[1] != spec.in_chans:
+        raise UsageError(
+            f"{spec.name} takes images of shape (batch, {spec.in_chans}, height, width), "
+            f"received {tuple(shape)}"
+        )
+    if min(shape[2], shape[3]) < min_size:
+        raise too_small(spec, f"{shape[2]}x{shape[3]}", min_size)
+
+
+def too_small(spec: specs.NetworkSpec, received: str, least: int) -> UsageError:
+    """Build the error for images that a network would subsample to nothing."""
+    return UsageError(
+        f"{spec.name} needs images of at least {least}x{least} pixels, received {received}",
+        remedy="resize them, or take a network or stem for small images",
+    )
