@@ -146,7 +146,7 @@ class TrainLoader:
 
 def eval_batches(
     bank: Bank,
-    samples: Indices,
+    samples: Indices | Tensor,
     preprocess: Preprocess,
     batch_size: int,
     device: torch.device | None = None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -133,6 +134,17 @@ def fit(pixels: Pixels, preprocess: Preprocess) -> Pixels:
     if image.size != (size, size):
         image = _to_square(image, size, preprocess)
     return np.asarray(image).reshape(size, size, preprocess.in_chans)
+
+
+def fit_file(path: Path, preprocess: Preprocess) -> Pixels:
+    """Decode an image file, a JPEG no larger than needed, and fit it.
+
+    Raises:
+        DataError: the file cannot be decoded; the message names it.
+    """
+    from reslab.data.decode import decode_file
+
+    return fit(decode_file(path, at_least=preprocess.resize_size), preprocess)
 
 
 def _to_square(image: Image.Image, size: int, preprocess: Preprocess) -> Image.Image:

@@ -2,7 +2,7 @@
 
 The file is a plain `.npy` of shape (N, resize_size, resize_size, in_chans). Its name is a hash
 of what it was made from, so a changed image or setting makes another file and an old one can
-never be taken for it.
+never be taken for it. It appears under its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import hashlib
 import io
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from reslab.data.cache import make_room, only_builder, store_folder
+from reslab.data.chunks import fit_all
 from reslab.data.dataset import ArrayImages, Dataset, Images, Pixels
-from reslab.data.preprocess import Preprocess, fit
+from reslab.data.preprocess import Preprocess
 from reslab.errors import MachineError
 
 FORMAT_VERSION = 1
-_CHUNK = 256
 Progress = Callable[[int, int], None]
 
 
@@ -73,16 +73,18 @@ class Store:
         """Return a copy whose pixels are on another device."""
         return dataclasses.replace(self, pixels=self.pixels.to(device))
 
+    def describe(self) -> str:
+        """Say in one line where the images are."""
+        what = f"{len(self):,} images of {self.resize_size}x{self.resize_size}"
+        size = f"{self.num_bytes / 1e6:,.0f} MB"
+        if self.path is None:
+            return f"{what} in memory ({size})"
+        return f"{what} in {self.path} ({size}, {'reused' if self.reused else 'new'})"
 
-def cache_folder(cache: Path | None = None) -> Path:
-    """Return the folder of the stores: the one given, $RESLAB_CACHE or ~/.cache/reslab."""
-    root = cache or os.environ.get("RESLAB_CACHE") or "~/.cache/reslab"
-    return Path(root).expanduser() / "store"
 
-
-def store_bytes(dataset: Dataset, preprocess: Preprocess) -> int:
-    """Return how large the store of a data set would be."""
-    return len(dataset.images) * preprocess.resize_size**2 * preprocess.in_chans
+def store_bytes(images: Images, preprocess: Preprocess) -> int:
+    """Return the size of the pixels that a store of these images holds."""
+    return len(images) * preprocess.resize_size**2 * preprocess.in_chans
 
 
 def open_store(
@@ -97,29 +99,41 @@ def open_store(
 
     Args:
         dataset: the images of all splits.
-        preprocess: how images are fitted; only the fields that matter before the cut count.
+        preprocess: how images are fitted; what comes after the fit does not matter here.
         cache: folder to keep stores in; None for $RESLAB_CACHE or ~/.cache/reslab.
-        workers: threads that decode; 0 for one a core.
+        workers: threads or processes that decode; 0 for one a core.
         progress: called with (images done, images in all) while building.
 
     Raises:
         DataError: an image cannot be decoded; the message names it.
         MachineError: the disk is full or cannot be written. Nothing half-built stays behind.
     """
-    ready = _in_memory(dataset.images, preprocess)
+    images = dataset.images
+    ready = in_memory(images, preprocess)
     if ready is not None:
         return Store(torch.from_numpy(ready))
-    folder = cache_folder(cache)
-    path = folder / f"{_key(dataset.images, preprocess)}.npy"
-    if path.is_file():
+    path = store_path(images, preprocess, cache)
+    num_bytes = store_bytes(images, preprocess)
+    if _is_complete(path, num_bytes):
         os.utime(path)
         return Store(_map(path), path, reused=True)
-    _build(path, dataset.images, preprocess, workers, progress)
-    return Store(_map(path), path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with only_builder(path):
+            reused = _is_complete(path, num_bytes)  # another process may have built it
+            if not reused:
+                make_room(path, num_bytes)
+                _build(path, images, preprocess, workers, progress)
+    except OSError as error:
+        raise MachineError(
+            f"cannot write the image store {path}: {error.strerror or error}",
+            remedy="name a folder with room in the environment variable RESLAB_CACHE",
+        ) from error
+    return Store(_map(path), path, reused)
 
 
-def _in_memory(images: Images, preprocess: Preprocess) -> Pixels | None:
-    """Return the pixels of images that need neither decoding nor fitting."""
+def in_memory(images: Images, preprocess: Preprocess) -> Pixels | None:
+    """Return the pixels of images that need neither decoding nor fitting, else None."""
     size = preprocess.resize_size
     shape = (size, size) if preprocess.in_chans == 1 else (size, size, 3)
     if isinstance(images, ArrayImages) and images.pixels.shape[1:] == shape:
@@ -128,7 +142,8 @@ def _in_memory(images: Images, preprocess: Preprocess) -> Pixels | None:
     return None
 
 
-def _key(images: Images, preprocess: Preprocess) -> str:
+def store_path(images: Images, preprocess: Preprocess, cache: Path | None = None) -> Path:
+    """Return the file that the store of these images is kept in, whether or not it exists."""
     parts = (
         FORMAT_VERSION,
         images.fingerprint(),
@@ -138,7 +153,16 @@ def _key(images: Images, preprocess: Preprocess) -> str:
         preprocess.resize,
         preprocess.interpolation,
     )
-    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
+    key = hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
+    return store_folder(cache) / f"{key}.npy"
+
+
+def _is_complete(path: Path, num_bytes: int) -> bool:
+    """Tell whether a store is there; one cut short by a crash of the machine is not."""
+    try:
+        return path.stat().st_size > num_bytes
+    except FileNotFoundError:
+        return False
 
 
 def _map(path: Path) -> Tensor:
@@ -149,16 +173,13 @@ def _map(path: Path) -> Tensor:
 def _build(
     path: Path, images: Images, preprocess: Preprocess, workers: int, progress: Progress | None
 ) -> None:
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             _write(file, images, preprocess, workers, progress)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise MachineError(f"cannot write the image store {path}: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -171,21 +192,12 @@ def _write(
     progress: Progress | None,
 ) -> None:
     size, channels = preprocess.resize_size, preprocess.in_chans
-    header = {
-        "descr": "|u1",
-        "fortran_order": False,
-        "shape": (len(images), size, size, channels),
-    }
+    shape = (len(images), size, size, channels)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
-
-    def decode(start: int) -> Pixels:
-        stop = min(start + _CHUNK, len(images))
-        return np.stack([fit(images.read(index), preprocess) for index in range(start, stop)])
-
     done = 0
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        for chunk in pool.map(decode, range(0, len(images), _CHUNK)):
-            file.write(chunk.data)
-            done += len(chunk)
-            if progress is not None:
-                progress(done, len(images))
+    for chunk in fit_all(images, preprocess, workers):
+        file.write(chunk.data)
+        done += len(chunk)
+        if progress is not None:
+            progress(done, len(images))

@@ -1,0 +1,229 @@
+"""Decode and fit many images at once: by threads, or by processes where the files are small.
+
+Threads share what Pillow's decoders do without Python's lock. Of a small file that is less than
+half of the work, so large numbers of files go to processes instead: each is this module, run as
+a program (`python -m reslab.data.chunks`). It reads its job as one line of JSON, then a line
+"start stop" for each chunk, and answers with a line of JSON and the raw pixels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Protocol
+
+import numpy as np
+
+from reslab.data.dataset import FileImages, Images, Pixels
+from reslab.data.preprocess import Preprocess, fit, fit_file
+from reslab.errors import DataError, MachineError
+
+_CHUNK_BYTES = 4 << 20
+_CHUNK_IMAGES = 256
+# Starting a process takes about a quarter of a second of a core.
+_MIN_FILES_FOR_PROCESSES = 8_192
+
+
+def fit_image(images: Images, index: int, preprocess: Preprocess) -> Pixels:
+    """Decode and fit one image; JPEG files are decoded no larger than they are needed."""
+    if isinstance(images, FileImages):
+        return fit_file(images.root / images.paths[index], preprocess)
+    return fit(images.read(index), preprocess)
+
+
+def fit_range(images: Images, start: int, stop: int, preprocess: Preprocess) -> Pixels:
+    """Decode and fit the images start .. stop - 1: uint8 (n, resize_size, resize_size, C)."""
+    size = preprocess.resize_size
+    pixels = np.empty((stop - start, size, size, preprocess.in_chans), np.uint8)
+    for index in range(start, stop):
+        pixels[index - start] = fit_image(images, index, preprocess)
+    return pixels
+
+
+def fit_all(images: Images, preprocess: Preprocess, workers: int = 0) -> Iterator[Pixels]:
+    """Yield all images, decoded and fitted, as chunks in their order.
+
+    Args:
+        images: what to read.
+        preprocess: how to fit.
+        workers: threads or processes; 0 for one a core.
+
+    Raises:
+        DataError: the first image that cannot be decoded; the message names it.
+        MachineError: a decoding process ended unexpectedly.
+    """
+    workers = workers or available_cores()
+    image_bytes = preprocess.resize_size**2 * preprocess.in_chans
+    step = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // image_bytes))
+    by_processes = workers > 1 and bool(sys.executable) and len(images) >= _MIN_FILES_FOR_PROCESSES
+    reader: _Reader
+    if isinstance(images, FileImages) and by_processes:
+        reader = _Processes(images, preprocess, workers)
+    else:
+        reader = _Threads(images, preprocess)
+    with reader, ThreadPoolExecutor(workers, thread_name_prefix="reslab-decode") as pool:
+        waiting: deque[Future[Pixels]] = deque()
+        try:
+            for start in range(0, len(images), step):
+                waiting.append(pool.submit(reader.read, start, min(start + step, len(images))))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Reader(Protocol):
+    def read(self, start: int, stop: int) -> Pixels: ...
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class _Threads:
+    """Decode in the thread that asks."""
+
+    images: Images
+    preprocess: Preprocess
+
+    def read(self, start: int, stop: int) -> Pixels:
+        return fit_range(self.images, start, stop, self.preprocess)
+
+    def __enter__(self) -> _Threads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class _Processes:
+    """Decode in idle processes; any thread may ask."""
+
+    def __init__(self, images: FileImages, preprocess: Preprocess, workers: int) -> None:
+        fields = {**preprocess.to_json(), "mean_image": False}
+        paths = [os.fspath(path) for path in images.paths]
+        job = json.dumps({"root": str(images.root), "paths": paths, "preprocess": fields})
+        self._job = job.encode("ascii") + b"\n"
+        size = preprocess.resize_size
+        self._shape = (size, size, preprocess.in_chans)
+        self._count = workers
+        self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
+        self._all: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> _Processes:
+        here = str(Path(__file__).resolve().parents[2])
+        places = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+        for _ in range(self._count):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "reslab.data.chunks"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+            )
+            self._all.append(process)
+            self._idle.put(process)
+        return self
+
+    def read(self, start: int, stop: int) -> Pixels:
+        process = self._idle.get()
+        try:
+            return self._ask(process, start, stop)
+        finally:
+            self._idle.put(process)
+
+    def _ask(self, process: subprocess.Popen[bytes], start: int, stop: int) -> Pixels:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            if not getattr(process, "has_job", False):
+                process.stdin.write(self._job)
+                process.has_job = True  # type: ignore[attr-defined]
+            process.stdin.write(b"%d %d\n" % (start, stop))
+            process.stdin.flush()
+        except BrokenPipeError:
+            raise _ended(process) from None
+        answer = process.stdout.readline()
+        if not answer.endswith(b"\n"):
+            raise _ended(process)
+        value = json.loads(answer)
+        if "error" in value:
+            raise DataError(value["error"], remedy=value["remedy"])
+        pixels = np.empty((stop - start, *self._shape), np.uint8)
+        if _read_into(process.stdout, pixels.data.cast("B")) < pixels.nbytes:
+            raise _ended(process)
+        return pixels
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._all:
+            process.kill()
+        for process in self._all:
+            process.communicate()
+
+
+def _read_into(file: IO[bytes], buffer: memoryview) -> int:
+    count = 0
+    while count < len(buffer):
+        part = file.readinto(buffer[count:])  # type: ignore[attr-defined]
+        if not part:
+            break
+        count += part
+    return count
+
+
+def _ended(process: subprocess.Popen[bytes]) -> MachineError:
+    code = process.wait()
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return MachineError(
+        f"a process that decodes images {how}", remedy="free some memory, or use --workers 1"
+    )
+
+
+def _serve(commands: IO[bytes], answers: IO[bytes]) -> None:
+    """Do the job of one process."""
+    job = json.loads(commands.readline())
+    images = FileImages(Path(job["root"]), tuple(map(Path, job["paths"])))
+    preprocess = Preprocess.from_json(job["preprocess"])
+    for command in commands:
+        start, stop = map(int, command.split())
+        try:
+            pixels = fit_range(images, start, stop, preprocess)
+        except DataError as error:
+            reply = {"error": error.message, "remedy": error.remedy}
+            answers.write(json.dumps(reply).encode("ascii") + b"\n")
+        else:
+            answers.write(b"{}\n")
+            answers.write(pixels.data)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    # An interrupt is for the process that asked; this one ends when its pipe is closed.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _serve(sys.stdin.buffer, sys.stdout.buffer)
