@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,18 @@ FORMAT_VERSION = 1
 MODEL_JSON = "model.json"
 WEIGHTS = "model.safetensors"
 _MEAN_IMAGE = "preprocess.mean_image"
+# What a damaged or forged file can make the readers raise.
+_UNREADABLE = (
+    AssertionError,
+    AttributeError,
+    KeyError,
+    OverflowError,
+    ReslabError,
+    RuntimeError,  # and RecursionError
+    SafetensorError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,19 +68,20 @@ def save(artifact: Artifact, folder: Path) -> None:
     Raises:
         MachineError: the disk is full or cannot be written.
     """
-    tensors = {k: v.detach().contiguous() for k, v in artifact.network.state_dict().items()}
+    state = artifact.network.state_dict()
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     if artifact.preprocess.mean_image is not None:
-        tensors[_MEAN_IMAGE] = torch.from_numpy(artifact.preprocess.mean_image).clone()
+        tensors[_MEAN_IMAGE] = torch.tensor(artifact.preprocess.mean_image)
     value = {
         "format": FORMAT_VERSION,
         "spec": spec.to_json(artifact.network.spec),
         "classes": list(artifact.classes),
         "preprocess": artifact.preprocess.to_json(),
-        "metrics": artifact.metrics,
-        "provenance": artifact.provenance,
+        "metrics": _finite(artifact.metrics),
+        "provenance": _finite(artifact.provenance),
         "temperature": artifact.temperature,
     }
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     durable.save_directory(
         folder,
         {
@@ -87,38 +101,70 @@ def load(path: Path | str) -> Artifact:
     files = durable.read_directory(folder)
     try:
         value = json.loads(files[MODEL_JSON].decode("utf-8", "surrogateescape"))
-        tensors = safetensors_torch.load(files[WEIGHTS])
-        if value["format"] > FORMAT_VERSION:
-            raise CheckpointError(
-                f"{folder} was written by a newer reslab (format {value['format']})",
-                remedy="upgrade reslab",
-            )
-        mean_image = tensors.pop(_MEAN_IMAGE, None)
-        preprocess = Preprocess.from_json(
-            value["preprocess"],
-            None if mean_image is None else mean_image.numpy().astype(np.float32),
-        )
-        network = build(spec.from_json(value["spec"]))
-        load_weights(network, tensors, where=str(folder))
-        return Artifact(
-            network=network.eval(),
-            classes=tuple(value["classes"]),
-            preprocess=preprocess,
-            metrics=value["metrics"],
-            provenance=value["provenance"],
-            temperature=float(value["temperature"]),
-        )
+        _check_format(value["format"], folder)
+        # pop: the bytes go as soon as the tensors are there, so that memory holds two copies.
+        tensors = safetensors_torch.load(files.pop(WEIGHTS))
+        return _assemble(value, tensors, where=str(folder))
     except CheckpointError:
         raise
-    except (KeyError, TypeError, ValueError, AssertionError, SafetensorError, ReslabError) as error:
-        raise CheckpointError(f"{folder} is not a readable model: {error}") from error
+    except _UNREADABLE as error:
+        raise CheckpointError(
+            f"{folder} is not a readable model: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _assemble(
+    value: Mapping[str, Any], tensors: dict[str, torch.Tensor], *, where: str
+) -> Artifact:
+    mean_image = tensors.pop(_MEAN_IMAGE, None)
+    preprocess = Preprocess.from_json(
+        value["preprocess"],
+        None if mean_image is None else mean_image.numpy().astype(np.float32),
+    )
+    # Without memory of its own the network takes over the tensors instead of copying them.
+    with torch.device("meta"):
+        network = build(spec.from_json(value["spec"]))
+    load_weights(network, tensors, where=where, assign=True)
+    classes = tuple(value["classes"])
+    if network.spec.num_classes != len(classes) or not all(isinstance(c, str) for c in classes):
+        raise CheckpointError(
+            f"{where} names {len(classes)} classes for {network.spec.num_classes} logits"
+        )
+    temperature = float(value["temperature"])
+    if not 0 < temperature < math.inf:
+        raise CheckpointError(f"{where} has the temperature {temperature}, which is not positive")
+    return Artifact(
+        network=network.eval(),
+        classes=classes,
+        preprocess=preprocess,
+        metrics=value["metrics"],
+        provenance=value["provenance"],
+        temperature=temperature,
+    )
+
+
+def _check_format(number: int, folder: Path) -> None:
+    """Refuse what only a newer version understands; older formats are migrated here."""
+    if number > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{folder} was written by a newer reslab (format {number}, known up to "
+            f"{FORMAT_VERSION})",
+            remedy="upgrade reslab",
+        )
+    if number < 1:
+        raise CheckpointError(f"{folder} has the format {number}, which never was")
 
 
 def find(path: Path) -> Path:
     """Return the folder of the artifact that a path leads to: itself, a file in it, a run."""
-    candidates = [path, path / "model"] if path.is_dir() else [path.parent]
-    for candidate in candidates:
-        if (candidate / MODEL_JSON).is_file() and (path.is_dir() or path.name in (MODEL_JSON, WEIGHTS)):
+    is_file = path.is_file()
+    if is_file and path.name not in (MODEL_JSON, WEIGHTS):
+        raise CheckpointError(
+            f"{path} is not a model of reslab, which is a folder with {MODEL_JSON} and {WEIGHTS}",
+            remedy="name a run or a model folder (pickled files are never opened)",
+        )
+    for candidate in [path.parent] if is_file else [path, path / "model"]:
+        if (durable.current(candidate) / MODEL_JSON).is_file():
             return candidate
     if not path.exists():
         raise CheckpointError(f"{path} does not exist", remedy="name a run or a model folder")
@@ -129,9 +175,20 @@ def find(path: Path) -> Path:
 
 
 def load_weights(
-    network: torch.nn.Module, tensors: Mapping[str, torch.Tensor], *, where: str
+    network: torch.nn.Module,
+    tensors: Mapping[str, torch.Tensor],
+    *,
+    where: str,
+    assign: bool = False,
 ) -> None:
     """Load tensors into a network, naming the first keys that do not fit.
+
+    Args:
+        network: what receives them.
+        tensors: one for each parameter and buffer of the network.
+        where: where they come from, for messages.
+        assign: take the tensors over instead of copying their values; for a network on the
+            meta device.
 
     Raises:
         CheckpointError: keys are missing or left over, or shapes differ.
@@ -149,4 +206,13 @@ def load_weights(
         raise CheckpointError(
             f"the weights in {where} are of another network: {', '.join(wrong[:3])}{more}"
         )
-    network.load_state_dict(dict(tensors))
+    network.load_state_dict({k: tensors[k].to(own[k].dtype) for k in own}, assign=assign)
+
+
+def _finite(value: Any) -> Any:
+    """Replace NaN and infinities, which JSON does not have, by null."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
