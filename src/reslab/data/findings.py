@@ -1,0 +1,43 @@
+"""What is wrong with a data set: one finding each, with the files it is about and the remedy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+from reslab.errors import DataError
+
+Severity = Literal["error", "warning"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One fault, or one thing that people should know before they train.
+
+    Args:
+        kind: a short fixed word for scripts ("unreadable", "duplicate-across", ...).
+        severity: "error" stops training, "warning" does not.
+        message: what is wrong, on one line, with the name of what it is about.
+        paths: the images, folders or table lines concerned.
+        remedy: what to do about it.
+    """
+
+    kind: str
+    severity: Severity
+    message: str
+    paths: tuple[str, ...] = ()
+    remedy: str = ""
+
+
+def raise_first_error(findings: Sequence[Finding], *, where: str) -> None:
+    """Raise the first error among findings as DataError, saying how many more there are."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if not errors:
+        return
+    remedy = errors[0].remedy
+    if len(errors) > 1:
+        more = f"{len(errors) - 1} more fault{'s' if len(errors) > 2 else ''}"
+        listed = f"`reslab check {where}` lists {more}"
+        remedy = f"{remedy}; {listed}" if remedy else listed
+    raise DataError(errors[0].message, remedy=remedy)

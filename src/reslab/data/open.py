@@ -1,0 +1,201 @@
+"""A name or a path -> data set: the one door through which all data come in."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from reslab.data.dataset import Dataset, FileImages, Indices, SplitName
+from reslab.data.decode import IMAGE_SUFFIXES, decode_file
+from reslab.data.findings import raise_first_error
+from reslab.data.names import shown
+from reslab.data.shapes import open_shapes, parse_settings
+from reslab.data.sources.archive import archive_stem, is_archive, unpack
+from reslab.data.sources.cifar import (
+    PYTHON_FOLDERS,
+    is_cifar_archive,
+    is_cifar_folder,
+    open_cifar_archive,
+    open_cifar_folder,
+)
+from reslab.data.sources.collected import Collected
+from reslab.data.sources.digits import open_digits
+from reslab.data.sources.download import PUBLISHED, cache_folder, open_published
+from reslab.data.sources.folder import collect_folder
+from reslab.data.sources.idx import is_idx_folder, open_idx_folder
+from reslab.data.sources.table import collect_table
+from reslab.errors import DataError, UsageError, nearest, unknown
+
+NAMES = ("digits", *PUBLISHED, "shapes")
+_PROBE_SIDE = 64
+
+
+def open_dataset(
+    data: str | Path,
+    *,
+    skip_bad: bool = False,
+    cache: Path | None = None,
+    need_train: bool = True,
+    notify: Callable[[str], None] | None = None,
+) -> Dataset:
+    """Open a named data set, an image folder, a CSV, an archive, CIFAR batches or IDX files.
+
+    A set that is not split yet has no splits; `split.complete_splits` makes them.
+
+    Args:
+        data: one of NAMES (``shapes`` takes settings: ``shapes:num=500,size=64``) or a path.
+        skip_bad: decode every file now, and leave out those that cannot be read; they are named
+            in `Dataset.excluded`. Otherwise the first of them stops whoever reads it.
+        cache: where fetched and unpacked data sets are kept; see `sources.download.cache_folder`.
+        need_train: False accepts a set to evaluate on, with one class or without train.
+        notify: called with a line for people before anything slow.
+
+    Raises:
+        UsageError: neither a known name nor a path that exists.
+        DataError: the data cannot be trained on; names the first fault.
+        MachineError: a data set cannot be fetched.
+    """
+    collected = collect_dataset(data, cache=cache, need_train=need_train, notify=notify)
+    raise_first_error(collected.findings, where=shown(data))
+    assert collected.dataset is not None, "a source without a data set says why"
+    return _without_bad(collected.dataset) if skip_bad else collected.dataset
+
+
+def collect_dataset(
+    data: str | Path,
+    *,
+    cache: Path | None = None,
+    need_train: bool = True,
+    notify: Callable[[str], None] | None = None,
+) -> Collected:
+    """Open like `open_dataset`, but hand out all faults of folders and CSV files as findings."""
+    name, _, settings = str(data).partition(":")
+    named = isinstance(data, str) and name in NAMES and (not settings or name == "shapes")
+    if not named:
+        return _collect_path(Path(data).expanduser(), str(data), cache, need_train)
+    if not settings and os.path.lexists(name):
+        raise UsageError(
+            f"'{name}' is the name of a data set and also a file or folder here",
+            remedy=f"write ./{name} for the latter, or go to another folder",
+        )
+    if name == "shapes":
+        return Collected(open_shapes(parse_settings(settings)))
+    if name == "digits":
+        return Collected(open_digits())
+    return Collected(open_published(name, cache, notify))
+
+
+def _collect_path(path: Path, given: str, cache: Path | None, need_train: bool) -> Collected:
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{shown(given)} is no usable path ({error})") from None
+    if is_folder:
+        return _collect_folder(path, path.resolve().name, need_train)
+    if not is_file:
+        if os.sep in given or path.suffix or os.path.lexists(path):
+            hint = nearest(path.name, _siblings(path))
+            raise UsageError(f"there is no file or folder {shown(given)}", remedy=hint)
+        refusal = unknown("data set", shown(given), NAMES)
+        raise UsageError(
+            f"{refusal.message}, and there is no such file or folder",
+            remedy=refusal.remedy or "give the path of a folder or CSV file",
+        )
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return collect_table(path, need_train=need_train)
+    if is_archive(path):
+        if is_cifar_archive(path):
+            return Collected(open_cifar_archive(path))
+        unpacked = unpack(path, cache_folder(cache))
+        return _collect_folder(unpacked, archive_stem(path), need_train)
+    what = "a single image" if path.suffix.lower() in IMAGE_SUFFIXES else "no data set"
+    raise DataError(
+        f"{shown(path)} is {what}",
+        remedy="give a folder of class folders, a CSV, or an archive of a folder",
+    )
+
+
+def _collect_folder(folder: Path, name: str, need_train: bool) -> Collected:
+    inner = [folder / part for part in PYTHON_FOLDERS.values()]
+    for place in (folder, *inner):
+        if is_cifar_folder(place):
+            return Collected(open_cifar_folder(place))
+    for place in (folder, folder / "raw"):
+        if is_idx_folder(place):
+            return Collected(open_idx_folder(place))
+    tables = sorted(folder.glob("*.csv"))
+    if len(tables) == 1 and not any(path.is_dir() for path in folder.iterdir()):
+        return collect_table(tables[0], need_train=need_train)
+    return collect_folder(folder, name=name, need_train=need_train)
+
+
+def _siblings(path: Path) -> list[str]:
+    try:
+        return [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return []
+
+
+def _without_bad(dataset: Dataset) -> Dataset:
+    """Leave out the images that cannot be decoded, and check that every class survives."""
+    images = dataset.images
+    if not isinstance(images, FileImages):
+        return dataset
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        paths = [images.root / path for path in images.paths]
+        reasons = list(pool.map(_fault, paths, chunksize=64))
+    good = np.array([i for i, reason in enumerate(reasons) if not reason], dtype=np.int64)
+    excluded = {images.name(i): reason for i, reason in enumerate(reasons) if reason}
+    return select(dataset, good, excluded) if excluded else dataset
+
+
+def _fault(path: Path) -> str:
+    try:
+        decode_file(path, at_least=_PROBE_SIDE)
+    except DataError as error:
+        return error.message
+    return ""
+
+
+def select(dataset: Dataset, kept: Indices, excluded: dict[str, str]) -> Dataset:
+    """Return the data set with some of its file images only.
+
+    Args:
+        dataset: of files.
+        kept: the image numbers that stay, ascending.
+        excluded: name and reason of each image that goes.
+
+    Raises:
+        DataError: a class loses its last training image.
+    """
+    images = dataset.images
+    assert isinstance(images, FileImages), "only files are left out one by one"
+    new_number = np.full(len(dataset.labels), -1, dtype=np.int64)
+    new_number[kept] = np.arange(len(kept))
+    splits: dict[SplitName, Indices] = {}
+    for name, indices in dataset.splits.items():
+        moved = new_number[indices]
+        splits[name] = moved[moved >= 0]
+    labels = dataset.labels[kept]
+    train = labels[splits["train"]] if "train" in splits else labels
+    for number, class_name in enumerate(dataset.classes):
+        if number not in train:
+            raise DataError(
+                f"no image of class '{shown(class_name)}' can be read "
+                f"({len(excluded)} images are bad in all)",
+                remedy="mend them or remove the class",
+            )
+    groups = dataset.groups
+    return dataclasses.replace(
+        dataset,
+        images=FileImages(images.root, tuple(images.paths[i] for i in kept.tolist())),
+        labels=labels,
+        splits=splits,
+        groups=tuple(groups[i] for i in kept.tolist()) if groups is not None else None,
+        excluded={**dataset.excluded, **excluded},
+    )

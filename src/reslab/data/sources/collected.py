@@ -1,0 +1,187 @@
+"""Listed images -> data set and findings: the class rules that every listing obeys.
+
+Class order is the sorted names of train alone. Validation and test never add a class and never
+shift one: labels go by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from reslab.data.dataset import SPLIT_NAMES, Dataset, FileImages, SplitName
+from reslab.data.findings import Finding
+from reslab.data.names import shown
+
+SPLIT_WORDS: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """One image of a folder or table.
+
+    Args:
+        path: relative to the root, or absolute.
+        class_name: its label.
+        split: where it belongs, or None in a set that is not split.
+        group: what must not be torn apart; empty where there are no groups.
+        where: how to point at it ("line 17"), empty to point by its path.
+    """
+
+    path: Path
+    class_name: str
+    split: SplitName | None
+    group: str = ""
+    where: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Collected:
+    """What a source found: the data set as far as it is sound, and everything that is not.
+
+    Args:
+        dataset: without the images that findings rule out; None where too little is left.
+        findings: errors and warnings of the source itself.
+    """
+
+    dataset: Dataset | None
+    findings: tuple[Finding, ...] = ()
+
+
+def collect(
+    name: str,
+    root: Path,
+    images: Sequence[Listed],
+    findings: Sequence[Finding],
+    *,
+    need_train: bool = True,
+) -> Collected:
+    """Apply the class rules to a listing and build the data set.
+
+    Args:
+        name: of the data set.
+        root: what relative paths start from.
+        images: everything that was listed.
+        findings: what the source has found already; it comes first in the result.
+        need_train: ask for a training split (or an unsplit set) of two classes or more; a set
+            to evaluate on may have any.
+    """
+    found = list(findings)
+    if not images:
+        return Collected(None, tuple(found))
+    in_train = {image.class_name for image in images if image.split in (None, "train")}
+    if not in_train and not need_train:
+        in_train = {image.class_name for image in images}
+    classes = tuple(sorted(in_train))
+    found += _class_findings(images, classes, need_train)
+    kept = [image for image in images if image.class_name in in_train]
+    if len(classes) < (2 if need_train else 1) or not kept:
+        return Collected(None, tuple(found))
+    grouped = any(image.group for image in kept)
+    if grouped:
+        found += _torn_groups(kept)
+    number = {class_name: index for index, class_name in enumerate(classes)}
+    dataset = Dataset(
+        name=name,
+        classes=classes,
+        images=FileImages(root, tuple(image.path for image in kept)),
+        labels=np.array([number[image.class_name] for image in kept], dtype=np.int64),
+        splits={
+            split: np.array([i for i, x in enumerate(kept) if x.split == split], dtype=np.int64)
+            for split in SPLIT_NAMES
+            if any(image.split == split for image in kept)
+        },
+        groups=_group_names(kept) if grouped else None,
+    )
+    return Collected(dataset, tuple(found))
+
+
+def _group_names(images: Sequence[Listed]) -> tuple[str, ...]:
+    """Give every image without a group one of its own."""
+    return tuple(image.group or f"\0{number}" for number, image in enumerate(images))
+
+
+def _class_findings(
+    images: Sequence[Listed], classes: Sequence[str], need_train: bool
+) -> list[Finding]:
+    found = []
+    if need_train and not classes:
+        there = ", ".join(sorted({image.split for image in images if image.split}))
+        found.append(
+            Finding("no-train", "error", f"there is no training split (only {there})", (), "add it")
+        )
+        return found
+    if need_train and len(classes) == 1:
+        found.append(
+            Finding(
+                "one-class",
+                "error",
+                f"there is only one class, '{shown(classes[0])}'",
+                (classes[0],),
+                "a classifier needs two or more class folders or labels",
+            )
+        )
+    known = set(classes)
+    for split in ("val", "test"):
+        here = [image for image in images if image.split == split]
+        if not here:
+            continue
+        for extra in sorted({image.class_name for image in here} - known):
+            found.append(_extra_class(extra, split, here))
+        for missing in sorted(known - {image.class_name for image in here}):
+            found.append(
+                Finding(
+                    "class-missing",
+                    "warning",
+                    f"class '{shown(missing)}' has no image in {split}",
+                    (missing,),
+                    f"add images of it to {split}, or its accuracy stays unknown",
+                )
+            )
+    return found
+
+
+def _extra_class(extra: str, split: str, here: Sequence[Listed]) -> Finding:
+    those = [image for image in here if image.class_name == extra]
+    at = f" ({those[0].where})" if those[0].where else ""
+    return Finding(
+        "class-extra",
+        "error",
+        f"class '{shown(extra)}' of {split}{at} does not occur in train "
+        f"({len(those)} image{'s' if len(those) > 1 else ''})",
+        tuple(str(image.path) for image in those),
+        f"add training images of it, rename it, or take it out of {split}",
+    )
+
+
+def _torn_groups(images: Sequence[Listed]) -> list[Finding]:
+    splits: dict[str, Counter[str]] = {}
+    for image in images:
+        if image.group and image.split:
+            splits.setdefault(image.group, Counter())[image.split] += 1
+    found = []
+    for group, counts in sorted(splits.items()):
+        if len(counts) > 1:
+            spread = ", ".join(f"{counts[split]} in {split}" for split in sorted(counts))
+            found.append(
+                Finding(
+                    "group-torn",
+                    "error",
+                    f"group '{shown(group)}' is spread over splits ({spread})",
+                    tuple(str(image.path) for image in images if image.group == group),
+                    "put the whole group in one split",
+                )
+            )
+    return found

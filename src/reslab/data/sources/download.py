@@ -1,0 +1,150 @@
+"""The published data sets: where they are looked for, and how they are fetched."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from reslab.data.dataset import Dataset
+from reslab.data.names import shown
+from reslab.data.sources.cifar import open_cifar_archive, open_cifar_folder
+from reslab.data.sources.idx import is_idx_folder, open_idx_folder
+from reslab.durable import write_file
+from reslab.errors import DataError, MachineError
+
+Notify = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """One published data set.
+
+    Args:
+        folder: where it lies in the cache (an archive: where it lies unpacked).
+        files: (file name, MD5 as published) of everything to fetch.
+        urls: folders to fetch from, tried in this order.
+        others: further places where other tools put it; relative ones are in the cache.
+    """
+
+    folder: str
+    files: tuple[tuple[str, str], ...]
+    urls: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+
+_TORONTO = ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/")
+PUBLISHED = {
+    "fashion-mnist": Published(
+        "fashion-mnist",
+        (
+            ("train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            ("train-labels-idx1-ubyte.gz", "25c81989df183df01b3e8a0aad5dffbe"),
+            ("t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
+            ("t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
+        ),
+        ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+        ("/usr/share/datasets/fashion-mnist", "FashionMNIST/raw"),
+    ),
+    "mnist": Published(
+        "mnist",
+        (
+            ("train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+            ("train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432"),
+            ("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3"),
+            ("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c"),
+        ),
+        (
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+        ("MNIST/raw",),
+    ),
+    "cifar10": Published(
+        "cifar-10-batches-py",
+        (("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a"),),
+        _TORONTO,
+    ),
+    "cifar100": Published(
+        "cifar-100-python",
+        (("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"),),
+        _TORONTO,
+    ),
+}
+
+
+def cache_folder(cache: Path | None = None) -> Path:
+    """Return where data sets are kept: the argument, $RESLAB_DATA, or ~/.cache/reslab/data."""
+    if cache is not None:
+        return cache
+    named = os.environ.get("RESLAB_DATA")
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "reslab" / "data"
+
+
+def open_published(name: str, cache: Path | None = None, notify: Notify | None = None) -> Dataset:
+    """Open a published data set; fetch it into the cache where it is not on this machine.
+
+    Args:
+        name: a key of PUBLISHED.
+        cache: see `cache_folder`.
+        notify: called with a line for people before something is fetched.
+
+    Raises:
+        MachineError: it cannot be fetched; the remedy says where to put the files.
+        DataError: the files are damaged.
+    """
+    published = PUBLISHED[name]
+    home = cache_folder(cache)
+    if name in ("mnist", "fashion-mnist"):
+        places = [home / place for place in (published.folder, *published.others)]
+        found = next((place for place in places if is_idx_folder(place)), None)
+        if found is None:
+            found = fetch(published, places[0], notify)[0].parent
+        dataset = open_idx_folder(found)
+        if (dataset.name == "fashion-mnist") != (name == "fashion-mnist"):
+            raise DataError(f"{shown(found)} does not hold {name}", remedy="empty that folder")
+        return dataclasses.replace(dataset, name=name)
+    if (home / published.folder).is_dir():
+        return open_cifar_folder(home / published.folder)
+    return open_cifar_archive(fetch(published, home, notify)[0])
+
+
+def fetch(published: Published, into: Path, notify: Notify | None = None) -> list[Path]:
+    """Fetch the files of a data set that are not there yet; each is kept only if its MD5 fits."""
+    paths = []
+    for file_name, md5 in published.files:
+        path = into / file_name
+        if not path.is_file():
+            write_file(path, _fetch_one(file_name, md5, published.urls, path, notify))
+        paths.append(path)
+    return paths
+
+
+def _fetch_one(
+    file_name: str, md5: str, urls: Sequence[str], path: Path, notify: Notify | None
+) -> bytes:
+    reasons = []
+    for base in urls:
+        url = base + file_name
+        if notify is not None:
+            notify(f"fetching {url}")
+        try:
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                data: bytes = answer.read()
+        except (OSError, ValueError) as error:  # URLError and HTTPError are OSErrors
+            reasons.append(f"{url}: {getattr(error, 'reason', None) or error}")
+            continue
+        if hashlib.md5(data).hexdigest() == md5:
+            return data
+        reasons.append(f"{url}: its MD5 is not {md5}")
+    raise MachineError(
+        f"{file_name} cannot be fetched ({'; '.join(reasons)})",
+        remedy=f"put the file at {path} yourself",
+    )
