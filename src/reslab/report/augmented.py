@@ -1,0 +1,122 @@
+"""What the network saw: random views of training images, the very ones of this run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reslab.data.dataset import Dataset
+from reslab.report.pictures import picture_uri
+
+if TYPE_CHECKING:
+    import torch
+
+    from reslab.data.augment import Augment
+    from reslab.data.preprocess import Preprocess
+    from reslab.data.views import Visit
+
+
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """One training image and its random views.
+
+    Args:
+        name: class of the image.
+        original: data URI of the image as the network would get it without augmentation.
+        views: data URIs, one an epoch from the first on.
+        pixelated: show pixels as squares.
+    """
+
+    name: str
+    original: str
+    views: Sequence[str]
+    pixelated: bool
+
+
+def augmented_views(
+    dataset: Dataset,
+    recipe: Mapping[str, Any],
+    preprocess: Mapping[str, Any],
+    seed: int,
+    *,
+    images: int = 5,
+    epochs: int = 6,
+) -> list[Views]:
+    """Draw the views that the first epochs of this run took of a few images.
+
+    Raises:
+        ReslabError: an image cannot be read.
+        KeyError, TypeError, ValueError: the run's settings are not those of this version.
+    """
+    import torch
+
+    from reslab.data.augment import Augment
+    from reslab.data.preprocess import Preprocess
+    from reslab.data.views import Visit
+
+    fields = dict(recipe["augment"])
+    for name in ("crop_scale", "crop_ratio"):
+        fields[name] = tuple(fields[name]) if fields[name] is not None else None
+    augment = Augment(**fields)
+    # Whatever is subtracted is added again for the picture, so the plain mean will do.
+    plain = Preprocess.from_json({**preprocess, "mean_image": False})
+    samples = _one_of_each_class(dataset, images)
+    if not len(samples):
+        return []
+    numbers = torch.from_numpy(np.repeat(samples, epochs))
+    visits = torch.arange(epochs).repeat(len(samples))
+    seen = _look(dataset, Visit(seed, visits, numbers), augment, plain)
+    plainly = _look(
+        dataset, Visit(seed, visits[: len(samples)], torch.from_numpy(samples)), Augment(), plain
+    )
+    rows = []
+    for k, sample in enumerate(samples.tolist()):
+        uri, pixelated = picture_uri(plainly[k])
+        views = [picture_uri(seen[k * epochs + e])[0] for e in range(epochs)]
+        rows.append(Views(dataset.classes[dataset.labels[sample]], uri, views, pixelated))
+    return rows
+
+
+def _one_of_each_class(dataset: Dataset, most: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    train = dataset.splits.get("train", np.arange(0))
+    _, first = np.unique(dataset.labels[train], return_index=True)
+    spread = np.linspace(0, len(first) - 1, min(most, len(first))).round().astype(int)
+    return train[first[spread]] if len(first) else train[:0]
+
+
+def _look(
+    dataset: Dataset, visit: Visit, augment: Augment, preprocess: Preprocess
+) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
+    """Return uint8 pictures of random views, mixed where the run mixed."""
+    import torch
+
+    from reslab.data.mixing import mix, partners
+    from reslab.data.views import random_view
+
+    def views(of: Visit) -> torch.Tensor:
+        return random_view(_batch(dataset, of.samples, preprocess), of, augment, preprocess)
+
+    images = views(visit)
+    if augment.mixup or augment.cutmix:
+        train = torch.from_numpy(np.ascontiguousarray(dataset.splits["train"]))
+        other = dataclasses.replace(visit, samples=partners(visit, train))
+        images, _ = mix(images, views(other), visit, augment)
+    scale = torch.tensor(preprocess.std).view(1, -1, 1, 1) * 255
+    shift = torch.tensor(preprocess.mean).view(1, -1, 1, 1) * 255
+    pixels = (images * scale + shift).round().clamp(0, 255).to(torch.uint8)
+    shown: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
+    for one in pixels.permute(0, 2, 3, 1).contiguous().numpy():
+        shown.append(one[..., 0] if one.shape[-1] == 1 else one)
+    return shown
+
+
+def _batch(dataset: Dataset, samples: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    import torch
+
+    from reslab.data.preprocess import fit
+
+    fitted = {int(s): fit(dataset.images.read(int(s)), preprocess) for s in samples.unique()}
+    return torch.from_numpy(np.stack([fitted[int(s)] for s in samples]))

@@ -1,0 +1,123 @@
+"""The offline HTML page of a run: everything inline, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from reslab import durable
+from reslab.data.dataset import Dataset
+from reslab.report import setup, wording
+from reslab.report.calibration import calibration
+from reslab.report.confusion import confusion
+from reslab.report.curves import curves, summary
+from reslab.report.headline import headline
+from reslab.report.images import Images, pictures
+from reslab.report.plots import draw
+from reslab.report.run import SPLIT_WORDS, Run, read_run
+
+FILE_NAME = "report.html"
+_LOADER = jinja2.PackageLoader("reslab.report")
+
+
+def write_report(run_dir: Path, dataset: Dataset | None = None, out: Path | None = None) -> Path:
+    """Write the page of a run, finished or not, and return where it is.
+
+    Args:
+        run_dir: the run directory.
+        dataset: the images of the run, with its splits; None to open them again as the run
+            did. Where they have gone, the page says so in place of the pictures.
+        out: where to write; None for `report.html` in the run directory.
+
+    Raises:
+        DataError: not a run directory.
+        MachineError: the page cannot be written.
+    """
+    run = read_run(run_dir)
+    path = out or run_dir / FILE_NAME
+    durable.write_file(path, render(run, pictures(run, dataset)).encode())
+    return path
+
+
+def render(run: Run, images: Images) -> str:
+    """Return the page as text."""
+    environment = jinja2.Environment(
+        loader=_LOADER,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    environment.globals["zip"] = zip
+    environment.filters |= {
+        "number": wording.number,
+        "percent": wording.percent,
+        "large": wording.large,
+        "plural": wording.plural,
+        "shortened": wording.shortened,
+    }
+    script = _source("page.js")
+    # The page forbids itself every request and every script but its own.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("page.html").render(
+        **_content(run, images),
+        style=Markup(_source("page.css") + _source("plots.css")),
+        script=Markup(script),
+        policy=(
+            "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+            f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        ),
+    )
+
+
+def _content(run: Run, images: Images) -> dict[str, Any]:
+    split = run.final_split
+    evaluation = run.splits.get(split)
+    plots = curves(run)
+    recipe = run.section("recipe")
+    value: dict[str, Any] = {
+        "run": run,
+        "headline": headline(run),
+        "facts": setup.facts(run),
+        "choices": _objects(run.config.get("choices")),
+        "training": setup.training_sentence(recipe),
+        "recipe": setup.flat(recipe),
+        "preprocess": setup.flat(run.section("preprocess")),
+        "environment": setup.flat(run.section("environment")),
+        "spec": setup.flat(run.section("spec")),
+        "commands": setup.commands(run),
+        "plots": [(plot, draw(plot)) for plot in plots],
+        "training_summary": summary(run),
+        "findings": _objects(run.check.get("findings")),
+        "images": images,
+        "split": SPLIT_WORDS[split],
+        "evaluation": evaluation,
+        "confusion": None,
+        "calibration": None,
+    }
+    if evaluation is not None:
+        value["confusion"] = confusion(evaluation.confusion, evaluation.classes)
+        value["calibration"] = calibration(run, evaluation, split)
+    return value
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _finalize(value: Any) -> Any:
+    """Let no character onto the page that UTF-8 cannot hold or that hides others."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return wording.storable(value)
+    return value
+
+
+def _source(name: str) -> str:
+    source, _, _ = _LOADER.get_source(jinja2.Environment(), name)
+    return source

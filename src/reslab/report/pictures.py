@@ -1,0 +1,129 @@
+"""Images of a data set as small pictures inside the page, bounded in number and size."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from reslab.data.dataset import Dataset, Pixels
+from reslab.errors import ReslabError
+from reslab.report import wording
+
+# Twice the width that a picture has on the page, for screens of high density.
+LARGEST = 224
+_PIXELATED_BELOW = 80
+
+
+@dataclasses.dataclass(frozen=True)
+class Guess:
+    """A class and its probability."""
+
+    name: str
+    percent: str
+    is_true: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """One picture of a gallery.
+
+    Args:
+        uri: the picture itself, as a data URI.
+        name: of the image, for people.
+        true: the class it is labelled as.
+        guesses: what the network said, most probable first.
+        pixelated: show its pixels as squares instead of blurring them.
+    """
+
+    uri: str
+    name: str
+    true: str
+    guesses: Sequence[Guess]
+    pixelated: bool
+
+
+def surest_mistakes(
+    probabilities: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], most: int
+) -> npt.NDArray[np.int64]:
+    """Return the rows of wrong answers, most confident first."""
+    said = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(said != labels)
+    confidence = probabilities[wrong, said[wrong]]
+    return wrong[np.argsort(-confidence, kind="stable")][:most]
+
+
+def most_doubtful(probabilities: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.int64]:
+    """Return the rows whose two most probable classes are nearest to each other."""
+    if probabilities.shape[1] < 2:
+        return np.arange(0)
+    top = np.partition(probabilities, -2, axis=1)[:, -2:]
+    return np.argsort(top[:, 1] - top[:, 0], kind="stable")[:most]
+
+
+def gallery(
+    dataset: Dataset,
+    rows: npt.NDArray[np.int64],
+    samples: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.float64],
+    guesses: int = 2,
+) -> list[Picture]:
+    """Make pictures of some rows of an evaluation; images that cannot be read are left out."""
+    pictures = []
+    for row in rows.tolist():
+        index = int(samples[row])
+        try:
+            uri, pixelated = picture_uri(dataset.images.read(index))
+        except ReslabError:
+            continue
+        order = np.argsort(-probabilities[row], kind="stable")[:guesses].tolist()
+        pictures.append(
+            Picture(
+                uri=uri,
+                name=dataset.images.name(index),
+                true=dataset.classes[labels[row]],
+                guesses=[
+                    Guess(
+                        dataset.classes[k],
+                        wording.percent(100 * float(probabilities[row, k])),
+                        k == labels[row],
+                    )
+                    for k in order
+                ],
+                pixelated=pixelated,
+            )
+        )
+    return pictures
+
+
+def picture_uri(pixels: Pixels) -> tuple[str, bool]:
+    """Return an image as a data URI, and whether it is so small that its pixels matter.
+
+    Small images keep every pixel (PNG); large ones are shrunk and become JPEG.
+    """
+    height, width = pixels.shape[:2]
+    if max(height, width) < _PIXELATED_BELOW:
+        return png_uri(pixels), True
+    image = Image.fromarray(pixels)
+    image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    return _uri(image, "JPEG"), False
+
+
+def png_uri(pixels: Pixels) -> str:
+    """Return pixels (grey, RGB or RGBA) as a PNG data URI."""
+    return _uri(Image.fromarray(pixels), "PNG")
+
+
+def _uri(image: Image.Image, kind: str) -> str:
+    buffer = io.BytesIO()
+    if kind == "PNG":
+        image.save(buffer, kind, optimize=True)
+    else:
+        image.save(buffer, kind, quality=80)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,249 @@
+"""Line and interval plots as inline SVG that follows the page's colours, light or dark.
+
+A plot is plain markup without colours, fonts or sizes of its own: the style sheet of the
+page (`templates/plots.css`) gives them, so that a plot is readable on a phone, on paper and
+in the dark. As in the papers of He et al., training is drawn thin and evaluation bold.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from markupsafe import Markup, escape
+
+from reslab.data.names import shown
+from reslab.report import wording
+from reslab.report.scale import Kind, Scale, enclosing
+
+WIDTH = 520
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 30
+COLOURS = 6
+_Point = tuple[float, float] | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Series:
+    """One curve, or one set of points with intervals.
+
+    Args:
+        label: what the legend calls it.
+        x: positions, increasing.
+        y: values; NaN leaves a gap.
+        low: lower ends of intervals around `y`, for a band or for whiskers.
+        high: upper ends of them.
+        style: "bold" and "thin" lines, or "points" (with whiskers where there are intervals).
+        colour: number of the colour, 0 to 5 (colour-blind safe; see the style sheet).
+        sizes: radius of each point, drawing units; None for equal ones.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    style: Literal["bold", "thin", "points"] = "bold"
+    colour: int = 0
+    sizes: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        assert len(self.x) == len(self.y), (len(self.x), len(self.y))
+        assert (self.low is None) == (self.high is None)
+        assert 0 <= self.colour < COLOURS, self.colour
+
+    @property
+    def last(self) -> float:
+        """The last value that is a number, or NaN."""
+        return next((v for v in reversed(self.y) if math.isfinite(v)), math.nan)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plot:
+    """One pair of axes with its curves.
+
+    Args:
+        title: what is drawn, with its unit: the vertical axis.
+        x_label: the horizontal axis, with its unit.
+        series: the curves, those drawn first lie below.
+        kind: "linear" or "log", of the vertical axis.
+        limits: least and greatest value of the vertical axis; None to choose round ones.
+        x_limits: the same for the horizontal axis; None for the range of the data.
+        marks: (position, label) of events, drawn as vertical lines.
+        diagonal: draw the line y = x.
+        height: of the drawing, where its width is `width`.
+        width: of the drawing.
+        note: what a reader must know of the axes, e.g. that one is cut.
+    """
+
+    title: str
+    x_label: str
+    series: Sequence[Series]
+    kind: Kind = "linear"
+    limits: tuple[float, float] | None = None
+    x_limits: tuple[float, float] | None = None
+    marks: Sequence[tuple[float, str]] = ()
+    diagonal: bool = False
+    height: int = 300
+    width: int = WIDTH
+    note: str = ""
+
+    def describe(self) -> str:
+        """Say in words what the drawing shows, for those who cannot see it."""
+        parts = []
+        for one in self.series:
+            values = [v for v in one.y if math.isfinite(v)]
+            if values:
+                parts.append(
+                    f"{one.label}: {len(values)} values from {wording.number(float(one.y[0]))} "
+                    f"to {wording.number(one.last)}, least {wording.number(min(values))}"
+                )
+        return f"{self.title} by {self.x_label}. " + ("; ".join(parts) or "No values") + "."
+
+
+def draw(plot: Plot) -> Markup:
+    """Draw a plot as one `<svg>` element, to be used inside a page with the style sheet."""
+    x, y = _scales(plot)
+    parts = [_grid(plot, x, y)]
+    if plot.diagonal:
+        parts.append(_segment("diagonal", x(x.low), y(x.low), x(x.high), y(x.high)))
+    parts += [_mark(position, label, x, y) for position, label in plot.marks]
+    # A drawing in the drawing cuts off what leaves the axes, with room for whole line ends.
+    left, top, pad = x.start - 5, y.end - 5, 10
+    box = f"{left:g} {top:g} {x.end - x.start + pad:g} {y.start - y.end + pad:g}"
+    across, down, wide, high = box.split()
+    parts.append(f'<svg x="{across}" y="{down}" width="{wide}" height="{high}" viewBox="{box}">')
+    parts += [_curve(one, x, y) for one in plot.series]
+    parts.append("</svg>")
+    name = escape(shown(plot.describe()))
+    return Markup(
+        f'<svg class="plot" viewBox="0 0 {plot.width} {plot.height}" role="img" '
+        f'aria-label="{name}"{_for_pointer(plot, x)}>{"".join(parts)}</svg>'
+    )
+
+
+def _scales(plot: Plot) -> tuple[Scale, Scale]:
+    values = [v for one in plot.series for v in (*one.y, *(one.low or ()), *(one.high or ()))]
+    low, high = plot.limits or enclosing(values, plot.kind)
+    places = [v for one in plot.series for v in one.x]
+    first, last = plot.x_limits or (min(places, default=0.0), max(places, default=1.0))
+    if first == last:
+        first, last = first - 1.0, last + 1.0
+    x = Scale(first, last, _LEFT, plot.width - _RIGHT)
+    return x, Scale(low, high, plot.height - _BOTTOM, _TOP, plot.kind)
+
+
+def _grid(plot: Plot, x: Scale, y: Scale) -> str:
+    parts = []
+    for tick in y.ticks(5):
+        parts.append(_segment("grid", x.start, y(tick), x.end, y(tick)))
+        parts.append(_text("tick-y", x.start - 8, y(tick), _tick(tick)))
+    ticks = x.ticks(6)
+    if all(float(v).is_integer() for one in plot.series for v in one.x):
+        ticks = [tick for tick in ticks if tick.is_integer()]
+    for tick in ticks:
+        parts.append(_segment("notch", x(tick), y.start, x(tick), y.start + 4))
+        parts.append(_text("tick-x", x(tick), y.start + 8, _tick(tick)))
+    parts.append(_segment("axis", x.start, y.start, x.end, y.start))
+    return "".join(parts)
+
+
+def _mark(position: float, label: str, x: Scale, y: Scale) -> str:
+    line = _segment("mark", x(position), y.start, x(position), y.end)
+    side = "mark-left" if x(position) > (x.start + x.end) / 2 else "mark-right"
+    offset = -5 if side == "mark-left" else 5
+    return line + _text(side, x(position) + offset, y.end + 2, label)
+
+
+def _curve(one: Series, x: Scale, y: Scale) -> str:
+    points = [(x(a), y(b)) if math.isfinite(b) else None for a, b in zip(one.x, one.y, strict=True)]
+    parts = []
+    if one.style == "points":
+        parts += _whiskers(one, x, y)
+        dots = points
+    else:
+        if one.low is not None and one.high is not None:
+            parts.append(_band(one.x, one.low, one.high, x, y))
+        parts.append(f'<path class="line" d="{_path(points)}"/>')
+        dots = _lonely(points)
+    sizes = one.sizes or [3.5] * len(dots)
+    parts += [
+        f'<circle class="dot" cx="{p[0]:.1f}" cy="{p[1]:.1f}" r="{r:g}"/>'
+        for p, r in zip(dots, sizes, strict=True)
+        if p
+    ]
+    return f'<g class="series c{one.colour} {one.style}">{"".join(parts)}</g>'
+
+
+def _lonely(points: Sequence[_Point]) -> list[_Point]:
+    """Keep the points without neighbours: as a line they would have no length."""
+    padded = [None, *points, None]
+    return [
+        here if padded[i] is None and padded[i + 2] is None else None
+        for i, here in enumerate(points)
+    ]
+
+
+def _path(points: Sequence[_Point]) -> str:
+    command, words = "M", []
+    for point in points:
+        if point is None:
+            command = "M"
+            continue
+        words.append(f"{command}{point[0]:.1f} {point[1]:.1f}")
+        command = "L"
+    return "".join(words)
+
+
+def _band(
+    places: Sequence[float], low: Sequence[float], high: Sequence[float], x: Scale, y: Scale
+) -> str:
+    there = [
+        (x(a), y(b), y(c))
+        for a, b, c in zip(places, low, high, strict=True)
+        if math.isfinite(b) and math.isfinite(c)
+    ]
+    outline = [(a, c) for a, _, c in there] + [(a, b) for a, b, _ in reversed(there)]
+    return f'<path class="band" d="{_path(outline)}Z"/>' if there else ""
+
+
+def _whiskers(one: Series, x: Scale, y: Scale) -> list[str]:
+    if one.low is None or one.high is None:
+        return []
+    return [
+        _segment("whisker", x(a), y(b), x(a), y(c))
+        for a, b, c in zip(one.x, one.low, one.high, strict=True)
+        if math.isfinite(b) and math.isfinite(c)
+    ]
+
+
+def _segment(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<path class="{kind}" d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}"/>'
+
+
+def _text(kind: str, x: float, y: float, text: str) -> str:
+    safe = escape(shown(text))
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{safe}</text>'
+
+
+def _tick(value: float) -> str:
+    size = abs(value)
+    if size >= 1e6:
+        return f"{value / 1e6:g}M"
+    if size >= 10_000:
+        return f"{value / 1e3:g}k"
+    return wording.number(value)
+
+
+def _for_pointer(plot: Plot, x: Scale) -> Markup:
+    """Return the values as attributes, so that the page can show those under the pointer."""
+    if not plot.series or any(one.style == "points" for one in plot.series):
+        return Markup("")
+    longest = max(plot.series, key=lambda one: len(one.x))
+    rows = [" ".join(f"{v:g}" for v in longest.x)]
+    for one in plot.series:
+        known = {a: wording.number(float(b)) for a, b in zip(one.x, one.y, strict=True)}
+        rows.append(" ".join(known.get(a, "–").replace(" ", "_") for a in longest.x))
+    box = f"{x.start:g} {x.end:g} {x.low:g} {x.high:g}"
+    return Markup(' data-box="{}" data-values="{}"').format(box, ";".join(rows))

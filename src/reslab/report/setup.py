@@ -1,0 +1,215 @@
+"""What was trained on what and how, in sentences and short lists."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reslab.report import wording
+from reslab.report.run import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Fact:
+    """A number with its name.
+
+    Args:
+        name: what it is.
+        value: the number, as text.
+        detail: what it rests on, or empty.
+    """
+
+    name: str
+    value: str
+    detail: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Something to copy.
+
+    Args:
+        purpose: what it does, as a heading.
+        text: the command or code.
+    """
+
+    purpose: str
+    text: str
+
+
+def facts(run: Run) -> list[Fact]:
+    """Return the few numbers that a reader wants first."""
+    cost, data, status = run.section("cost"), run.section("dataset"), run.status
+    counts: Mapping[str, int] = data.get("counts", {})
+    environment = run.section("environment")
+    held = [
+        f"{counts[s]:,} {n}" for s, n in (("val", "validation"), ("test", "test")) if counts.get(s)
+    ]
+    list_ = [
+        Fact(
+            "Parameters",
+            wording.large(cost.get("params")),
+            f"{wording.large(cost.get('macs'))} multiply-adds an image",
+        ),
+        Fact("Training images", wording.number(counts.get("train")), ", ".join(held)),
+        Fact("Classes", wording.number(len(run.classes))),
+    ]
+    if status.get("wall_s") is not None:
+        speed = status.get("train_images_per_s")
+        detail = f"{wording.number(round(speed))} images a second" if speed else ""
+        list_.append(Fact("Time", wording.duration(status["wall_s"]), detail))
+    if status.get("step") is not None:
+        epochs = wording.plural(int(status.get("epoch") or 0), "epoch")
+        list_.append(Fact("Updates", wording.number(status["step"]), epochs))
+    if environment.get("device"):
+        detail = ", ".join(str(environment[k]) for k in ("precision",) if environment.get(k))
+        threads = environment.get("threads")
+        if threads and environment["device"] == "cpu":
+            detail = f"{detail}, {wording.plural(int(threads), 'thread')}".lstrip(", ")
+        list_.append(Fact("Device", _device(str(environment["device"])), detail))
+    return list_
+
+
+def _device(name: str) -> str:
+    return {"cpu": "CPU", "mps": "Apple GPU"}.get(name, name)
+
+
+def training_sentence(recipe: Mapping[str, Any]) -> str:
+    """Say how the network was trained, in the order in which a paper says it."""
+    if not recipe:
+        return ""
+    get = recipe.get
+    length = (
+        f"{get('steps'):,} updates"
+        if get("steps")
+        else wording.plural_number(get("epochs", 0), "epoch")
+    )
+    if get("optimizer") == "sgd":
+        name = "SGD" + (" with Nesterov momentum" if get("nesterov") else " with momentum")
+        name += f" {get('momentum'):g}"
+    else:
+        name = "AdamW"
+    rate = f"{get('schedule')} learning rate from a peak of {get('lr'):g}"
+    if get("schedule") == "constant":
+        rate = f"constant learning rate of {get('lr'):g}"
+    if get("warmup_steps"):
+        rate += f" after a warm-up of {get('warmup_steps'):,} updates"
+    parts = [
+        f"{length} of {name}",
+        f"batches of {get('batch_size')}",
+        rate,
+        f"weight decay {get('weight_decay'):g}",
+    ]
+    text = ", ".join(parts) + "."
+    views = _views(get("augment") or {})
+    text += f" Random views: {views}." if views else " No augmentation."
+    extras = _extras(recipe)
+    return text + (f" Besides: {extras}." if extras else "")
+
+
+def _views(augment: Mapping[str, Any]) -> str:
+    get = augment.get
+    words = []
+    if get("pad_crop"):
+        words.append(f"crops after padding by {get('pad_crop')} pixels")
+    if get("crop_scale"):
+        low, high = get("crop_scale", (0, 1))
+        words.append(f"resized crops of {low:.0%} to {high:.0%} of the area")
+    if get("flip"):
+        words.append("mirroring")
+    if get("rotate"):
+        words.append(f"rotation by up to {get('rotate'):g}°")
+    if get("jitter"):
+        words.append(f"colour jitter {get('jitter'):g}")
+    if get("pca_colour"):
+        words.append(f"PCA colour shifts {get('pca_colour'):g}")
+    if get("erase"):
+        words.append(f"erasing with probability {get('erase'):g}")
+    words += [f"{name} {get(name):g}" for name in ("mixup", "cutmix") if get(name)]
+    return wording.listed(words)
+
+
+def _extras(recipe: Mapping[str, Any]) -> str:
+    get = recipe.get
+    words = [
+        f"{text} {get(name):g}"
+        for name, text in (
+            ("smoothing", "label smoothing"),
+            ("clip", "gradient norm clipped at"),
+            ("dropout", "dropout"),
+            ("ema", "averaged weights with decay"),
+        )
+        if get(name)
+    ]
+    words += [
+        text
+        for name, text in (
+            ("class_weights", "loss weighted by class frequency"),
+            ("balanced", "classes drawn equally often"),
+            ("zero_last_scale", "residual branches start at zero"),
+        )
+        if get(name)
+    ]
+    if get("freeze"):
+        frozen = get("freeze", 0)
+        words.append(
+            "all but the classifier frozen" if frozen < 0 else f"the first {frozen} parts frozen"
+        )
+    return wording.listed(words)
+
+
+def flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return every number of a nested object as (name, value)."""
+    rows: list[tuple[str, str]] = []
+    for name, one in value.items():
+        if isinstance(one, dict):
+            rows += flat(one, f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}", _plain(one)))
+    return rows
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return ", ".join(_plain(v) if not isinstance(v, dict) else str(v) for v in value) or "none"
+    return str(value)
+
+
+def commands(run: Run) -> list[Command]:
+    """Return what to type to repeat the run and to use its model."""
+    folder, data = shlex.quote(str(run.folder)), shlex.quote(str(run.config.get("data", "DATA")))
+    words = [str(word) for word in run.config.get("command", ())]
+    list_ = []
+    if words:
+        list_.append(Command("Train the same network again", command_line(words)))
+    if run.state != "finished":
+        list_.append(Command("Go on with this run", f"reslab train --resume {folder}"))
+    if run.temperature is None:
+        return list_
+    return [
+        *list_,
+        Command("Measure it again", f"reslab eval {folder} {data}"),
+        Command("Label new images", f"reslab predict {folder} photo.jpg"),
+        Command(
+            "Use it from Python",
+            f"import reslab\n\nmodel = reslab.load({str(run.folder)!r})\n"
+            'predictions = model.predict(["photo.jpg"])',
+        ),
+    ]
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Write a command so that it can be pasted into a shell, without the path of the program."""
+    first = os.path.basename(words[0])
+    if first == "__main__.py":
+        return f"python -m reslab {shlex.join(words[1:])}"
+    return shlex.join([first, *words[1:]])

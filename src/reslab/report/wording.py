@@ -1,0 +1,89 @@
+"""Numbers and names as people read them, the same way everywhere on a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from reslab.data.names import shown
+
+
+def storable(text: str) -> str:
+    """Keep line ends, escape control characters and whatever UTF-8 cannot hold."""
+    return "\n".join(shown(line) for line in text.split("\n"))
+
+
+def shortened(text: str, length: int) -> str:
+    """Cut a long text in its middle, where names differ least."""
+    if len(text) <= length:
+        return text
+    head = (length - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
+
+
+def number(value: float | int | None) -> str:
+    """Write a number with its thousands apart, and no more digits than it deserves."""
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "infinite"
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if size >= 1000:
+        return f"{value:,.0f}"
+    if size < 1e-3:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    decimals = 1 if size >= 100 else 2 if size >= 10 else 3 if size >= 1 else 4
+    return f"{value:.{decimals}f}".rstrip("0").rstrip(".")
+
+
+def large(value: float | int | None) -> str:
+    """Write a count of parameters or operations in thousands, millions or billions."""
+    if value is None:
+        return "–"
+    for size, unit in ((1e9, "billion"), (1e6, "million")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:,.0f}"
+
+
+def percent(value: float | None, count: int = 0) -> str:
+    """Write a percentage; two decimals only where `count` images can support them."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.{2 if count >= 1000 else 1}f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time as people say it: 38 s, 12 min 5 s, 2 h 3 min."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Write a count with its noun."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words as a sentence does: a, b and c."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def plural_number(value: float, one: str) -> str:
+    """Write a number that may be a fraction with its noun."""
+    return f"{value:g} {one if value == 1 else one + 's'}"
