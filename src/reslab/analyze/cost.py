@@ -135,14 +135,14 @@ def describe(module: nn.Module) -> str:
             return f"conv {kernel}" + (f" / {stride}" if stride > 1 else "") + groups
         case nn.MaxPool2d() | nn.AvgPool2d():
             what = "max" if isinstance(module, nn.MaxPool2d) else "average"
-            return f"{what} pool {module.kernel_size}x{module.kernel_size} / {module.stride}"
+            return f"{what} {module.kernel_size}x{module.kernel_size} / {module.stride}"
         case nn.BatchNorm2d():
             return "batch norm"
         case nn.Linear():
             return "linear"
         case _:
             words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(module).__name__).lower()
-            return words.removesuffix(" shortcut")
+            return words.removesuffix(" shortcut").removesuffix(" pool")
 
 
 def with_norms_folded(layers: Sequence[Layer]) -> list[Layer]:
@@ -151,9 +151,7 @@ def with_norms_folded(layers: Sequence[Layer]) -> list[Layer]:
     for layer in layers:
         if layer.kind == "batch norm" and folded:
             last = folded[-1]
-            folded[-1] = dataclasses.replace(
-                last, kind=f"{last.kind}, norm", params=last.params + layer.params
-            )
+            folded[-1] = dataclasses.replace(last, params=last.params + layer.params)
         else:
             folded.append(layer)
     return folded

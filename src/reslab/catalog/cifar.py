@@ -19,7 +19,7 @@ RESNET_PAPER: dict[int, Published] = {
         "error_mean_pct": 6.61,
         "error_std_pct": 0.16,
         "runs": 5,
-        "protocol": f"{PROTOCOL}; error_pct is the best of the runs",
+        "protocol": f"{PROTOCOL}, best of 5 runs",
     },
     1202: {"params": 19.4e6, "error_pct": 7.93, "protocol": PROTOCOL},
 }
@@ -68,7 +68,7 @@ ENTRIES: tuple[Entry, ...] = (
             f"plain{depth}",
             depth,
             "none",
-            f"{depth} layers, no shortcuts",
+            "no shortcuts",
             deviations=(NOT_IN_PAPER,) if depth == 1202 else (),
         )
         for depth in DEPTHS
@@ -78,7 +78,7 @@ ENTRIES: tuple[Entry, ...] = (
             f"resnet{depth}",
             depth,
             "A",
-            f"{depth} layers, zero padding",
+            "zero padding (A)",
             paper=RESNET_PAPER[depth],
         )
         for depth in DEPTHS
@@ -88,10 +88,10 @@ ENTRIES: tuple[Entry, ...] = (
             f"resnet{depth}_b",
             depth,
             "B",
-            f"{depth} layers, projections where dimensions change",
+            "projection (B)",
             deviations=(OPTION_B,),
         )
         for depth in DEPTHS
     ),
-    _entry("resnet110_c", 110, "C", "110 layers, projections everywhere", deviations=(OPTION_C,)),
+    _entry("resnet110_c", 110, "C", "all projected (C)", deviations=(OPTION_C,)),
 )

@@ -18,7 +18,7 @@ class Entry:
         family: what kind of network it is, e.g. "plain" or "resnet".
         spec: the network as data; carries its name.
         source: paper and section.
-        summary: one line for people.
+        summary: what sets it apart, in at most 18 characters (a column of `reslab list`).
         paper: what the paper publishes about it, with whichever of these keys it has:
             "error_pct" (top-1), "top5_error_pct", "error_mean_pct" and "error_std_pct" (over
             "runs" runs), "params", "macs", and "protocol", how the errors were measured.

@@ -67,45 +67,43 @@ def _paper(depth: int, top1: float | None = None, top5: float | None = None) -> 
 
 
 ENTRIES: tuple[Entry, ...] = (
-    _entry("plain18", 18, "none", "18 layers, no shortcuts", paper=_paper(18, 27.94)),
-    _entry("plain34", 34, "none", "34 layers, no shortcuts", paper=_paper(34, 28.54, 10.02)),
+    _entry("plain18", 18, "none", "no shortcuts", paper=_paper(18, 27.94)),
+    _entry("plain34", 34, "none", "no shortcuts", paper=_paper(34, 28.54, 10.02)),
     _entry(
         "resnet18",
         18,
         "B",
-        "18 layers, projections where dimensions change",
+        "projection (B)",
         paper=_paper(18),
         deviations=("shortcut option B; the paper's 18 layers use option A (resnet18_a)",),
     ),
-    _entry("resnet18_a", 18, "A", "18 layers, zero padding", paper=_paper(18, 27.88)),
+    _entry("resnet18_a", 18, "A", "zero padding (A)", paper=_paper(18, 27.88)),
     _entry(
         "resnet34",
         34,
         "B",
-        "34 layers, projections where dimensions change",
+        "projection (B)",
         paper=_paper(34, 24.52, 7.46),
     ),
-    _entry("resnet34_a", 34, "A", "34 layers, zero padding", paper=_paper(34, 25.03, 7.76)),
-    _entry(
-        "resnet34_c", 34, "C", "34 layers, projections everywhere", paper=_paper(34, 24.19, 7.40)
-    ),
-    _entry("resnet50", 50, "B", "50 layers, bottlenecks", paper=_paper(50, 22.85, 6.71)),
+    _entry("resnet34_a", 34, "A", "zero padding (A)", paper=_paper(34, 25.03, 7.76)),
+    _entry("resnet34_c", 34, "C", "all projected (C)", paper=_paper(34, 24.19, 7.40)),
+    _entry("resnet50", 50, "B", "bottleneck (B)", paper=_paper(50, 22.85, 6.71)),
     _entry(
         "resnet50_c",
         50,
         "C",
-        "50 layers, bottlenecks, projections everywhere",
+        "bottleneck (C)",
         paper={},
         deviations=("shortcut option C; the paper's bottleneck networks use option B",),
     ),
-    _entry("resnet101", 101, "B", "101 layers, bottlenecks", paper=_paper(101, 21.75, 6.05)),
-    _entry("resnet152", 152, "B", "152 layers, bottlenecks", paper=_paper(152, 21.43, 5.71)),
+    _entry("resnet101", 101, "B", "bottleneck (B)", paper=_paper(101, 21.75, 6.05)),
+    _entry("resnet152", 152, "B", "bottleneck (B)", paper=_paper(152, 21.43, 5.71)),
     *(
         _entry(
             f"resnet{depth}_v15",
             depth,
             "B",
-            f"{depth} layers, bottlenecks, stride on the 3x3",
+            "bottleneck, v1.5",
             paper={},
             deviations=(V15,),
             stride_on="3x3",

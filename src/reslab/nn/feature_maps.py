@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from reslab.errors import UsageError
 from reslab.nn.features import FeatureInfo
 from reslab.nn.network import Network, check_input
 
@@ -23,6 +24,12 @@ class FeatureMaps(nn.Module):
     def __init__(self, network: Network, out_indices: Sequence[int] | None = None) -> None:
         super().__init__()
         count = len(network.feature_info)
+        for index in out_indices or ():
+            if not -count <= index < count:
+                raise UsageError(
+                    f"out_indices of {network.spec.name} must be {-count} to {count - 1}, "
+                    f"received {index}"
+                )
         chosen = range(count) if out_indices is None else [i % count for i in out_indices]
         self.out_indices = sorted(set(chosen))
         self.feature_info = FeatureInfo(network.feature_info[i] for i in self.out_indices)

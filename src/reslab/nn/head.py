@@ -42,12 +42,11 @@ class Head(nn.Module):
         x = self.dropout(self.features(x))
         return x if pre_logits else self.classifier(x)
 
-    def reset(self, num_classes: int, dropout: float | None = None) -> None:
-        """Put a newly initialised classifier in place of the old one, on its device."""
-        like = next(self.parameters(), None)
+    def reset(self, num_classes: int, dropout: float | None, like: torch.Tensor) -> None:
+        """Put a new classifier in place of the old one, of the device and type of `like`."""
         classifier = self._make_classifier(num_classes)
         initialise(classifier)
-        self.classifier = classifier if like is None else classifier.to(like)
+        self.classifier = classifier.to(like)
         if dropout is not None:
             self.dropout = nn.Dropout(dropout)
 

@@ -101,7 +101,7 @@ class Network(nn.Module):
             num_classes=num_classes,
             dropout=self.spec.dropout if dropout is None else dropout,
         )
-        self.head.reset(num_classes, dropout)
+        self.head.reset(num_classes, dropout, like=next(self.stem.parameters()))
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Keep only the input of each block for the backward pass, which recomputes the rest."""

@@ -1,0 +1,166 @@
+"""Networks by name: the surface that users of timm know by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, overload
+
+from reslab import artifact, catalog
+from reslab import spec as specs
+from reslab.errors import UsageError, unknown
+from reslab.nn import FeatureMaps, Network, build
+
+Stem = Literal["small", "imagenet"]
+
+
+@overload
+def create_model(
+    name: str,
+    pretrained: str | Path | None = None,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    img_size: int | None = None,
+    features_only: Literal[False] = False,
+    stem: Stem | None = None,
+    out_indices: Sequence[int] | None = None,
+) -> Network: ...
+@overload
+def create_model(
+    name: str,
+    pretrained: str | Path | None = None,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    img_size: int | None = None,
+    *,
+    features_only: Literal[True],
+    stem: Stem | None = None,
+    out_indices: Sequence[int] | None = None,
+) -> FeatureMaps: ...
+def create_model(
+    name: str,
+    pretrained: str | Path | None = None,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    img_size: int | None = None,
+    features_only: bool = False,
+    stem: Stem | None = None,
+    out_indices: Sequence[int] | None = None,
+) -> Network | FeatureMaps:
+    """Build a network of the catalogue, newly initialised or with the weights of a trained one.
+
+    Args:
+        name: a name that `list_models` gives.
+        pretrained: a run directory or a model folder of reslab with the same network; its
+            classifier is kept where `num_classes` is not given or the same, and replaced by a
+            new one otherwise. With other `in_chans`, the first convolution is spread over the
+            new channels so that a grey image gives the same output as before.
+        num_classes: number of logits; 0 for none.
+        in_chans: channels of the input image.
+        img_size: side of the input that the network is meant for, in pixels.
+        features_only: return the feature maps of the stem and of each stage instead of logits.
+        stem: "small" for one 3x3 convolution of stride 1, "imagenet" for 7x7 of stride 2 with
+            a max pool, instead of the network's own.
+        out_indices: with `features_only`: which of the maps; all of them if not given.
+
+    Raises:
+        UsageError: an unknown name, or values that the network cannot take.
+        CheckpointError: `pretrained` cannot be read.
+    """
+    if out_indices is not None and not features_only:
+        raise UsageError("out_indices chooses among feature maps", remedy="set features_only=True")
+    spec = named_spec(name, img_size=img_size, stem=stem)
+    if pretrained is None:
+        network = build(_with_ends(spec, num_classes, in_chans))
+    else:
+        network = _trained(spec, pretrained, num_classes, in_chans, img_size, stem)
+    return FeatureMaps(network, out_indices) if features_only else network
+
+
+def named_spec(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    img_size: int | None = None,
+    stem: Stem | None = None,
+) -> specs.NetworkSpec:
+    """Return the specification of a network of the catalogue with some values changed.
+
+    Raises:
+        UsageError: an unknown name, or values that the network cannot take.
+    """
+    spec = catalog.entry(name).spec
+    if stem is not None:
+        spec = _with_stem(spec, stem)
+    if img_size is not None:
+        spec = specs.replace(spec, img_size=img_size)
+    return _with_ends(spec, num_classes, in_chans)
+
+
+def _with_ends(
+    spec: specs.NetworkSpec, num_classes: int | None, in_chans: int | None
+) -> specs.NetworkSpec:
+    return specs.replace(
+        spec,
+        num_classes=spec.num_classes if num_classes is None else num_classes,
+        in_chans=spec.in_chans if in_chans is None else in_chans,
+    )
+
+
+def _with_stem(spec: specs.NetworkSpec, stem: Stem) -> specs.NetworkSpec:
+    if stem not in ("small", "imagenet"):
+        raise unknown("stem", str(stem), ("small", "imagenet"))
+    if not isinstance(spec, specs.ResNetSpec):
+        raise UsageError(f"the stem of {spec.name} cannot be changed")
+    if stem == "small":
+        return specs.with_small_stem(spec)
+    stem_spec = specs.StemSpec(width=spec.stem.width, kernel=7, stride=2, max_pool=True)
+    return specs.replace(spec, stem=stem_spec)
+
+
+def _trained(
+    wanted: specs.NetworkSpec,
+    pretrained: str | Path,
+    num_classes: int | None,
+    in_chans: int | None,
+    img_size: int | None,
+    stem: Stem | None,
+) -> Network:
+    """Load a trained network, check that it is the one that was asked for, fit its ends."""
+    network = artifact.load(pretrained).network
+    found = network.spec
+    if found.name != wanted.name:
+        raise UsageError(
+            f"{pretrained} holds a {found.name}, asked for was {wanted.name}",
+            remedy=f"create_model('{found.name}', pretrained=...)",
+        )
+    if stem is not None and _with_stem(found, stem) != found:
+        raise UsageError(
+            f"{pretrained} holds a {found.name} with another stem than '{stem}'",
+            remedy="leave the stem out: a trained network brings its own",
+        )
+    if img_size is not None:
+        network.spec = specs.replace(found, img_size=img_size)
+    if in_chans is not None and in_chans != found.in_chans:
+        network = _with_channels(network, in_chans)
+    if num_classes is not None and num_classes != found.num_classes:
+        network.reset_classifier(num_classes)
+    return network.train()
+
+
+def _with_channels(network: Network, in_chans: int) -> Network:
+    """Rebuild a network for other input channels, the same function of grey images.
+
+    Each new channel's weights are the sum over the old channels divided by the number of new
+    ones.
+    """
+    rebuilt = build(specs.replace(network.spec, in_chans=in_chans))
+    shapes = {name: value.shape for name, value in rebuilt.state_dict().items()}
+    tensors = network.state_dict()
+    for name, value in tensors.items():
+        if value.shape != shapes[name]:
+            spread = value.sum(dim=1, keepdim=True) / in_chans
+            tensors[name] = spread.expand(shapes[name])
+    rebuilt.load_state_dict(tensors)
+    return rebuilt

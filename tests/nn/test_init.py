@@ -1,0 +1,69 @@
+import math
+
+import pytest
+import torch
+
+from reslab import catalog
+from reslab.nn import build, zero_last_scale
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return build(catalog.entry("resnet56").spec)
+
+
+def test_convolutions_have_the_papers_spread(network):
+    """3x3x16 inputs: sqrt(2 / 144) = 0.1179, where torch's own start would give 0.0481."""
+    weights = [
+        module.weight.flatten()
+        for module in network.stages.stage1.modules()
+        if isinstance(module, torch.nn.Conv2d)
+    ]
+    spread = torch.cat(weights).std().item()
+    assert spread == pytest.approx(0.1179, abs=0.0015)
+
+
+@pytest.mark.parametrize("stage", ["stage1", "stage2", "stage3"])
+def test_fan_in_counts_not_fan_out(network, stage):
+    """The first convolution of stages 2 and 3 has twice as many outputs as inputs."""
+    weight = network.stages.get_submodule(stage).block1.branch.conv1.weight
+    expected = math.sqrt(2 / (9 * weight.shape[1]))
+    assert weight.std().item() == pytest.approx(expected, rel=0.05)
+    assert weight.mean().item() == pytest.approx(0, abs=4 * expected / math.sqrt(weight.numel()))
+
+
+def test_norms_are_the_identity_and_biases_zero(network):
+    for name, value in network.named_parameters():
+        if name.endswith("bias"):
+            assert not value.any(), name
+        elif ".norm" in name:
+            assert (value == 1).all(), name
+
+
+def test_zero_last_scale_makes_every_block_its_shortcut():
+    network = build(catalog.entry("resnet20").spec)
+    zero_last_scale(network)
+    block = network.stages.stage2.block1
+    x = torch.rand(2, 16, 8, 8)
+    assert torch.equal(block(x), torch.relu(block.shortcut(x)))
+    zeroed = [
+        name for name, value in network.named_parameters() if "weight" in name and not value.any()
+    ]
+    assert len(zeroed) == 9
+    assert all(name.endswith("branch.norm2.weight") for name in zeroed)
+
+
+def test_zero_last_scale_leaves_plain_networks_alone():
+    network = build(catalog.entry("plain20").spec)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    zero_last_scale(network)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_the_seed_decides_the_weights():
+    states = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        states.append(build(catalog.entry("resnet20").spec).state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
