@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from reslab.data.dataset import Indices
 from reslab.evaluate.metrics import Evaluation
+from reslab.predict.predictor import autocast
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -102,15 +103,6 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         network.train(training)
-
-
-def autocast(
-    device: torch.device, precision: torch.dtype | None
-) -> contextlib.AbstractContextManager[object]:
-    """Compute in a shorter type where it is safe; None for float32 throughout."""
-    if precision is None:
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=precision)
 
 
 def _gather(own: Tensor, count: int, world_size: int, device: torch.device) -> Tensor:

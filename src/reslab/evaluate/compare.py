@@ -1,0 +1,130 @@
+"""Two models on the same images, and several models together."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from reslab.evaluate.metrics import Evaluation
+
+RESAMPLES = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Paired:
+    """How two models differ on the images that both have seen.
+
+    Args:
+        only_first: images that only the first model got right.
+        only_second: images that only the second got right.
+        num_images: all images.
+        difference_pct: accuracy of the second minus that of the first, percentage points.
+        ci95_pct: its 95% interval by the paired bootstrap.
+        p_exact: McNemar's exact test of "no difference".
+        p_mid: the same with half of the observed outcome's probability (less conservative).
+    """
+
+    only_first: int
+    only_second: int
+    num_images: int
+    difference_pct: float
+    ci95_pct: tuple[float, float]
+    p_exact: float
+    p_mid: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {**dataclasses.asdict(self), "ci95_pct": list(self.ci95_pct)}
+
+
+def compare(first: Evaluation, second: Evaluation, *, seed: int = 0) -> Paired:
+    """Test whether two models differ in accuracy on the same images.
+
+    Images that both get right, or both wrong, say nothing of the difference; pairing takes
+    them out, so that far smaller differences show than by two separate intervals.
+
+    Source:
+        McNemar 1947; Fagerland et al. 2013, BMC Med. Res. Methodol. 13:91 (mid-p).
+    """
+    _assert_same_images([first, second])
+    one, two = first.correct, second.correct
+    only_first, only_second = int((one & ~two).sum()), int((two & ~one).sum())
+    p_exact, p_mid = mcnemar(only_first, only_second)
+    return Paired(
+        only_first=only_first,
+        only_second=only_second,
+        num_images=len(first),
+        difference_pct=100.0 * (only_second - only_first) / len(first),
+        ci95_pct=_bootstrap(only_first, only_second, len(first), seed),
+        p_exact=p_exact,
+        p_mid=p_mid,
+    )
+
+
+def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
+    """Return the two-sided exact and mid-p values for discordant counts.
+
+    Under "no difference" the smaller count follows a binomial with probability one half.
+    """
+    count, least = only_first + only_second, min(only_first, only_second)
+    if count == 0:
+        return 1.0, 1.0
+    point = _half_binomial(least, count)
+    tail = math.fsum(_half_binomial(k, count) for k in range(least + 1))
+    return min(1.0, 2 * tail), min(1.0, 2 * tail - point)
+
+
+def _half_binomial(k: int, count: int) -> float:
+    log_ways = math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
+    return math.exp(log_ways - count * math.log(2))
+
+
+def _bootstrap(only_first: int, only_second: int, count: int, seed: int) -> tuple[float, float]:
+    """Draw the images anew, with replacement; only the four kinds of image count."""
+    draw = np.random.default_rng(seed)
+    shares = np.array([only_first, only_second, count - only_first - only_second]) / count
+    drawn = draw.multinomial(count, shares, size=RESAMPLES)
+    differences = 100.0 * (drawn[:, 1] - drawn[:, 0]) / count
+    low, high = np.percentile(differences, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def together(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Average the probabilities of several evaluations of the same images (an ensemble).
+
+    Returns:
+        An evaluation whose logits are the logarithm of the mean, at temperature 1.
+    """
+    _assert_same_images(evaluations)
+    first = evaluations[0]
+    mean: npt.NDArray[np.float64] = np.mean([e.probabilities() for e in evaluations], axis=0)
+    tiny = np.finfo(np.float32).tiny
+    return dataclasses.replace(
+        first, logits=np.log(np.maximum(mean, tiny)).astype(np.float32), temperature=1.0
+    )
+
+
+def reorder_classes(evaluation: Evaluation, classes: tuple[str, ...]) -> Evaluation:
+    """Return the same evaluation with its classes in another order."""
+    assert set(classes) == set(evaluation.classes)
+    place = {label: i for i, label in enumerate(evaluation.classes)}
+    order = np.array([place[label] for label in classes])
+    return dataclasses.replace(
+        evaluation,
+        logits=evaluation.logits[:, order],
+        labels=np.argsort(order)[evaluation.labels],
+        classes=classes,
+    )
+
+
+def _assert_same_images(evaluations: Sequence[Evaluation]) -> None:
+    first = evaluations[0]
+    for other in evaluations[1:]:
+        assert other.classes == first.classes
+        assert np.array_equal(other.samples, first.samples)
+        assert np.array_equal(other.labels, first.labels)

@@ -1,0 +1,67 @@
+"""What a user points at -> image paths; what leads to none stays in the list and fails aloud."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+
+from reslab.data.decode import IMAGE_SUFFIXES
+
+
+def find_images(places: Iterable[str]) -> Iterator[str]:
+    """Yield the paths of files, of all images below folders, and of what a pattern matches.
+
+    A file that is named itself is yielded whatever it is called. What does not exist, and a
+    folder or pattern without images, is yielded as it was given, so that reading it reports it.
+    Folders are searched in the order of names, through links but never twice; names that begin
+    with a dot are left out.
+    """
+    for place in places:
+        if os.path.isdir(place):
+            yield from _found_or_itself(place, _below(place, set()))
+        elif not os.path.lexists(place) and glob.has_magic(place):
+            matches = sorted(glob.glob(place, recursive=True))
+            yield from _found_or_itself(place, _inside(matches))
+        else:
+            yield place
+
+
+def _inside(matches: Iterable[str]) -> Iterator[str]:
+    seen: set[tuple[int, int]] = set()
+    for match in matches:
+        if os.path.isdir(match):
+            yield from _below(match, seen)
+        else:
+            yield match
+
+
+def _below(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """Yield image files below a folder, files before sub-folders."""
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    try:
+        with os.scandir(folder) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        yield folder  # cannot be listed: reading it says why
+        return
+    visible = [entry for entry in listed if not entry.name.startswith(".")]
+    for entry in visible:
+        suffix = os.path.splitext(entry.name)[1].lower()
+        if suffix in IMAGE_SUFFIXES and not entry.is_dir():
+            yield entry.path
+    for entry in visible:
+        if entry.is_dir():
+            yield from _below(entry.path, seen)
+
+
+def _found_or_itself(place: str, found: Iterator[str]) -> Iterator[str]:
+    none = True
+    for path in found:
+        none = False
+        yield path
+    if none:
+        yield place

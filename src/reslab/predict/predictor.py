@@ -1,0 +1,274 @@
+"""From images to labelled probabilities: batches, streams, and an answer for every image."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from reslab import artifact as artifacts
+from reslab.artifact import Artifact
+from reslab.data.chunks import available_cores
+from reslab.data.dataset import Pixels
+from reslab.data.decode import decode_bytes
+from reslab.data.preprocess import fit, fit_file, network_input
+from reslab.errors import DataError, DivergedError, MachineError, UsageError
+from reslab.machine import autocast_dtype, choose_device
+from reslab.predict.paths import find_images
+
+ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray[Any, np.dtype[np.uint8]]
+Read = Callable[[], Pixels]
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What the model says of one image.
+
+    Args:
+        path: the image's path, or ``image[3]`` for the fourth of images in memory.
+        top: (class name, probability), the most probable first; empty for an unreadable image.
+        error: why the image could not be read, or empty.
+    """
+
+    path: str
+    top: tuple[tuple[str, float], ...] = ()
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `predict --json` prints for an image."""
+        if self.error:
+            return {"path": self.path, "error": self.error}
+        top = [{"label": label, "prob": round(prob, 6)} for label, prob in self.top]
+        return {"path": self.path, "top": top}
+
+
+class Predictor:
+    """Label images with a trained model.
+
+    Args:
+        artifact: the model.
+        device: as for `machine.choose_device`.
+        batch_size: images computed at once; with 1 every answer comes before the next image
+            is asked for.
+        precision: "fp32" (the default: the same answers on every machine), "bf16", "fp16" or
+            "auto".
+        workers: threads that decode; 0 for one a core.
+    """
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        *,
+        device: str = "auto",
+        batch_size: int = 64,
+        precision: str = "fp32",
+        workers: int = 0,
+    ) -> None:
+        if batch_size < 1:
+            raise UsageError(f"batch_size must be 1 or more, received {batch_size}")
+        self.artifact = artifact
+        self.device = choose_device(device)
+        self.batch_size = batch_size
+        self.workers = workers or available_cores()
+        self._dtype = autocast_dtype(precision, self.device)
+        self._network = artifact.network.to(self.device).eval()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the logits."""
+        return self.artifact.classes
+
+    def predict(self, images: ImageLike | Iterable[ImageLike], top: int = 5) -> list[Prediction]:
+        """Label images: one or several paths, folders, Pillow images or uint8 arrays.
+
+        Args:
+            images: arrays are (height, width) or (height, width, 3); folders stand for all
+                images below them.
+            top: how many classes to name for each, at most all.
+
+        Returns:
+            One prediction an image, in their order; an unreadable image has its `error` set.
+        """
+        several: Iterable[ImageLike]
+        if isinstance(images, str | os.PathLike | Image.Image | np.ndarray):
+            several = [images]
+        else:
+            several = images
+        return list(self._stream(_sources(several, self.artifact), top))
+
+    def predict_paths(
+        self, paths: Iterable[str | os.PathLike[str]], top: int = 5
+    ) -> Iterator[Prediction]:
+        """Yield a prediction for each image file, in their order, as batches are done."""
+        return self._stream(
+            ((os.fspath(path), partial(_read_file, path, self.artifact)) for path in paths), top
+        )
+
+    def probabilities(self, pixels: Sequence[Pixels]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Compute softmax(logits / temperature) of fitted images, (B, classes).
+
+        Args:
+            pixels: uint8, (resize_size, resize_size, in_chans) each, as `fit` returns them.
+
+        Raises:
+            DivergedError: the network puts out NaN or infinite values.
+            MachineError: there is not enough memory for the batch.
+        """
+        batch = torch.from_numpy(np.stack(pixels))
+        size = self.artifact.preprocess.img_size
+        with enough_memory(len(batch), size), torch.inference_mode():
+            images = network_input(batch.to(self.device), self.artifact.preprocess)
+            with autocast(self.device, self._dtype):
+                logits = self._network(images.contiguous(memory_format=torch.channels_last))
+            scaled = logits.double() / self.artifact.temperature
+        if not torch.isfinite(scaled).all():
+            raise DivergedError(
+                "the model puts out NaN or infinite values", remedy="train it again"
+            )
+        probabilities: np.ndarray[Any, np.dtype[np.float64]] = scaled.softmax(1).cpu().numpy()
+        return probabilities
+
+    def _stream(self, sources: Iterable[tuple[str, Read]], top: int) -> Iterator[Prediction]:
+        """Decode by threads, one batch ahead of the network; every source gets an answer."""
+        if top < 1:
+            raise UsageError(f"top must be 1 or more, received {top}")
+        ahead = 1 if self.batch_size > 1 else 0
+        waiting: deque[list[tuple[str, Future[Pixels]]]] = deque()
+        sources = iter(sources)
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="reslab-decode") as pool:
+            try:
+                while chunk := list(itertools.islice(sources, self.batch_size)):
+                    waiting.append([(name, pool.submit(read)) for name, read in chunk])
+                    if len(waiting) > ahead:
+                        yield from self._label(waiting.popleft(), top)
+                while waiting:
+                    yield from self._label(waiting.popleft(), top)
+            finally:
+                for _, future in itertools.chain(*waiting):
+                    future.cancel()
+
+    def _label(self, chunk: Sequence[tuple[str, Future[Pixels]]], top: int) -> Iterator[Prediction]:
+        errors: dict[int, str] = {}
+        pixels: list[Pixels] = []
+        for place, (_, future) in enumerate(chunk):
+            try:
+                pixels.append(future.result())
+            except DataError as error:
+                errors[place] = str(error)
+        answers = iter(self.probabilities(pixels) if pixels else ())
+        for place, (name, _) in enumerate(chunk):
+            if place in errors:
+                yield Prediction(name, error=errors[place])
+            else:
+                yield Prediction(name, self._top(next(answers), top))
+
+    def _top(
+        self, probabilities: np.ndarray[Any, np.dtype[np.float64]], top: int
+    ) -> tuple[tuple[str, float], ...]:
+        order = np.argsort(-probabilities, kind="stable")[:top]
+        return tuple((self.classes[i], float(probabilities[i])) for i in order)
+
+
+def load(
+    path: Path | str,
+    *,
+    device: str = "auto",
+    batch_size: int = 64,
+    precision: str = "fp32",
+    workers: int = 0,
+) -> Predictor:
+    """Load a model from a run or a model folder, ready to label images.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+        MachineError: the device is not there.
+    """
+    return Predictor(
+        artifacts.load(path),
+        device=device,
+        batch_size=batch_size,
+        precision=precision,
+        workers=workers,
+    )
+
+
+@contextlib.contextmanager
+def enough_memory(batch_size: int, size: int) -> Iterator[None]:
+    """Raise a lack of memory inside as MachineError that names batch and image size."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; on a processor it has no class
+        text = str(error)
+        if "out of memory" not in text and "can't allocate memory" not in text:
+            raise
+        raise MachineError(
+            f"out of memory with {batch_size} images of {size}x{size} at once",
+            remedy="use a smaller --batch-size, or --device cpu",
+        ) from error
+
+
+def autocast(
+    device: torch.device, precision: torch.dtype | None
+) -> contextlib.AbstractContextManager[object]:
+    """Compute in a shorter type where it is safe; None for float32 throughout."""
+    if precision is None:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=precision)
+
+
+def _sources(images: Iterable[ImageLike], artifact: Artifact) -> Iterator[tuple[str, Read]]:
+    number = 0
+    for image in images:
+        if isinstance(image, str | os.PathLike):
+            place = os.fspath(image)
+            for path in find_images([place]) if os.path.isdir(place) else [place]:
+                yield path, partial(_read_file, path, artifact)
+                number += 1
+        elif isinstance(image, Image.Image | np.ndarray):
+            name = f"image[{number}]"
+            yield name, partial(_fit_in_memory, image, name, artifact)
+            number += 1
+        else:
+            raise UsageError(
+                f"an image is a path, a Pillow image or a uint8 array, not {type(image).__name__}"
+            )
+
+
+def _read_file(path: str | os.PathLike[str], artifact: Artifact) -> Pixels:
+    return fit_file(Path(path), artifact.preprocess)
+
+
+def _fit_in_memory(
+    image: Image.Image | np.ndarray[Any, Any], name: str, artifact: Artifact
+) -> Pixels:
+    return fit(_pixels(image, name), artifact.preprocess)
+
+
+def _pixels(image: Image.Image | np.ndarray[Any, Any], name: str) -> Pixels:
+    """Bring an image in memory to what `decode` gives for files."""
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
+            raise UsageError(
+                f"{name} is an array of {image.dtype} {image.shape}; it must be uint8, "
+                "(height, width) or (height, width, 3)"
+            )
+        return np.ascontiguousarray(image)
+    # TIFF keeps every mode and the EXIF orientation, so that the one conversion for files holds.
+    file = io.BytesIO()
+    try:
+        image.save(file, "TIFF", exif=image.getexif())
+    except (OSError, KeyError) as error:
+        raise DataError(f"{name} of mode {image.mode} cannot be read ({error})") from error
+    return decode_bytes(file.getvalue(), name)
