@@ -108,7 +108,8 @@ class TrainLoader:
         Closing the generator ends the thread; what goes wrong in the thread is raised here.
         """
         ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=depth)
-        stop = threading.Event()
+        started, stop = threading.Event(), threading.Event()
+        num_threads = torch.get_num_threads()
 
         def hand_over(item: Batch | BaseException | None) -> None:
             while not stop.is_set():
@@ -119,6 +120,8 @@ class TrainLoader:
                     continue
 
         def work() -> None:
+            torch.set_num_threads(1)
+            started.set()
             try:
                 for step in range(first_step, last_step):
                     if stop.is_set():
@@ -130,6 +133,10 @@ class TrainLoader:
 
         thread = threading.Thread(target=work, name="reslab-loader", daemon=True)
         thread.start()
+        # The setting is each thread's own, and the default of those to come. One core is enough
+        # here; more would wait for each other at every step of the batch while training runs.
+        started.wait()
+        torch.set_num_threads(num_threads)
         try:
             while (item := ready.get()) is not None:
                 if isinstance(item, BaseException):

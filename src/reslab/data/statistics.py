@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from reslab.data.bank import Bank
 from reslab.data.dataset import Indices
 from reslab.errors import DataError
 
-# The largest number of squares of bytes whose sum a float32 holds exactly: 258 * 255^2 < 2^24.
+# A float32 holds the sum of up to 258 squares of bytes exactly: 258 * 255^2 < 2^24.
 _CHUNK = 256
 _LEAST_STD = 1 / 255
 
@@ -46,18 +47,20 @@ def statistics(bank: Bank, samples: Indices | Tensor) -> Statistics:
     if not len(samples):
         raise DataError("the training split is empty")
     shape = (bank.resize_size, bank.resize_size, bank.in_chans)
-    total = torch.zeros(shape, dtype=torch.float64, device=bank.device)
-    squares = torch.zeros(shape, dtype=torch.float64, device=bank.device)
+    total = torch.zeros(math.prod(shape), dtype=torch.float64, device=bank.device)
+    squares = torch.zeros_like(total)
+    exact = torch.float64 if bank.device.type == "cuda" else torch.float32  # never TF32
     for part in torch.as_tensor(samples, dtype=torch.int64).split(_CHUNK):
-        pixels = bank.gather(part).float()
-        total += pixels.sum(0)
-        squares += pixels.square_().sum(0)
+        pixels = bank.gather(part).flatten(1).to(exact)
+        ones = torch.ones(len(part), dtype=exact, device=bank.device)
+        total += ones @ pixels
+        squares += ones @ pixels.square_()
     count = len(samples)
-    mean = total.mean(dim=(0, 1)) / count
-    variance = squares.mean(dim=(0, 1)) / count - mean.square()
+    mean = total.view(shape).mean(dim=(0, 1)) / count
+    variance = squares.view(shape).mean(dim=(0, 1)) / count - mean.square()
     std = variance.clamp(min=0).sqrt() / 255
     return Statistics(
         mean=tuple((mean / 255).tolist()),
         std=tuple(std.clamp(min=_LEAST_STD).tolist()),
-        mean_image=(total / count / 255).float().cpu().numpy(),
+        mean_image=(total / count / 255).float().view(shape).cpu().numpy(),
     )
