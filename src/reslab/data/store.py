@@ -7,6 +7,7 @@ never be taken for it. It appears under its name only when it is complete.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -115,7 +116,8 @@ def open_store(
     path = store_path(images, preprocess, cache)
     num_bytes = store_bytes(images, preprocess)
     if _is_complete(path, num_bytes):
-        os.utime(path)
+        with contextlib.suppress(OSError):  # a cache shared by others, read-only to us
+            os.utime(path)
         return Store(_map(path), path, reused=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +163,7 @@ def _is_complete(path: Path, num_bytes: int) -> bool:
     """Tell whether a store is there; one cut short by a crash of the machine is not."""
     try:
         return path.stat().st_size > num_bytes
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

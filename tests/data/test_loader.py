@@ -1,0 +1,157 @@
+import contextlib
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from reslab.data.augment import Augment
+from reslab.data.bank import resident
+from reslab.data.dataset import ArrayImages
+from reslab.data.loader import TrainLoader, eval_batches
+from reslab.data.order import Order
+from reslab.data.preprocess import Preprocess, network_input
+from reslab.data.store import Store
+from reslab.data.stream import Stream
+from reslab.errors import DataError
+
+COUNT = 50
+PIXELS = np.random.default_rng(0).integers(0, 256, (COUNT, 12, 12, 3), dtype=np.uint8)
+LABELS = np.arange(COUNT) % 5
+TRAIN = np.arange(0, COUNT, 2)
+PREPROCESS = Preprocess(img_size=12, resize_size=12)
+ALL = Augment(pad_crop=2, flip=True, jitter=0.2, erase=0.3, mixup=0.5, cutmix=1.0)
+
+
+def make(augment: Augment = ALL, bank=None, **fields) -> TrainLoader:
+    return TrainLoader(
+        bank or Store(torch.from_numpy(PIXELS)),
+        Order(TRAIN, 3),
+        LABELS,
+        augment,
+        PREPROCESS,
+        seed=3,
+        **{"batch_size": 16, **fields},
+    )
+
+
+def reader_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "reslab-loader"]
+
+
+def test_a_batch_holds_what_it_says():
+    batch = make(Augment()).batch(0)
+    expected = torch.from_numpy(PIXELS)[batch.samples]
+    assert torch.equal(batch.images, network_input(expected, PREPROCESS))
+    assert batch.labels.tolist() == LABELS[batch.samples].tolist()
+    assert set(batch.samples.tolist()) <= set(TRAIN.tolist())
+    assert batch.partner_labels is None
+    assert batch.weights is None
+    assert len(batch) == 16
+
+
+def test_without_mixing_there_are_views_alone():
+    batch = make(Augment(flip=True)).batch(0)
+    assert batch.weights is None
+    assert batch.images.shape == (16, 3, 12, 12)
+
+
+def test_mixing_names_the_partners_and_their_share():
+    batch = make(Augment(mixup=1.0)).batch(0)
+    assert batch.partner_labels is not None
+    assert batch.weights is not None
+    assert batch.partner_labels.shape == batch.weights.shape == (16,)
+    # The partner's label is that of the picture that was mixed in.
+    marked = np.repeat(np.repeat(LABELS.astype(np.uint8)[:, None, None, None], 12, 1), 12, 2)
+    bank = Store(torch.from_numpy(np.repeat(marked * 40, 3, 3)))
+    preprocess = Preprocess(img_size=12, resize_size=12, mean=(0.0,) * 3, std=(1.0,) * 3)
+    loader = TrainLoader(
+        bank, Order(TRAIN, 3), LABELS, Augment(mixup=1.0), preprocess, seed=3, batch_size=16
+    )
+    batch = loader.batch(0)
+    assert batch.partner_labels is not None
+    assert batch.weights is not None
+    mixed = batch.labels * batch.weights + batch.partner_labels * (1 - batch.weights)
+    torch.testing.assert_close(batch.images[:, 0, 0, 0] * 255 / 40, mixed)
+
+
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_processes_share_the_same_global_batch_bit_for_bit(world_size):
+    for step in (0, 1, 5):
+        whole = make().batch(step)
+        parts = [make(rank=r, world_size=world_size).batch(step) for r in range(world_size)]
+        assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+        assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
+        assert torch.equal(torch.cat([part.weights for part in parts]), whole.weights)
+
+
+def test_a_set_smaller_than_a_batch_gives_whole_batches():
+    batch = make(Augment(flip=True), batch_size=64).batch(2)
+    assert len(batch) == 64
+    assert batch.epochs.min() == 5
+    assert batch.epochs.max() == 7
+
+
+def test_prefetched_batches_equal_those_asked_for():
+    loader = make()
+    steps = list(loader.prefetch(4, 9))
+    assert len(steps) == 5
+    for step, batch in enumerate(steps, start=4):
+        assert torch.equal(batch.images, make().batch(step).images)
+    assert not reader_threads()
+
+
+def test_closing_ends_the_thread():
+    before = torch.get_num_threads()
+    with contextlib.closing(make().prefetch(0, 1 << 60)) as batches:
+        next(batches)
+        assert len(reader_threads()) == 1
+        assert torch.get_num_threads() == before
+    assert not reader_threads()
+
+
+class Broken(Store):
+    def gather(self, samples: torch.Tensor) -> torch.Tensor:
+        raise DataError("cat.jpg is damaged")
+
+
+def test_what_goes_wrong_in_the_thread_reaches_the_loop():
+    loader = make(bank=Broken(torch.from_numpy(PIXELS)))
+    with pytest.raises(DataError, match=r"cat\.jpg"):
+        list(loader.prefetch(0, 3))
+    assert not reader_threads()
+
+
+def test_a_stream_gives_the_same_batches_as_a_store():
+    stream = Stream(ArrayImages(PIXELS), PREPROCESS, workers=3)
+    assert torch.equal(make(bank=stream).batch(3).images, make().batch(3).images)
+
+
+def test_evaluation_keeps_order_and_takes_each_image_once():
+    samples = np.array([9, 3, 3, 40, 7])
+    parts = list(eval_batches(Store(torch.from_numpy(PIXELS)), samples, PREPROCESS, 2))
+    assert [len(images) for images, _ in parts] == [2, 2, 1]
+    assert torch.cat([numbers for _, numbers in parts]).tolist() == samples.tolist()
+    expected = network_input(torch.from_numpy(PIXELS[samples]), PREPROCESS)
+    assert torch.equal(torch.cat([images for images, _ in parts]), expected)
+
+
+def test_nothing_moves_when_the_device_is_the_processor():
+    store = Store(torch.from_numpy(PIXELS))
+    assert resident(store, torch.device("cpu")) is store
+
+
+@pytest.mark.gpu
+def test_a_gpu_sees_the_same_views():
+    device = torch.device("cuda")
+    bank = resident(Store(torch.from_numpy(PIXELS)), device)
+    assert bank.device.type == "cuda"
+    augment = Augment(
+        pad_crop=2, crop_scale=(0.3, 1.0), flip=True, rotate=10, mixup=0.5, cutmix=1.0
+    )
+    for views in (ALL, augment):
+        there, here = make(views, bank, device=device).batch(2), make(views).batch(2)
+        assert torch.equal(there.samples.cpu(), here.samples)
+        assert torch.equal(there.partner_labels.cpu(), here.partner_labels)
+        torch.testing.assert_close(there.weights.cpu(), here.weights)
+        torch.testing.assert_close(there.images.cpu(), here.images, atol=2e-4, rtol=1e-4)
