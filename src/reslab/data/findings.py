@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
+from reslab.data.names import shown
 from reslab.errors import DataError
 
 Severity = Literal["error", "warning"]
@@ -21,6 +22,7 @@ class Finding:
         message: what is wrong, on one line, with the name of what it is about.
         paths: the images, folders or table lines concerned.
         remedy: what to do about it.
+        classes: the classes concerned, where it is about classes.
     """
 
     kind: str
@@ -28,6 +30,22 @@ class Finding:
     message: str
     paths: tuple[str, ...] = ()
     remedy: str = ""
+    classes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return dataclasses.asdict(self)
+
+
+def list_names(names: Sequence[str], most: int = 3) -> str:
+    """Join the first few names, and say how many more there are."""
+    listed = ", ".join(shown(name) for name in names[:most])
+    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return ``1 image``, ``3 images``, ``2,000 images``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def raise_first_error(findings: Sequence[Finding], *, where: str) -> None:

@@ -7,7 +7,6 @@ shift one: labels go by name.
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -90,8 +89,6 @@ def collect(
     if len(classes) < (2 if need_train else 1) or not kept:
         return Collected(None, tuple(found))
     grouped = any(image.group for image in kept)
-    if grouped:
-        found += _torn_groups(kept)
     number = {class_name: index for index, class_name in enumerate(classes)}
     dataset = Dataset(
         name=name,
@@ -129,8 +126,9 @@ def _class_findings(
                 "one-class",
                 "error",
                 f"there is only one class, '{shown(classes[0])}'",
-                (classes[0],),
+                (),
                 "a classifier needs two or more class folders or labels",
+                tuple(classes),
             )
         )
     known = set(classes)
@@ -140,16 +138,6 @@ def _class_findings(
             continue
         for extra in sorted({image.class_name for image in here} - known):
             found.append(_extra_class(extra, split, here))
-        for missing in sorted(known - {image.class_name for image in here}):
-            found.append(
-                Finding(
-                    "class-missing",
-                    "warning",
-                    f"class '{shown(missing)}' has no image in {split}",
-                    (missing,),
-                    f"add images of it to {split}, or its accuracy stays unknown",
-                )
-            )
     return found
 
 
@@ -163,25 +151,5 @@ def _extra_class(extra: str, split: str, here: Sequence[Listed]) -> Finding:
         f"({len(those)} image{'s' if len(those) > 1 else ''})",
         tuple(str(image.path) for image in those),
         f"add training images of it, rename it, or take it out of {split}",
+        (extra,),
     )
-
-
-def _torn_groups(images: Sequence[Listed]) -> list[Finding]:
-    splits: dict[str, Counter[str]] = {}
-    for image in images:
-        if image.group and image.split:
-            splits.setdefault(image.group, Counter())[image.split] += 1
-    found = []
-    for group, counts in sorted(splits.items()):
-        if len(counts) > 1:
-            spread = ", ".join(f"{counts[split]} in {split}" for split in sorted(counts))
-            found.append(
-                Finding(
-                    "group-torn",
-                    "error",
-                    f"group '{shown(group)}' is spread over splits ({spread})",
-                    tuple(str(image.path) for image in images if image.group == group),
-                    "put the whole group in one split",
-                )
-            )
-    return found

@@ -1,0 +1,177 @@
+"""Exact and near duplicates, within and across splits and labels.
+
+Exact: the decoded pixels have the same hash. Near: grey copies, freed of brightness and
+contrast, correlate almost fully, first at 16x16 and then at 32x32. Candidates come from a k-d
+tree over the leading principal components of the 16x16 copies: a projection never lengthens a
+distance, so no pair below the threshold is lost, and 60,000 images take seconds. The threshold
+follows the set: where even unrelated images look alike (digits, garments on black), only what
+is much nearer than the usual neighbour counts. Images without contrast are compared exactly only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from reslab.data.check.pixels import COPY_SIDE, Looks
+from reslab.data.dataset import SPLIT_NAMES, Dataset, Indices, Pixels, SplitName
+from reslab.data.findings import Finding, list_names
+
+Floats = npt.NDArray[np.float32]
+
+FARTHEST = 0.02  # largest 1 - correlation at 16x16 that counts as near
+NEAREST = 0.003  # what always counts: JPEG quality and brightness change less than that
+_SHARE = 0.06  # of the neighbour distance that three quarters of the images stay below
+_FINE = 2.0  # the finer copies may differ by so many times more
+_LEAST_CONTRAST = 3.0  # standard deviation of the 16x16 copy, grey levels
+_COMPONENTS = 16
+_SAMPLE = 2_000
+_BLOCK = 200_000
+
+
+def find_duplicates(dataset: Dataset, looks: Looks, *, near: bool) -> list[Finding]:
+    """Find groups of equal and of nearly equal images, one finding a group."""
+    by_digest: dict[bytes, list[int]] = {}
+    for position, digest in enumerate(looks.digests):
+        by_digest.setdefault(digest, []).append(position)
+    numbers = looks.numbers
+    groups = _Groups(dataset)
+    found = [
+        groups.exact(numbers[positions]) for positions in by_digest.values() if len(positions) > 1
+    ]
+    if near and len(by_digest) > 1:
+        first = np.array([positions[0] for positions in by_digest.values()], dtype=np.int64)
+        found += [groups.near(numbers[first[group]]) for group in near_groups(looks.copies[first])]
+    return found
+
+
+def near_groups(copies: Pixels) -> list[Indices]:
+    """Return groups of positions whose grey copies are nearly the same.
+
+    Args:
+        copies: uint8, (n, COPY_SIDE, COPY_SIDE), no two from equal images.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    coarse, contrast = _normalised(copies, COPY_SIDE // 2)
+    able = np.flatnonzero(contrast >= _LEAST_CONTRAST)
+    if len(able) < 2:
+        return []
+    coarse = coarse[able]
+    limit = _limit(coarse)
+    # |u - v|^2 = 2 (1 - correlation) for unit vectors
+    tree = cKDTree(_project(coarse))
+    pairs = tree.query_pairs(np.sqrt(2 * limit) + 1e-4, output_type="ndarray")
+    pairs = pairs[_within(coarse, pairs, limit)]
+    used, position = np.unique(pairs, return_inverse=True)
+    fine, _ = _normalised(copies[able[used]], COPY_SIDE)
+    kept = _within(fine, position.reshape(-1, 2), _FINE * limit)
+    pairs = pairs[kept]
+    if not len(pairs):
+        return []
+    graph = coo_array(
+        (np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(len(able),) * 2
+    )
+    _, component = connected_components(graph, directed=False)
+    members = np.unique(pairs)
+    order = members[np.argsort(component[members], kind="stable")]
+    edges = np.flatnonzero(np.diff(component[order])) + 1
+    return [np.sort(able[group]) for group in np.split(order, edges)]
+
+
+def _normalised(copies: Pixels, side: int) -> tuple[Floats, Floats]:
+    """Return unit vectors without their mean (n, side * side), and the contrast of each copy."""
+    step = COPY_SIDE // side
+    vectors = np.empty((len(copies), side * side), dtype=np.float32)
+    contrast = np.empty(len(copies), dtype=np.float32)
+    for start in range(0, len(copies), _BLOCK // 20):
+        part = copies[start : start + _BLOCK // 20].astype(np.float32)
+        part = part.reshape(-1, side, step, side, step).mean(axis=(2, 4)).reshape(len(part), -1)
+        part -= part.mean(axis=1, keepdims=True)
+        contrast[start : start + len(part)] = part.std(axis=1)
+        norm = np.linalg.norm(part, axis=1, keepdims=True)
+        vectors[start : start + len(part)] = part / np.maximum(norm, 1e-6)
+    return vectors, contrast
+
+
+def _limit(vectors: Floats) -> float:
+    """Choose the largest 1 - correlation of near duplicates for this set."""
+    sample = np.linspace(0, len(vectors) - 1, min(_SAMPLE, len(vectors))).astype(np.int64)
+    probes = sample[:: max(1, len(sample) // 500)]
+    nearest = np.full(len(probes), -1.0, dtype=np.float32)
+    for start in range(0, len(vectors), _BLOCK):
+        correlation = vectors[probes] @ vectors[start : start + _BLOCK].T
+        own = (probes >= start) & (probes < start + _BLOCK)
+        correlation[np.flatnonzero(own), probes[own] - start] = -1
+        nearest = np.maximum(nearest, correlation.max(axis=1))
+    usual = float(np.percentile(1 - nearest, 75))
+    return float(np.clip(_SHARE * usual, NEAREST, FARTHEST))
+
+
+def _project(vectors: Floats) -> Floats:
+    """Project onto the leading principal components of a sample."""
+    sample = vectors[np.linspace(0, len(vectors) - 1, min(_SAMPLE, len(vectors))).astype(np.int64)]
+    centred = sample - sample.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    leading: Floats = axes[:, -_COMPONENTS:].astype(np.float32)
+    projected: Floats = vectors @ leading
+    return projected
+
+
+def _within(vectors: Floats, pairs: Indices, limit: float) -> npt.NDArray[np.bool_]:
+    """Tell for each pair whether 1 - correlation is at most the limit."""
+    kept = np.zeros(len(pairs), dtype=bool)
+    for start in range(0, len(pairs), _BLOCK):
+        part = pairs[start : start + _BLOCK]
+        correlation = np.einsum("ij,ij->i", vectors[part[:, 0]], vectors[part[:, 1]])
+        kept[start : start + len(part)] = 1 - correlation <= limit
+    return kept
+
+
+class _Groups:
+    """Turns groups of image numbers into findings, by the splits and labels they touch."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.split_of = np.full(len(dataset.labels), "", dtype="<U5")
+        for name, held in dataset.splits.items():
+            self.split_of[held] = name
+
+    def exact(self, numbers: Indices) -> Finding:
+        """Make the finding of one group of equal images."""
+        names, splits, labels = self._describe(numbers)
+        listed = list_names(names)
+        if len(labels) > 1:
+            message = f"the same image with labels {list_names(labels)}: {listed}"
+            remedy = "find out which label is right and remove the other copies"
+            return Finding("label-conflict", "error", message, names, remedy)
+        if len(splits) > 1:
+            message = f"the same image in {' and '.join(splits)}: {listed}"
+            remedy = "remove the copies in train" if "train" in splits else "keep one copy"
+            return Finding("duplicate-across", "error", message, names, remedy)
+        remedy = "keep one copy" if splits else "keep one copy, or train and test may share it"
+        return Finding("duplicate", "warning", f"the same image: {listed}", names, remedy)
+
+    def near(self, numbers: Indices) -> Finding:
+        """Make the finding of one group of nearly equal images."""
+        names, splits, labels = self._describe(numbers)
+        listed = list_names(names)
+        if len(labels) > 1:
+            message = f"nearly the same image with labels {list_names(labels)}: {listed}"
+            return Finding("near-label-conflict", "warning", message, names, "look at them")
+        if len(splits) > 1:
+            message = f"nearly the same image in {' and '.join(splits)}: {listed}"
+            remedy = "look at them; remove those in train that show the same thing"
+            return Finding("near-duplicate-across", "warning", message, names, remedy)
+        message = f"nearly the same image: {listed}"
+        remedy = "look at them" if splits else "look at them: train and test may share them"
+        return Finding("near-duplicate", "warning", message, names, remedy)
+
+    def _describe(self, numbers: Indices) -> tuple[tuple[str, ...], list[SplitName], list[str]]:
+        names = tuple(self.dataset.images.name(number) for number in numbers.tolist())
+        here = set(self.split_of[numbers].tolist())
+        labels = np.unique(self.dataset.labels[numbers]).tolist()
+        splits = [name for name in SPLIT_NAMES if name in here]
+        return names, splits, [self.dataset.classes[label] for label in labels]
