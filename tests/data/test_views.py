@@ -54,6 +54,23 @@ def test_a_view_is_the_same_whatever_else_is_in_the_batch(augment, in_chans):
         assert torch.equal(again, views[chosen])
 
 
+@pytest.mark.parametrize("augment", AUGMENTS)
+def test_a_view_does_not_depend_on_the_number_of_threads(augment):
+    preprocess = Preprocess(img_size=32, resize_size=32)
+    batch, whole = pixels(101, 32), visit(101)
+    num_threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = random_view(batch, whole, augment, preprocess)
+        torch.set_num_threads(3)
+        assert torch.equal(random_view(batch, whole, augment, preprocess), one)
+    finally:
+        torch.set_num_threads(num_threads)
+    assert torch.equal(
+        random_view(batch[77:78], part(whole, [77]), augment, preprocess), one[77:78]
+    )
+
+
 @pytest.mark.parametrize("augment", AUGMENTS[1:])
 def test_views_change_with_epoch_seed_and_sample(augment):
     preprocess = Preprocess(img_size=16, resize_size=16)
