@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
@@ -161,9 +161,9 @@ class TenCrop(nn.Module):
         return stacked.log_softmax(-1).logsumexp(0) - math.log(len(outputs))
 
     def crops(self, x: Tensor) -> Iterator[Tensor]:
-        """Yield the ten views, each (B, C, img_size, img_size)."""
+        """Yield the ten views, (B, C, img_size, img_size); two where nothing is cut off."""
         size, end = self.img_size, x.shape[-1] - self.img_size
-        corners = [(0, 0), (0, end), (end, 0), (end, end)]
+        corners = [(0, 0), (0, end), (end, 0), (end, end)] if end else []
         views = [x[..., top : top + size, left : left + size] for top, left in corners]
         for view in [*views, centre(x, size)]:
             yield view.contiguous(memory_format=torch.channels_last)
@@ -185,12 +185,3 @@ def _reported(
         yield images, part
         if setup.progress is not None:
             setup.progress(len(part))
-
-
-def views_of(setup: Setup, img_size: int) -> Sequence[str]:
-    """Say in words what is averaged, for the header of a table."""
-    if setup.views == "centre":
-        return ("centre",)
-    if setup.views == "10-crop":
-        return ("10 crops", f"averaged as {setup.average}")
-    return tuple(f"{size} px" for size in setup.scales or default_scales(img_size))

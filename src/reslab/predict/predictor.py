@@ -23,6 +23,7 @@ from reslab.artifact import Artifact
 from reslab.data.chunks import available_cores
 from reslab.data.dataset import Pixels
 from reslab.data.decode import decode_bytes
+from reslab.data.names import shown
 from reslab.data.preprocess import fit, fit_file, network_input
 from reslab.errors import DataError, DivergedError, MachineError, UsageError
 from reslab.machine import autocast_dtype, choose_device
@@ -247,6 +248,8 @@ def _sources(images: Iterable[ImageLike], artifact: Artifact) -> Iterator[tuple[
 
 
 def _read_file(path: str | os.PathLike[str], artifact: Artifact) -> Pixels:
+    if os.path.isdir(path):
+        raise DataError(f"{shown(os.fspath(path))} is a folder without images")
     return fit_file(Path(path), artifact.preprocess)
 
 

@@ -1,0 +1,252 @@
+"""Measure one or several trained models on a data set.
+
+Each MODEL is a run directory or a model folder; DATA is a folder, a CSV, an archive or a name,
+as for 'reslab train'. Several models are measured each and together (their probabilities
+averaged); two are compared by a paired test as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reslab.artifact import Artifact
+    from reslab.data.dataset import Dataset, Indices
+    from reslab.evaluate.metrics import Evaluation
+
+HELP = "measure one or several models, with intervals and per-class numbers"
+CLASS_LIMIT = 20
+CONFUSION_LIMIT = 5
+VIEWS = {
+    "centre": "centre view",
+    "10-crop": "ten crops averaged",
+    "multi-scale": "several scales averaged",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of `reslab eval`."""
+    parser.add_argument(
+        "models", metavar="MODEL", nargs="+", help="run directories or model folders"
+    )
+    parser.add_argument("data", metavar="DATA", help="a folder, CSV, archive or named data set")
+    parser.add_argument(
+        "--split",
+        choices=("test", "val", "train"),
+        help="which images (default: test, else val, else all)",
+    )
+    parser.add_argument(
+        "--views",
+        choices=tuple(VIEWS),
+        default="centre",
+        help="views of each image whose predictions are averaged (centre)",
+    )
+    parser.add_argument(
+        "--average",
+        choices=("softmax", "logits"),
+        default="softmax",
+        help="10-crop: average probabilities, or logits",
+    )
+    parser.add_argument(
+        "--scales", metavar="PX,PX,...", help="multi-scale: sides to show the whole image at"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--csv", metavar="FILE", help="write a line for each image to a file")
+    parser.add_argument("--skip-bad", action="store_true", help="leave unreadable images out")
+    parser.add_argument(
+        "--batch-size", type=int, default=128, metavar="N", help="images computed at once (128)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument(
+        "--precision",
+        default="fp32",
+        choices=("fp32", "bf16", "fp16", "auto"),
+        help="arithmetic (fp32)",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="threads that decode (one a core)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, then print tables or JSON."""
+    from reslab import artifact
+    from reslab.cli.output import emit_json, note
+    from reslab.data.open import open_dataset
+    from reslab.evaluate import protocol
+
+    _check_values(args)
+    models = {name: artifact.load(name) for name in dict.fromkeys(args.models)}
+    first = args.models[0]
+    dataset = open_dataset(args.data, skip_bad=args.skip_bad, need_train=False, notify=note)
+    if dataset.excluded:
+        note(f"left out {len(dataset.excluded)} images that cannot be read")
+    dataset = protocol.with_recorded_splits(dataset, Path(first), models[first])
+    split, samples = protocol.choose_split(dataset, args.split)
+    if dataset.note:
+        note(dataset.note)
+    for name, model in models.items():
+        seen = protocol.seen_in_training(dataset, samples, Path(name), model)
+        _warn_of_seen(name, seen, len(samples))
+        if args.views == "10-crop" and model.preprocess.img_size == model.preprocess.resize_size:
+            note(f"{name} sees whole images: its crops are the image and its mirror image only")
+    evaluations = _measure(args, models, dataset, samples)
+    if args.csv:
+        _write_csv(Path(args.csv), evaluations, dataset)
+    if args.json:
+        emit_json(_to_json(args, evaluations, dataset.name, split))
+    else:
+        _print(args, evaluations, dataset.name, split)
+    return 0
+
+
+def _check_values(args: argparse.Namespace) -> None:
+    from reslab.errors import UsageError
+
+    if args.batch_size < 1:
+        raise UsageError(f"--batch-size must be 1 or more, received {args.batch_size}")
+    if args.scales and args.views != "multi-scale":
+        raise UsageError("--scales belongs to --views multi-scale")
+    try:
+        args.scales = tuple(int(side) for side in (args.scales or "").split(",") if side.strip())
+    except ValueError:
+        raise UsageError(f"--scales must be sides in pixels, received '{args.scales}'") from None
+    if any(side < 1 for side in args.scales):
+        raise UsageError("--scales must be 1 or more")
+
+
+def _measure(
+    args: argparse.Namespace,
+    models: Mapping[str, Artifact],
+    dataset: Dataset,
+    samples: Indices,
+) -> dict[str, Evaluation]:
+    """Measure every model; all results are in the class order of the first."""
+    from reslab.errors import DataError
+    from reslab.evaluate.compare import reorder_classes
+    from reslab.evaluate.protocol import match_classes
+    from reslab.evaluate.views import Setup, evaluate_model
+    from reslab.machine import autocast_dtype, choose_device
+
+    device = choose_device(args.device)
+    precision = autocast_dtype(args.precision, device)
+    classes = next(iter(models.values())).classes
+    for name, model in models.items():
+        if set(model.classes) != set(classes):
+            other = sorted(set(model.classes) ^ set(classes))[0]
+            raise DataError(f"{name} has other classes than {args.models[0]} ('{other}')")
+    rounds = len(args.scales) or (3 if args.views == "multi-scale" else 1)
+    evaluations = {}
+    with _progress(len(models) * rounds * len(samples)) as advance:
+        for name, model in models.items():
+            setup = Setup(
+                views=args.views,
+                average=args.average,
+                scales=args.scales,
+                batch_size=args.batch_size,
+                workers=args.workers,
+                device=device,
+                precision=precision,
+                progress=advance,
+            )
+            labels = match_classes(dataset, model.classes)
+            found = evaluate_model(model, dataset, labels, samples, setup)
+            evaluations[name] = reorder_classes(found, classes)
+    return evaluations
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal's stderr, nothing elsewhere."""
+    import sys
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True, highlight=False)
+    with Progress(
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        task = bar.add_task("images", total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def _warn_of_seen(name: str, seen: int | None, count: int) -> None:
+    from reslab.cli.output import note
+
+    if seen is None:
+        note(
+            f"warning: {name} was trained on part of these very images, and it is not recorded "
+            "which; its accuracy here says little about new images"
+        )
+    elif seen:
+        note(f"warning: {name} was trained on {seen:,} of these {count:,} images")
+
+
+def _to_json(
+    args: argparse.Namespace, evaluations: Mapping[str, Evaluation], data: str, split: str
+) -> dict[str, Any]:
+    from reslab.evaluate.compare import compare, together
+
+    about = {"data": data, "split": split, "views": args.views}
+    each = [{**found.to_json(), "model": name, **about} for name, found in evaluations.items()]
+    if len(each) == 1:
+        return each[0]
+    found = list(evaluations.values())
+    value: dict[str, Any] = {"models": each, "ensemble": {**together(found).to_json(), **about}}
+    if len(found) == 2:
+        value["paired"] = compare(*found).to_json()
+    return value
+
+
+def _print(
+    args: argparse.Namespace, evaluations: Mapping[str, Evaluation], data: str, split: str
+) -> None:
+    from reslab.cli.output import table
+    from reslab.evaluate import summary
+    from reslab.evaluate.compare import compare, together
+
+    found = list(evaluations.values())
+    names = summary.short_names(list(evaluations))
+    rows = [summary.score_row(name, one) for name, one in zip(names, found, strict=True)]
+    shown = found[0]
+    if len(found) > 1:
+        shown = together(found)
+        rows.append(summary.score_row("together", shown))
+    title = f"{data}, {split}: {len(shown):,} images, {VIEWS[args.views]}"
+    table(summary.score_columns(shown), rows, title=title)
+    if len(found) == 2:
+        print()
+        first, second = names
+        for line in summary.paired_lines(first, second, compare(*found)):
+            print(line)
+    print()
+    class_rows, left_out = summary.class_rows(shown, CLASS_LIMIT)
+    title = "by class" if len(found) == 1 else "together, by class"
+    if left_out:
+        title += f" (the {len(class_rows)} with the lowest F1 of {len(shown.classes)})"
+    table(summary.CLASS_COLUMNS, class_rows, title=title)
+    confusions = summary.confusion_rows(shown, CONFUSION_LIMIT)
+    if confusions:
+        print()
+        table(summary.CONFUSION_COLUMNS, confusions, title="most frequent confusions")
+
+
+def _write_csv(path: Path, evaluations: Mapping[str, Evaluation], dataset: Dataset) -> None:
+    from reslab.durable import write_file
+    from reslab.evaluate.summary import image_csv
+
+    names = {
+        i: dataset.images.name(i) for one in evaluations.values() for i in one.samples.tolist()
+    }
+    text = "".join(image_csv(evaluations, names))
+    write_file(path, text.encode("utf-8", "surrogateescape"))
