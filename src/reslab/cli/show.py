@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reslab.analyze.cost import Cost, Layer
     from reslab.catalog import Published
+    from reslab.spec import NetworkSpec
 
 HELP = "show a network layer by layer"
 
@@ -56,13 +57,28 @@ def _json(cost: Cost) -> dict[str, Any]:
     from reslab import spec as specs
     from reslab.cli.list import describe
 
-    measured = {"params": cost.params, "macs": cost.macs, "img_size": cost.spec.img_size}
     return {
         **describe(cost.spec.name),
-        **measured,
+        "params": cost.params,
+        "macs": cost.macs,
+        "img_size": cost.spec.img_size,
+        "deviations": _deviations(cost.spec),
         "spec": specs.to_json(cost.spec),
         "layers": [dataclasses.asdict(layer) for layer in cost.layers],
     }
+
+
+def _deviations(spec: NetworkSpec) -> list[str]:
+    """List what differs from the paper, what this command changed included."""
+    from reslab import catalog
+
+    entry = catalog.entry(spec.name)
+    changed = [
+        f"{field} is not the paper's, by request"
+        for field in ("stem", "img_size", "in_chans", "num_classes")
+        if getattr(spec, field, None) != getattr(entry.spec, field, None)
+    ]
+    return [*changed, *entry.deviations]
 
 
 def _print(cost: Cost) -> None:
@@ -101,7 +117,7 @@ def _header(cost: Cost) -> list[str]:
         ("cost", f"{cost.params:,} parameters, {cost.macs:,} multiply-adds"),
         ("source", entry.source),
         ("paper", _published(entry.paper)),
-        *(("differs", text) for text in entry.deviations),
+        *(("differs", text) for text in _deviations(spec)),
     ]
     width = max(40, min(100, shutil.get_terminal_size().columns))
     wrapped = []

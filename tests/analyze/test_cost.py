@@ -1,0 +1,171 @@
+import pytest
+import torch
+from torch import nn
+
+from reslab import catalog
+from reslab import spec as specs
+from reslab.analyze.cost import costs_json, measure, with_norms_folded
+from reslab.analyze.trace import WHOLE_IMAGE, Field, Trace
+from reslab.models import named_spec
+
+# Exact integers: (trainable values, multiply-adds of convolutions and linear layers).
+PUBLISHED = {
+    "plain18": (11_515_688, 1_794_805_760),
+    "resnet18_a": (11_515_688, 1_794_805_760),
+    "resnet18": (11_689_512, 1_814_073_344),
+    "plain34": (21_623_848, 3_644_493_824),
+    "resnet34_a": (21_623_848, 3_644_493_824),
+    "resnet34": (21_797_672, 3_663_761_408),
+    "resnet34_c": (22_716_840, 3_830_747_136),
+    "resnet50": (25_557_032, 3_857_973_248),
+    "resnet50_v15": (25_557_032, 4_089_184_256),
+    "resnet50_c": (40_128_552, 6_324_224_000),
+    "resnet101": (44_549_160, 7_570_194_432),
+    "resnet101_v15": (44_549_160, 7_801_405_440),
+    "resnet152": (60_192_808, 11_282_415_616),
+    "resnet152_v15": (60_192_808, 11_513_626_624),
+    "plain20": (269_722, 40_551_040),
+    "resnet20": (269_722, 40_551_040),
+    "resnet32": (464_154, 68_862_592),
+    "resnet44": (658_586, 97_174_144),
+    "resnet56": (853_018, 125_485_696),
+    "resnet110": (1_727_962, 252_887_680),
+    "resnet1202": (19_421_274, 2_829_238_912),
+    "resnet20_b": (272_474, 40_551_040 + 262_144),
+    "resnet32_b": (466_906, 68_862_592 + 262_144),
+    "resnet44_b": (661_338, 97_174_144 + 262_144),
+    "resnet56_b": (855_770, 125_485_696 + 262_144),
+    "resnet110_b": (1_730_714, 252_887_680 + 262_144),
+    "resnet1202_b": (19_424_026, 2_829_238_912 + 262_144),
+    "resnet110_c": (1_826_202, 266_781_312),
+}
+EXTREMELY_DEEP = {"plain1202", "resnet1202_b"}
+
+
+@pytest.mark.parametrize(("name", "expected"), PUBLISHED.items())
+def test_the_table_of_costs_has_the_exact_integers(name, expected):
+    cost = catalog.costs()[name]
+    assert (cost.params, cost.macs) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in EXTREMELY_DEEP else [])
+        for name in catalog.list_models()
+    ],
+)
+def test_the_table_of_costs_is_that_of_the_built_networks(name):
+    cost = measure(catalog.entry(name).spec)
+    assert catalog.costs()[name] == catalog.Cost(params=cost.params, macs=cost.macs), (
+        "run python -m reslab.analyze.cost --write"
+    )
+    assert sum(layer.params for layer in cost.layers) == cost.params
+    assert sum(layer.macs for layer in cost.layers) == cost.macs
+
+
+@pytest.mark.slow
+def test_the_file_of_costs_is_what_the_command_writes():
+    text = costs_json()
+    assert text == (catalog.resources.files("reslab.catalog") / "costs.json").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "params", "macs"),
+    [
+        ("resnet20", {"num_classes": 100}, 275_572, 40_551_040 + 90 * 64),
+        ("resnet110", {"num_classes": 100}, 1_733_812, 252_887_680 + 90 * 64),
+        ("resnet18", {"num_classes": 10, "img_size": 32, "stem": "small"}, 11_173_962, 555_422_720),
+        ("resnet20", {"in_chans": 1}, 269_722 - 288, 40_551_040 - 288 * 1024),
+        ("resnet20", {"num_classes": 0}, 269_722 - 650, 40_551_040 - 640),
+    ],
+)
+def test_changed_networks(name, changes, params, macs):
+    cost = measure(named_spec(name, **changes))
+    assert (cost.params, cost.macs) == (params, macs)
+
+
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [("resnet18", 435), ("resnet34", 899), ("resnet50", 483), ("resnet50_v15", 427)],
+)
+def test_receptive_field_of_the_last_map(name, last):
+    """By hand: 3x3 convolutions add 2 x stride; the stem sees 11 pixels at stride 4."""
+    layers = measure(catalog.entry(name).spec).layers
+    assert max(layer.receptive_field for layer in layers) == last
+    assert layers[-3].stride == 32
+    assert layers[-1].receptive_field == 0
+
+
+@pytest.mark.parametrize("name", ["resnet20", "resnet20_b", "plain32"])
+def test_receptive_field_is_what_gradients_say(name):
+    """The pixels that one value of a map depends on, found by differentiation."""
+    spec = specs.replace(catalog.entry(name).spec, img_size=160)
+    layer = next(x for x in measure(spec).layers if x.name == "stages.stage2.block2.branch.conv2")
+    torch.manual_seed(0)
+    from reslab.nn import build
+
+    network = build(spec).double().eval()
+    maps = {}
+    network.stages.stage2.block2.branch.conv2.register_forward_hook(
+        lambda _m, _i, y: maps.update(y=y)
+    )
+    image = torch.randn(1, 3, 160, 160, dtype=torch.float64, requires_grad=True)
+    network(image)
+    maps["y"][0, :, 40, 40].sum().backward()
+    rows = image.grad.abs().sum((0, 1, 3)).nonzero().flatten()
+    assert rows[-1] - rows[0] + 1 == layer.receptive_field
+    assert layer.stride == 2
+
+
+def test_layers_of_resnet20():
+    layers = measure(catalog.entry("resnet20").spec).layers
+    first, last = layers[0], layers[-1]
+    assert (first.name, first.kind, first.output_shape) == ("stem.conv", "conv 3x3", (16, 32, 32))
+    assert (first.params, first.macs, first.receptive_field, first.stride) == (432, 442_368, 3, 1)
+    assert (last.name, last.kind, last.output_shape) == ("head.classifier", "linear", (10,))
+    assert (last.params, last.macs) == (650, 640)
+    kinds = [layer.kind for layer in layers]
+    assert kinds.count("conv 3x3") == 17
+    assert kinds.count("conv 3x3 / 2") == kinds.count("zero pad") == 2
+    assert kinds.count("batch norm") == 19
+    assert kinds.count("global average") == 1
+    assert len(kinds) == 42
+
+
+def test_folding_norms_keeps_the_sums():
+    layers = measure(catalog.entry("resnet50").spec).layers
+    folded = with_norms_folded(layers)
+    assert sum(x.params for x in folded) == sum(x.params for x in layers)
+    assert not any(x.kind == "batch norm" for x in folded)
+    assert folded[0].params == 9408 + 128
+
+
+class Odd(nn.Module):
+    """What irregular networks have: groups, dilation, pools, concatenation, slices."""
+
+    def __init__(self):
+        super().__init__()
+        self.grouped = nn.Conv2d(4, 8, 3, padding=1, groups=2)
+        self.dilated = nn.Conv2d(8, 8, 3, padding=2, dilation=2)
+        self.pool = nn.AvgPool2d(2)
+        self.wide = nn.Conv2d(16, 2, (1, 5), padding=(0, 2))
+        self.adaptive = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x):
+        x = self.grouped(x)
+        x = torch.cat([self.dilated(x), x], dim=1)
+        x = self.wide(self.pool(x))
+        return x, self.adaptive(x[:, :, ::2, ::2])
+
+
+def test_trace_of_an_irregular_network():
+    with torch.device("meta"):
+        network, image = Odd(), torch.empty(1, 4, 16, 16)
+    with torch.no_grad(), Trace() as trace:
+        trace.mark(image, Field(size=1, stride=1))
+        x, vector = network(image)
+    # 3 (grouped), + 4 (dilated), + 1 (pool); then a kernel of 5 at stride 2.
+    assert trace.field(x) == Field(size=16, stride=2)
+    assert trace.field(vector) == WHOLE_IMAGE
+    assert trace.macs == 256 * (8 * 2 * 9 + 8 * 8 * 9) + 64 * (2 * 16 * 5)

@@ -1,0 +1,90 @@
+import json
+import re
+
+import pytest
+
+from reslab import catalog
+from reslab.errors import UsageError
+
+PAPER_NAMES = {
+    *(f"plain{depth}" for depth in (18, 34, 20, 32, 44, 56, 110)),
+    *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152, 20, 32, 44, 56, 110, 1202)),
+}
+
+
+def test_every_network_of_the_paper_is_there():
+    assert set(catalog.list_models()) >= PAPER_NAMES
+
+
+def test_list_models_takes_a_pattern():
+    assert catalog.list_models("resnet*_v15") == ["resnet50_v15", "resnet101_v15", "resnet152_v15"]
+    assert catalog.list_models("nothing*") == []
+
+
+def test_an_unknown_name_gets_the_nearest():
+    with pytest.raises(UsageError, match="did you mean 'resnet110'"):
+        catalog.entry("resnett110")
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("plain18", 27.94),
+        ("resnet18_a", 27.88),
+        ("plain34", 28.54),
+        ("resnet34_a", 25.03),
+        ("resnet34", 24.52),
+        ("resnet34_c", 24.19),
+        ("resnet50", 22.85),
+        ("resnet101", 21.75),
+        ("resnet152", 21.43),
+        ("resnet20", 8.75),
+        ("resnet32", 7.51),
+        ("resnet44", 7.17),
+        ("resnet56", 6.97),
+        ("resnet110", 6.43),
+        ("resnet1202", 7.93),
+    ],
+)
+def test_published_errors(name, error):
+    """Tables 2, 3 and 6 of He et al. 2015."""
+    assert catalog.entry(name).paper["error_pct"] == error
+
+
+@pytest.mark.parametrize("name", catalog.list_models())
+def test_entries_are_complete(name):
+    entry = catalog.entry(name)
+    assert entry.name == name
+    assert entry.family in ("plain", "resnet")
+    assert entry.source
+    assert 0 < len(entry.summary) <= 18, "it is a column of a table 80 wide"
+    json.dumps(dict(entry.paper))
+    assert set(entry.paper) <= {
+        *("error_pct", "top5_error_pct", "error_mean_pct", "error_std_pct", "runs"),
+        *("params", "macs", "protocol"),
+    }
+    assert ("protocol" in entry.paper) == ("error_pct" in entry.paper)
+
+
+@pytest.mark.parametrize("name", catalog.list_models())
+def test_cifar_names_count_the_weighted_layers(name):
+    """6n + 2 layers: n blocks of two convolutions in each of three stages, conv1 and fc."""
+    spec = catalog.entry(name).spec
+    convolutions = {"basic": 2, "bottleneck": 3}[spec.branch]
+    layers = convolutions * sum(stage.depth for stage in spec.stages) + 2
+    assert layers == int(re.findall(r"\d+", name)[0])
+
+
+def test_no_two_networks_are_the_same():
+    specs = [repr(catalog.entry(name).spec).replace(name, "") for name in catalog.list_models()]
+    assert len(set(specs)) == len(specs)
+
+
+def test_what_the_paper_does_not_have_says_so():
+    for name in catalog.list_models():
+        if name not in PAPER_NAMES | {"resnet18_a", "resnet34_a", "resnet34_c"}:
+            assert catalog.entry(name).deviations, name
+
+
+def test_costs_cover_the_catalogue():
+    assert list(catalog.costs()) == catalog.list_models()
