@@ -28,11 +28,16 @@ def find_images(places: Iterable[str]) -> Iterator[str]:
 
 
 def _inside(matches: Iterable[str]) -> Iterator[str]:
-    seen: set[tuple[int, int]] = set()
+    folders: set[tuple[int, int]] = set()
+    files: set[str] = set()
     for match in matches:
         if os.path.isdir(match):
-            yield from _below(match, seen)
-        else:
+            yield from _below(match, folders)
+            continue
+        # `**` goes round loops of links: the same place again is the same image.
+        real = os.path.join(os.path.realpath(os.path.dirname(match)), os.path.basename(match))
+        if real not in files:
+            files.add(real)
             yield match
 
 
