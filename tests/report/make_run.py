@@ -19,7 +19,7 @@ from reslab.data.dataset import ArrayImages, Dataset
 from reslab.data.preprocess import Preprocess
 from reslab.data.sources.digits import open_digits
 from reslab.data.split import complete_splits, splits_to_json
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.metrics import Evaluation, fit_temperature
 from reslab.evaluate.statistics import softmax
 from reslab.train.recipe import Augment, Recipe
 from reslab.train.recipe import to_json as recipe_to_json
@@ -94,7 +94,7 @@ def many_classes(count: int = 100, each: int = 24, side: int = 16) -> Dataset:
     own = generator.uniform(-70, 70, (count, side, side, 3))
     centres = np.repeat(families, 5, axis=0)[:count] + own
     labels = np.repeat(np.arange(count), each)
-    pixels = centres[labels] + generator.normal(0, 420, (len(labels), side, side, 3))
+    pixels = centres[labels] + generator.normal(0, 230, (len(labels), side, side, 3))
     words = ("amber", "birch", "coral", "dune", "ember", "fern", "glade", "heath", "iris", "jade")
     names = sorted(f"{a} {b}" for a in words for b in words)[:count]
     dataset = Dataset(
@@ -154,12 +154,15 @@ def make_run(
         "findings": FINDINGS,
     })  # fmt: skip
     write_json(folder / "split.json", splits_to_json(dataset))
+    temperature = 1.0
     for name in ("val", "test"):
         samples = dataset.splits[name]
-        logits = (x[samples] @ model.weights * 1.7).astype(np.float32)
+        logits = (x[samples] @ model.weights * 3.0).astype(np.float32)
         write_evaluation(folder, name, logits, dataset.labels[samples], samples, dataset.classes)
+        if name == "val":
+            temperature = fit_temperature(logits, dataset.labels[samples])
     (folder / "model").mkdir()
-    write_json(folder / "model" / "model.json", {"temperature": 1.0})
+    write_json(folder / "model" / "model.json", {"temperature": temperature})
     return folder
 
 

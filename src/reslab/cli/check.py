@@ -88,19 +88,11 @@ def _print_report(report: CheckReport, data: str) -> None:
         output.table(*_class_table(report))
     if report.findings:
         print()
-        output.table(
-            [
-                ("", "left"),
-                ("finding", "left"),
-                ("images", "right"),
-                ("what, and what to do", "left"),
-            ],
-            _finding_rows(report.findings, data),
-        )
+        _print_findings(report.findings, data)
     errors = sum(finding.severity == "error" for finding in report.findings)
     warnings = len(report.findings) - errors
-    print()
     if not report.findings:
+        print()
         print("sound: nothing was found that would spoil training")
     elif report.ok:
         print(f"sound, with {count(warnings, 'warning')}")
@@ -131,24 +123,46 @@ def _class_table(report: CheckReport) -> tuple[list[tuple[str, str]], list[list[
     return [("class", "left"), *((split, "right") for split in splits)], rows
 
 
-def _finding_rows(findings: tuple[Finding, ...], data: str) -> list[list[str]]:
-    """Make a row a kind of finding, with the first few of it."""
+def _print_findings(findings: tuple[Finding, ...], data: str) -> None:
+    """Print a block for each kind of finding, with the first few of it and the remedy."""
+    import os
+    import sys
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from reslab.cli import output
     from reslab.data.findings import count
 
-    by_kind: dict[tuple[str, str], list[Finding]] = {}
+    alike: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
-        by_kind.setdefault((finding.severity, finding.kind), []).append(finding)
-    folder = data.rstrip("/") + "/"
-    rows = []
-    for (severity, kind), those in by_kind.items():
-        lines = [finding.message.replace(folder, "") for finding in those[:_EXAMPLES]]
-        if len(those) > _EXAMPLES:
-            lines.append(f"... and {count(len(those) - _EXAMPLES, 'more such finding')}")
-        if those[0].remedy:
-            lines.append(f"-> {those[0].remedy}")
+        key = (finding.severity, finding.kind, finding.remedy)
+        alike.setdefault(key, []).append(finding)
+    grid = Table(box=None, show_header=False, padding=(0, 3, 1, 0), pad_edge=False)
+    for (severity, kind, remedy), those in alike.items():
         paths = len({path for finding in those for path in finding.paths})
-        rows.append([severity, kind, f"{paths:,}" if paths else "", "\n".join(lines)])
-    return rows
+        files = f", {count(paths, 'image')}" if paths > 1 else ""
+        style = "bold red" if severity == "error" else "bold yellow"
+        label = Text.assemble((kind, style), f"\n{severity}{files}")
+        what = Text("\n".join(_messages(those, data)))
+        if remedy:
+            what.append(f"\n-> {remedy}", style="green")
+        grid.add_row(label, what)
+    width = None if output.is_terminal() else 200
+    no_color = "NO_COLOR" in os.environ or None
+    Console(file=sys.stdout, width=width, highlight=False, no_color=no_color).print(grid)
+
+
+def _messages(findings: list[Finding], data: str) -> list[str]:
+    """Give the first few messages, without the folder that all paths begin with."""
+    from reslab.data.findings import count
+
+    folder = f"{Path(data).expanduser()}/"
+    lines = [finding.message.replace(folder, "") for finding in findings[:_EXAMPLES]]
+    if len(findings) > _EXAMPLES:
+        lines.append(f"... and {count(len(findings) - _EXAMPLES, 'more such finding')}")
+    return lines
 
 
 def _progress() -> Callable[[int, int], None] | None:

@@ -129,6 +129,8 @@ def _open_regular(path: str | Path, name: str) -> IO[bytes]:
         if status.st_size == 0:
             raise DataError(f"{shown(name)} is empty (0 bytes)")
         return open(path, "rb")
+    except DataError:
+        raise
     except FileNotFoundError:
         raise DataError(f"{shown(name)} does not exist") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path

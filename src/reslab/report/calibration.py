@@ -59,11 +59,11 @@ def calibration(run: Run, evaluation: Evaluation, split: str) -> Calibration:
     before = _reliability(evaluation, 1.0, "As the network puts them out")
     after = _reliability(evaluation, temperature, f"Logits divided by {temperature:.2f}")
     mean = 100 * float(evaluation.probabilities(1.0).max(axis=1).mean())
-    gap = mean - evaluation.accuracy_pct
-    if abs(gap) < 1:
-        manner = "Confidence and accuracy agree on average"
+    low, high = evaluation.ci95_pct
+    if low <= mean <= high:
+        manner = "On average, confidence and accuracy agree as far as these images can tell"
     else:
-        manner = f"The network is {'over' if gap > 0 else 'under'}confident"
+        manner = f"The network is {'over' if mean > high else 'under'}confident"
     sentence = (
         f"{manner}: it is {wording.percent(mean)} % sure and "
         f"{wording.percent(evaluation.accuracy_pct)} % right. The expected calibration error is "

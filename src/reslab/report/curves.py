@@ -64,19 +64,24 @@ def _rate(run: Run, marks: Sequence[tuple[float, str]]) -> Plot:
 
 
 def _throughput(run: Run) -> Plot:
+    speed = throughput(run)
+    places = sorted(speed)
+    one = Series(label="training", x=places, y=[speed[p] for p in places], colour=3)
+    return Plot(
+        title="Images per second", x_label="epoch", series=[one] if places else [], height=200
+    )
+
+
+def throughput(run: Run) -> dict[float, float]:
+    """Return epoch -> images a second, as far as the log tells."""
     # An epoch that was cut short is in the log twice: the one that counts came last.
-    speed = {
+    return {
         float(event["epoch"]): float(event["images_per_s"])
         for event in run.events
         if event.get("event") == "epoch"
         and _is_number(event.get("images_per_s"))
         and _is_number(event.get("epoch"))
     }
-    places = sorted(speed)
-    series = []
-    if places:
-        series.append(Series(label="training", x=places, y=[speed[p] for p in places], colour=3))
-    return Plot(title="Images per second", x_label="epoch", series=series, height=200)
 
 
 def _present(run: Run, *wanted: tuple[str, str, str, int]) -> list[Series]:

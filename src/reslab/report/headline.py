@@ -112,14 +112,12 @@ def _notice(run: Run) -> tuple[str, str]:
     step, total = run.status.get("step"), run.status.get("total_steps")
     where = f" at update {step:,} of {total:,}" if step is not None and total else ""
     said = {
-        "running": f"This run was still going on{where} when the page was written.",
-        "interrupted": f"This run was interrupted{where}.",
-        "diverged": f"This run diverged{where}: loss or weights were no longer finite.",
-        "failed": f"This run failed{where}.",
-    }.get(run.state, f"This run is {run.state}{where}.")
+        "running": f"Still going on{where} when this page was written.",
+        "diverged": f"Diverged{where}: loss or weights were no longer finite.",
+    }.get(run.state, f"{run.state.capitalize()}{where}.")
     message = str(run.status.get("message") or "").strip()
     if message:
-        said = f"{said} {message[:1].upper()}{message[1:]}{'' if message.endswith('.') else '.'}"
-    if run.state == "diverged":
+        said += f" {message[:1].upper()}{message[1:]}{'' if message.endswith('.') else '.'}"
+    if run.state == "diverged" or "--resume" in message:
         return said, ""
     return said, f"reslab train --resume {shlex.quote(str(run.folder))}"

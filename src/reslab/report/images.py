@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from reslab.report.augmented import Views, augmented_views
 from reslab.report.pictures import Picture, gallery, most_doubtful, surest_mistakes
 from reslab.report.run import Run
 
-MOST = 16
+MOST = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +64,8 @@ def pictures(run: Run, dataset: Dataset | None) -> Images:
     doubt = doubt[~np.isin(doubt, wrong)][:MOST]
     return dataclasses.replace(
         images,
-        mistakes=gallery(dataset, wrong, *common),
-        doubtful=gallery(dataset, doubt, *common),
+        mistakes=gallery(dataset, wrong, *common, guesses=1),
+        doubtful=gallery(dataset, doubt, *common, guesses=2),
     )
 
 
@@ -77,11 +78,19 @@ def _reopen(run: Run) -> Dataset:
     from reslab.data.open import open_dataset
     from reslab.data.split import splits_from_json
 
-    dataset = open_dataset(str(run.config.get("data", "")))
+    request = run.section("request")
+    dataset = open_dataset(
+        str(run.config.get("data", "")),
+        skip_bad=bool(request.get("skip_bad")),
+        cache=Path(request["cache"]) if request.get("cache") else None,
+    )
     path = run.folder / "split.json"
     if path.is_file():
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
-        dataset = splits_from_json(dataset, json.loads(text))
+        try:
+            value = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
+        except ValueError as error:
+            raise DataError(f"{path.name} cannot be read ({error})") from error
+        dataset = splits_from_json(dataset, value)
     expected = run.section("dataset").get("fingerprint")
     if expected and dataset.fingerprint() != expected:
         raise DataError("the data has changed since the run")

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from reslab import durable
 from reslab.data.dataset import Dataset
+from reslab.evaluate.metrics import Evaluation
 from reslab.report import setup, wording
 from reslab.report.calibration import calibration
 from reslab.report.confusion import confusion
@@ -57,6 +58,7 @@ def render(run: Run, images: Images) -> str:
     environment.globals["zip"] = zip
     environment.filters |= {
         "number": wording.number,
+        "precise": wording.precise,
         "percent": wording.percent,
         "large": wording.large,
         "plural": wording.plural,
@@ -100,11 +102,20 @@ def _content(run: Run, images: Images) -> dict[str, Any]:
         "evaluation": evaluation,
         "confusion": None,
         "calibration": None,
+        "rail_low": 0,
     }
     if evaluation is not None:
+        value["rail_low"] = _rail_low(evaluation)
         value["confusion"] = confusion(evaluation.confusion, evaluation.classes)
         value["calibration"] = calibration(run, evaluation, split)
     return value
+
+
+def _rail_low(evaluation: Evaluation) -> int:
+    """Choose where the rails of the class table begin, so that differences can be seen."""
+    scores = evaluation.per_class
+    values = [v for s in scores for v in (s.precision_pct, s.recall_pct, s.f1_pct) if v is not None]
+    return max(low for low in (0, 50, 80, 90, 95) if low <= min(values))
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

@@ -72,9 +72,19 @@ def gallery(
     samples: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
     probabilities: npt.NDArray[np.float64],
-    guesses: int = 2,
+    *,
+    guesses: int,
 ) -> list[Picture]:
-    """Make pictures of some rows of an evaluation; images that cannot be read are left out."""
+    """Make pictures of some rows of an evaluation; images that cannot be read are left out.
+
+    Args:
+        dataset: the images.
+        rows: which rows of the evaluation to show.
+        samples: of the evaluation: the image number of each row.
+        labels: the class of each row.
+        probabilities: (N, C).
+        guesses: how many of the most probable classes to name, besides the true one.
+    """
     pictures = []
     for row in rows.tolist():
         index = int(samples[row])
@@ -83,6 +93,7 @@ def gallery(
         except ReslabError:
             continue
         order = np.argsort(-probabilities[row], kind="stable")[:guesses].tolist()
+        order += [int(labels[row])] if labels[row] not in order else []
         pictures.append(
             Picture(
                 uri=uri,

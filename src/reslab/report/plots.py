@@ -110,7 +110,7 @@ def draw(plot: Plot) -> Markup:
         parts.append(_segment("diagonal", x(x.low), y(x.low), x(x.high), y(x.high)))
     parts += [_mark(position, label, x, y) for position, label in plot.marks]
     # A drawing in the drawing cuts off what leaves the axes, with room for whole line ends.
-    left, top, pad = x.start - 5, y.end - 5, 10
+    left, top, pad = x.start - 10, y.end - 10, 20
     box = f"{left:g} {top:g} {x.end - x.start + pad:g} {y.start - y.end + pad:g}"
     across, down, wide, high = box.split()
     parts.append(f'<svg x="{across}" y="{down}" width="{wide}" height="{high}" viewBox="{box}">')

@@ -90,7 +90,7 @@ def enclosing(values: Iterable[float], kind: Kind = "linear") -> tuple[float, fl
             return low / 2, high * 2
         return low / 1.15, high * 1.15
     low = min(low, 0.0)
-    if low == high:
+    if high - low < 1e-100:
         return low, low + 1.0
     step = round_step((high - low) / 5)
     return math.floor(low / step) * step, math.ceil(high / step - 1e-9) * step

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reslab.report import wording
+from reslab.report.curves import throughput
 from reslab.report.run import Run
 
 
@@ -57,18 +58,19 @@ def facts(run: Run) -> list[Fact]:
         Fact("Training images", wording.number(counts.get("train")), ", ".join(held)),
         Fact("Classes", wording.number(len(run.classes))),
     ]
+    speeds = sorted(throughput(run).values())
     if status.get("wall_s") is not None:
-        speed = status.get("train_images_per_s")
-        detail = f"{wording.number(round(speed))} images a second" if speed else ""
+        detail = f"{speeds[len(speeds) // 2]:,.0f} training images a second" if speeds else ""
         list_.append(Fact("Time", wording.duration(status["wall_s"]), detail))
     if status.get("step") is not None:
-        epochs = wording.plural(int(status.get("epoch") or 0), "epoch")
+        epochs = f"{round(float(status.get('epoch') or 0), 1):g} epochs"
         list_.append(Fact("Updates", wording.number(status["step"]), epochs))
     if environment.get("device"):
-        detail = ", ".join(str(environment[k]) for k in ("precision",) if environment.get(k))
-        threads = environment.get("threads")
-        if threads and environment["device"] == "cpu":
-            detail = f"{detail}, {wording.plural(int(threads), 'thread')}".lstrip(", ")
+        on_cpu = environment["device"] == "cpu"
+        threads = wording.plural(int(environment.get("threads") or 1), "thread")
+        detail = threads if on_cpu else ""
+        if int(environment.get("processes") or 1) > 1:
+            detail = f"{environment['processes']} processes{f' of {threads}' if on_cpu else ''}"
         list_.append(Fact("Device", _device(str(environment["device"])), detail))
     return list_
 
@@ -114,7 +116,7 @@ def _views(augment: Mapping[str, Any]) -> str:
     get = augment.get
     words = []
     if get("pad_crop"):
-        words.append(f"crops after padding by {get('pad_crop')} pixels")
+        words.append(f"crops after padding by {wording.plural(get('pad_crop', 0), 'pixel')}")
     if get("crop_scale"):
         low, high = get("crop_scale", (0, 1))
         words.append(f"resized crops of {low:.0%} to {high:.0%} of the area")

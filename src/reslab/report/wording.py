@@ -37,8 +37,17 @@ def number(value: float | int | None) -> str:
     if size < 1e-3:
         mantissa, exponent = f"{value:.2e}".split("e")
         return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-    decimals = 1 if size >= 100 else 2 if size >= 10 else 3 if size >= 1 else 4
-    return f"{value:.{decimals}f}".rstrip("0").rstrip(".")
+    if size >= 0.1:
+        decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
+    else:
+        decimals = 5
+    text = f"{value:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def precise(value: float) -> str:
+    """Write a number with five digits, or nothing where there is none."""
+    return "" if math.isnan(value) else f"{value:.5g}"
 
 
 def large(value: float | int | None) -> str:

@@ -60,11 +60,14 @@ class Recipe:
             -1 freezes all but the classifier.
         precision: of the forward and backward pass.
         compile: compile the network with torch.compile.
+        channels_last: keep activations with the channels last in memory (NHWC).
         checkpoint_activations: recompute activations in the backward pass to save memory.
         normalisation: per-channel mean and std, or the paper's per-pixel mean.
         img_size: side of the network's input; 0 to choose from the data.
         resize: how images of other shapes are fitted to a square.
         val_fraction: share of train held out for validation where the data has no such split.
+        track_test: measure the test split after each epoch too, as the papers' figures do;
+            no decision ever looks at it.
         augment: the random views.
     """
 
@@ -98,11 +101,13 @@ class Recipe:
     freeze: int = 0
     precision: Precision = "auto"
     compile: bool = False
+    channels_last: bool = True
     checkpoint_activations: bool = False
     normalisation: Normalisation = "channel"
     img_size: int = 0
     resize: Literal["squash", "crop", "pad"] = "squash"
     val_fraction: float = 0.1
+    track_test: bool = False
     augment: Augment = Augment()
 
     def __post_init__(self) -> None:

@@ -118,7 +118,7 @@ def _modes(files: Sequence[_File]) -> list[Finding]:
     for modes, what, remedy in special:
         those = _where(files, lambda h, modes=modes: h.mode in modes)  # type: ignore[misc]
         if those and len(those) < len(files):
-            found.append(_odd("odd-mode", those, what, remedy))
+            found.append(_odd("odd-format", those, what, remedy))
     animated = _where(files, lambda h: h.animated)
     if animated:
         found.append(_odd("animated", animated, "with several frames", "the first frame is used"))

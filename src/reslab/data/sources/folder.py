@@ -207,7 +207,7 @@ class _Scan:
             return ""
         inside = real == self.real_root or real.startswith(self.real_root + os.sep)
         if stat.S_ISDIR(mode) and self._passes_through(real, link.parent):
-            self._name_link("link-loop", link, f"leads back to {shown(real)}, on the way to it")
+            self._name_link("link-loop", link, f"leads back up to {shown(real)}")
             return ""
         if not inside:
             self._name_link("link-outside", link, f"leads out of the folder, to {shown(real)}")

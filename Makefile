@@ -1,0 +1,44 @@
+# make demo   an environment, the package, and the main job on the embedded digits
+# make test   the same environment with the test tools, then every check
+# make test-all   also what is slow, and comparisons with other people's code
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test test-all format check clean
+
+demo: $(VENV)/installed
+	$(BIN)/reslab train digits --out runs/demo-$$(date +%Y%m%d-%H%M%S)
+
+test: check
+	$(BIN)/python -m pytest
+
+test-all: check $(VENV)/installed-peers
+	$(BIN)/python -m pytest -m "slow or gpu or not slow"
+
+check: $(VENV)/installed-test
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
+	$(BIN)/mypy
+
+format: $(VENV)/installed-test
+	$(BIN)/ruff format src tests bench
+	$(BIN)/ruff check --fix src tests bench
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+$(VENV)/installed-peers: $(VENV)/installed-test tests/reference/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r tests/reference/requirements.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

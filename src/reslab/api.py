@@ -1,0 +1,112 @@
+"""The Python API: the verbs of the command line as functions.
+
+>>> run = reslab.train("photos/", model="resnet20", overrides={"epochs": 30})
+>>> run.test.accuracy_pct
+>>> reslab.load(run.model).predict(["cat.jpg"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reslab.errors import ReslabError
+
+if TYPE_CHECKING:
+    from reslab.predict import Predictor
+    from reslab.train.config import Request
+    from reslab.train.finish import Result
+    from reslab.train.observe import Observer
+
+
+def train(
+    data: str | Path,
+    *,
+    model: str = "auto",
+    recipe: str = "auto",
+    overrides: Mapping[str, Any] | None = None,
+    out: Path | str | None = None,
+    seed: int = 0,
+    time_s: float | None = None,
+    device: str = "auto",
+    start: Path | str | None = None,
+    observer: Observer | None = None,
+) -> Result:
+    """Train a network on images: the command ``reslab train`` as a function.
+
+    Args:
+        data: a folder, a CSV, an archive or the name of a data set.
+        model: a network's name, or "auto".
+        recipe: a recipe's name, or "auto".
+        overrides: recipe fields with other values, e.g. ``{"epochs": 30, "lr": 0.05}``.
+        out: the run directory; None for the next free one under runs/.
+        seed: of initialisation, order and augmentation.
+        time_s: time budget, seconds.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        start: a trained model to start from.
+        observer: who watches; None for silence.
+
+    Returns:
+        Where the run and its model are, and how well the model does on the test split.
+
+    Raises:
+        ReslabError: each kind of failure has a class of its own in `reslab.errors`.
+    """
+    from reslab.train.config import Request
+
+    return train_request(
+        Request(
+            data=str(data),
+            model=model,
+            recipe=recipe,
+            overrides=dict(overrides or {}),
+            out=None if out is None else Path(out),
+            seed=seed,
+            time_s=time_s,
+            device=device,
+            start=None if start is None else Path(start),
+            command=("reslab.train", str(data)),
+        ),
+        observer,
+    )
+
+
+def train_request(request: Request, observer: Observer | None = None) -> Result:
+    """Train as a request says, and write the run's report."""
+    from reslab.train import job
+
+    return _with_report(job.start(request, observer), observer)
+
+
+def resume(
+    run_dir: Path | str,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    observer: Observer | None = None,
+) -> Result:
+    """Go on with a run exactly where it stands; see `reslab.train.job.resume`."""
+    from reslab.train import job
+
+    return _with_report(job.resume(Path(run_dir), overrides, observer, device), observer)
+
+
+def load(path: Path | str, *, device: str = "auto") -> Predictor:
+    """Load a trained model from a run or a model folder, ready to predict."""
+    from reslab.predict import load as load_predictor
+
+    return load_predictor(path, device=device)
+
+
+def _with_report(result: Result, observer: Observer | None) -> Result:
+    """Write the page of a finished run; a failure to draw must not lose the training."""
+    from reslab.report import write_report
+
+    if result.writes:
+        try:
+            write_report(result.run_dir)
+        except ReslabError as error:
+            if observer is not None:
+                observer.note(f"the report could not be written: {error}")
+    return result

@@ -1,0 +1,137 @@
+"""The command `reslab`: finds the verb, runs it, turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from typing import NoReturn
+
+from reslab.errors import ReslabError, UsageError, nearest
+
+VERBS = {
+    "train": "train a network on a folder of images or a named data set",
+    "eval": "measure one or several models, with intervals and per-class numbers",
+    "predict": "label images, folders or a list of paths",
+    "check": "look for what is wrong with a data set before training",
+    "report": "write a run's report again",
+    "list": "list the networks",
+    "show": "show a network layer by layer",
+    "shapes": "draw a seeded data set of geometric shapes into a folder",
+}
+
+EXAMPLES = """examples:
+  reslab train photos/                train on photos/<class>/*.jpg, choose the rest
+  reslab train fashion-mnist --model resnet20 --time 15m
+  reslab check photos/                what is wrong with these images?
+  reslab predict runs/photos-1 *.jpg  label new images
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line with the nearest spelling."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage."""
+        raise UsageError(message, remedy=f"see '{self.prog} --help'")
+
+    def check_flags(self, words: list[str]) -> None:
+        """Refuse a flag that does not exist, proposing the nearest one that does."""
+        known = {option for action in self._actions for option in action.option_strings}
+        for word in words:
+            if word == "--":
+                return
+            flag = word.split("=", 1)[0]
+            if flag.startswith("--") and flag not in known:
+                hint = nearest(flag, known) or f"see '{self.prog} --help'"
+                raise UsageError(f"{self.prog}: unknown flag '{flag}'", remedy=hint)
+
+
+def build_parser(verb: str) -> Parser:
+    """Build the parser of one verb; nothing heavy is imported for it."""
+    module = importlib.import_module(f"reslab.cli.{verb}")
+    parser = Parser(
+        prog=f"reslab {verb}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    debug = "--debug" in words
+    try:
+        return _dispatch(words)
+    except ReslabError as error:
+        if debug:
+            traceback.print_exc()
+        _complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): that is no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        _complain("out of memory; use a smaller --batch-size or --img-size")
+        return 5
+    except Exception as error:
+        if debug:
+            raise
+        _complain(
+            f"internal error: {type(error).__name__}: {error}; "
+            "run again with --debug and report what it prints"
+        )
+        return 1
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if words[0] == "--version":
+        from reslab import __version__
+
+        print(f"reslab {__version__}")
+        return 0
+    verb, rest = words[0], words[1:]
+    if verb not in VERBS:
+        known = ", ".join(VERBS)
+        hint = nearest(verb, VERBS) or "see 'reslab --help'"
+        raise UsageError(f"unknown command '{verb}' (known: {known})", remedy=hint)
+    parser = build_parser(verb)
+    parser.check_flags(rest)
+    args = parser.parse_args(rest)
+    code: int = args.run(args)
+    sys.stdout.flush()
+    return code
+
+
+def _overview() -> str:
+    verbs = "\n".join(f"  {verb:<9} {text}" for verb, text in VERBS.items())
+    return (
+        "usage: reslab COMMAND [options]\n\n"
+        "A workbench for deep residual networks: train, compare and understand.\n\n"
+        f"commands:\n{verbs}\n\n{EXAMPLES}\n"
+        "'reslab COMMAND --help' lists the options of a command."
+    )
+
+
+def _complain(text: str) -> None:
+    line = " ".join(text.split())
+    print(f"reslab: {line}".encode(errors="replace").decode(), file=sys.stderr, flush=True)
+
+
+def entry() -> NoReturn:
+    """Leave the process with the exit code of the command."""
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Values from flags, environment and a configuration file, in that order of precedence."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from reslab.errors import UsageError, unknown
+
+PREFIX = "RESLAB_"
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> float:
+    """Turn ``90``, ``90s``, ``10m`` or ``1.5h`` into seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    if match is None or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is no duration (write 90s, 10m or 1.5h)")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def parse_pair(text: str) -> tuple[float, float]:
+    """Turn ``0.5,1`` into two numbers."""
+    values = parse_numbers(text)
+    if len(values) != 2:
+        raise argparse.ArgumentTypeError(f"'{text}' is not two numbers (write 0.5,1)")
+    return values[0], values[1]
+
+
+def parse_numbers(text: str) -> tuple[float, ...]:
+    """Turn ``0.5,0.75`` into numbers."""
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of numbers") from error
+
+
+def fill_from_environment(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Give flags that were not written the value of RESLAB_<FLAG>, then of --config's file.
+
+    Raises:
+        UsageError: the file cannot be read, or a name or value in it fits no flag.
+    """
+    actions = {
+        action.dest: action
+        for action in parser._actions
+        if action.option_strings and action.dest not in ("help", "config", "debug", "resume")
+    }
+    for name, action in actions.items():
+        text = os.environ.get(PREFIX + name.upper())
+        if getattr(args, name) is None and text is not None:
+            setattr(args, name, _convert(action, text, f"{PREFIX}{name.upper()}"))
+    if getattr(args, "config", None) is None:
+        return
+    for key, value in _read_toml(args.config).items():
+        name = key.replace("-", "_")
+        if name not in actions:
+            raise unknown(f"setting in {args.config}", key, (n.replace("_", "-") for n in actions))
+        if getattr(args, name) is None:
+            setattr(args, name, _convert(actions[name], value, f"{key} in {args.config}"))
+
+
+def _read_toml(path: Path) -> Mapping[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is no TOML: {error}") from error
+
+
+def _convert(action: argparse.Action, value: Any, where: str) -> Any:
+    """Apply a flag's own type and choices to a value from elsewhere."""
+    if isinstance(action, argparse.BooleanOptionalAction) or action.nargs == 0:
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in ("1", "true", "yes", "on"):
+            return True
+        if str(value).lower() in ("0", "false", "no", "off"):
+            return False
+        raise UsageError(f"{where}: expected true or false, received {value!r}")
+    if isinstance(value, list):
+        value = ",".join(str(item) for item in value)
+    convert: Callable[[str], Any] = action.type if callable(action.type) else str
+    try:
+        converted = convert(str(value))
+    except (ValueError, argparse.ArgumentTypeError) as error:
+        raise UsageError(f"{where}: {error}") from error
+    if action.choices is not None and converted not in action.choices:
+        raise unknown(where, str(value), [str(choice) for choice in action.choices])
+    return converted

@@ -1,0 +1,1 @@
+"""Images and labels: sources, check, split, decode, store, augment, loader."""

@@ -1,0 +1,117 @@
+"""What machine this is: device, precision, threads, and a line about each for the record."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+import torch
+
+from reslab.errors import MachineError, UsageError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device asked for, or the best there is for "auto".
+
+    Args:
+        name: "auto", "cpu", "cuda", "cuda:N" or "mps".
+
+    Raises:
+        UsageError: not a name of a device.
+        MachineError: this machine does not have it; there is no silent fallback.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        if torch.backends.mps.is_available():
+            return torch.device("mps")
+        return torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(
+            f"unknown device '{name}'", remedy="use auto, cpu, cuda, cuda:N or mps"
+        ) from error
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise MachineError(
+                f"device '{name}' is not there: this machine has {count} CUDA devices",
+                remedy="use --device cpu",
+            )
+    elif device.type == "mps" and not torch.backends.mps.is_available():
+        raise MachineError("device 'mps' is not there", remedy="use --device cpu")
+    elif device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"unknown device '{name}'", remedy="use auto, cpu, cuda, cuda:N or mps")
+    return device
+
+
+def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    """Return the type of the forward pass's arithmetic, or None for float32.
+
+    "auto" is bfloat16 where the processor multiplies it natively, else float32.
+
+    Raises:
+        MachineError: float16 on a processor, or bfloat16 on a GPU that lacks it.
+    """
+    if precision == "fp32":
+        return None
+    if precision == "fp16":
+        if device.type != "cuda":
+            raise MachineError(
+                f"fp16 training needs a CUDA device, not '{device}'",
+                remedy="use --precision bf16 or fp32",
+            )
+        return torch.float16
+    if precision == "bf16":
+        if device.type == "cuda" and not torch.cuda.is_bf16_supported():
+            raise MachineError(f"'{device}' has no bf16", remedy="use --precision fp16 or fp32")
+        return torch.bfloat16
+    return torch.bfloat16 if _native_bf16(device) else None
+
+
+def _native_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False
+    flags = _processor_flags()
+    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def _processor_flags() -> set[str]:
+    """Return the processor's feature names as Linux lists them (x86 "flags", Arm "Features")."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith(("flags", "Features")):
+                    return set(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return set()
+
+
+def processor_name() -> str:
+    """Return the processor's own name where the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Return what a run records about the machine it ran on."""
+    on_gpu = device.type == "cuda"
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": processor_name(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if on_gpu else str(device),
+    }

@@ -1,0 +1,161 @@
+"""From a configuration to the moving parts: network, optimizer, loader."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+
+import torch
+from torch import nn
+
+from reslab import artifact, machine
+from reslab.data.bank import Bank
+from reslab.data.dataset import Dataset, count_by_class
+from reslab.data.loader import TrainLoader
+from reslab.data.order import Order
+from reslab.data.preprocess import Preprocess
+from reslab.data.statistics import statistics
+from reslab.errors import UsageError
+from reslab.nn import Network, build, zero_last_scale
+from reslab.train.config import Config
+from reslab.train.distributed import World, check_divides
+from reslab.train.ema import Ema
+from reslab.train.evaluating import samples_tensor
+from reslab.train.optimizer import make_optimizer
+from reslab.train.recipe import Recipe
+from reslab.train.schedule import Plan
+from reslab.train.state import TrainState
+from reslab.train.step import Training
+
+LARGE_INPUT = 160
+RESIZE_MARGIN = 256 / 224
+
+
+def geometry(recipe: Recipe, in_chans: int) -> Preprocess:
+    """Return how images are fitted, before the data's mean and deviation are known.
+
+    Large inputs are cut from a slightly larger square, as ImageNet's evaluation does; small
+    ones keep every pixel.
+    """
+    img_size = recipe.img_size
+    margin = RESIZE_MARGIN if img_size >= LARGE_INPUT and recipe.resize == "crop" else 1.0
+    return Preprocess(
+        img_size=img_size,
+        resize_size=round(img_size * margin),
+        in_chans=in_chans,
+        resize=recipe.resize,
+        mean=(0.5,) * in_chans,
+        std=(0.5,) * in_chans,
+    )
+
+
+def with_statistics(
+    preprocess: Preprocess, recipe: Recipe, dataset: Dataset, bank: Bank
+) -> Preprocess:
+    """Measure mean and deviation over the training split and put them in.
+
+    The paper's per-pixel mean is subtracted without dividing by a deviation (the pixels are
+    then in [-1, 1] instead of [-255, 255]).
+    """
+    measured = statistics(bank, samples_tensor(dataset.split("train")))
+    if recipe.normalisation == "pixel-mean":
+        ones = (1.0,) * preprocess.in_chans
+        return dataclasses.replace(
+            preprocess, mean=measured.mean, std=ones, mean_image=measured.mean_image
+        )
+    return dataclasses.replace(preprocess, mean=measured.mean, std=measured.std)
+
+
+def make_network(config: Config) -> Network:
+    """Build the network with the run's own initial weights.
+
+    Raises:
+        CheckpointError: the model to start from cannot be read.
+    """
+    recipe = config.recipe
+    torch.manual_seed(config.request.seed)
+    network = build(config.spec)
+    if recipe.zero_last_scale and config.request.start is None:
+        zero_last_scale(network)
+    if config.request.start is not None:
+        source = artifact.load(config.request.start).network
+        own, theirs = network.state_dict(), source.state_dict()
+        # The head is new wherever the classes differ; everything before it is taken over.
+        kept = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
+        artifact.load_weights(network, {**own, **kept}, where=str(config.request.start))
+    if recipe.freeze:
+        network.freeze(recipe.freeze)
+    if not any(p.requires_grad for p in network.parameters()):
+        raise UsageError(f"freeze {recipe.freeze} leaves nothing to train")
+    return network
+
+
+def assemble(
+    config: Config,
+    dataset: Dataset,
+    bank: Bank,
+    preprocess: Preprocess,
+    device: torch.device,
+    world: World,
+) -> Training:
+    """Put a training together at step 0."""
+    recipe, seed = config.recipe, config.request.seed
+    check_divides(recipe.batch_size, world)
+    network = make_network(config).to(device)
+    if recipe.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if recipe.checkpoint_activations:
+        network.set_grad_checkpointing(True)
+    dtype = machine.autocast_dtype(recipe.precision, device)
+    train = dataset.split("train")
+    order = Order(train, seed, dataset.labels, balanced=recipe.balanced)
+    loader = TrainLoader(
+        bank,
+        order,
+        dataset.labels,
+        recipe.augment,
+        preprocess,
+        seed=seed,
+        batch_size=recipe.batch_size,
+        rank=world.rank,
+        world_size=world.size,
+        device=device,
+    )
+    total = recipe.steps or max(1, round(recipe.epochs * len(train) / recipe.batch_size))
+    return Training(
+        network=network,
+        forward=_wrap(network, recipe, device, world),
+        optimizer=make_optimizer(network, recipe),
+        ema=Ema(network, recipe.ema) if recipe.ema > 0 else None,
+        scaler=torch.amp.GradScaler(device.type) if dtype == torch.float16 else None,
+        loader=loader,
+        state=TrainState(Plan(total)),
+        recipe=recipe,
+        class_weights=_class_weights(recipe, dataset, device),
+        device=device,
+        dtype=dtype,
+        world=world,
+        seed=seed,
+    )
+
+
+def _wrap(network: Network, recipe: Recipe, device: torch.device, world: World) -> nn.Module:
+    forward: nn.Module = network
+    if world.size > 1:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            forward = nn.parallel.DistributedDataParallel(
+                network, device_ids=[device.index] if device.type == "cuda" else None
+            )
+    return torch.compile(forward) if recipe.compile else forward  # type: ignore[return-value]
+
+
+def _class_weights(recipe: Recipe, dataset: Dataset, device: torch.device) -> torch.Tensor | None:
+    """Return n / (K * n_class), so that the weights average 1 over the training images."""
+    if not recipe.class_weights:
+        return None
+    train = dataset.split("train")
+    counts = torch.tensor(
+        count_by_class(dataset.labels[train], len(dataset.classes)), dtype=torch.float32
+    )
+    return (len(train) / (len(counts) * counts.clamp(min=1))).to(device)

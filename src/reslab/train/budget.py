@@ -1,0 +1,84 @@
+"""A time budget: how many updates fit into the time that is left."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections import deque
+
+EARLY_STEPS = (8, 30, 100, 300)
+
+
+@dataclasses.dataclass
+class Clock:
+    """Measures a run and predicts its end.
+
+    Args:
+        spent_s: time that the run used before this process.
+        started: `time.perf_counter()` when this process began with the run.
+    """
+
+    spent_s: float
+    started: float
+    step_s: deque[float] = dataclasses.field(default_factory=lambda: deque(maxlen=200))
+    row_s: float = 0.0
+    _last: float | None = None
+
+    def elapsed_s(self) -> float:
+        """Return the time used by the run so far, earlier processes included."""
+        return self.spent_s + time.perf_counter() - self.started
+
+    def tick(self) -> None:
+        """Note the end of an update."""
+        now = time.perf_counter()
+        if self._last is not None:
+            self.step_s.append(now - self._last)
+        self._last = now
+
+    def pause(self) -> None:
+        """Leave what follows (evaluation, saving) out of the time of an update."""
+        self._last = None
+
+    def resume(self) -> None:
+        """Count again from here."""
+        self._last = time.perf_counter()
+
+    def mean_step_s(self) -> float:
+        """Return the mean time of the last updates without the slowest tenth, in seconds."""
+        if not self.step_s:
+            return math.nan
+        kept = sorted(self.step_s)[: max(1, math.ceil(0.9 * len(self.step_s)))]
+        # Between the trimmed and the full mean: spikes happen, but the first ones are warm-up.
+        return 0.5 * (sum(kept) / len(kept) + sum(self.step_s) / len(self.step_s))
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """The time a run may take.
+
+    Args:
+        total_s: all of it, from the first byte read to the report.
+        steps_per_row: updates between two evaluations.
+        most_steps: an upper limit of updates, whatever the time.
+        final_share: time of the final evaluation and report, in units of one row's evaluation.
+        final_s: the same that does not depend on speed, seconds.
+    """
+
+    total_s: float
+    steps_per_row: float
+    most_steps: int
+    final_share: float = 1.0
+    final_s: float = 3.0
+
+    def due(self, steps_here: int) -> bool:
+        """Tell whether to plan again after so many updates of this process."""
+        return steps_here in EARLY_STEPS
+
+    def total_steps(self, step: int, clock: Clock) -> int:
+        """Predict the step at which the time is up."""
+        row_s = clock.row_s or 0.3 * clock.mean_step_s()
+        left_s = self.total_s - clock.elapsed_s() - self.final_s - self.final_share * row_s
+        cost_s = clock.mean_step_s() + row_s / self.steps_per_row
+        more = max(0, math.floor(left_s / cost_s))
+        return max(1, min(step + more, self.most_steps))

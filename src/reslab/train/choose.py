@@ -1,0 +1,165 @@
+"""What "auto" stands for: the network, its input and the recipe, each with a reason."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from PIL import Image
+
+from reslab import models
+from reslab import spec as specs
+from reslab.data.dataset import Dataset, FileImages
+from reslab.train.config import Choice, Request
+from reslab.train.recipe import Recipe, override
+from reslab.train.recipes import RECIPES, Situation
+from reslab.train.recipes import choose as choose_recipe
+
+SAMPLED_IMAGES = 64
+SMALL_IMAGE = 64
+FROM_SCRATCH_SIZE = 128
+MOST_EPOCHS_IN_TIME = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What a few images of a data set look like.
+
+    Args:
+        width: median width, pixels.
+        height: median height, pixels.
+        grey: whether all of them are grey.
+        one_size: whether all of them have the same size.
+    """
+
+    width: int
+    height: int
+    grey: bool
+    one_size: bool
+
+    @property
+    def side(self) -> int:
+        """Return the median of the shorter side."""
+        return min(self.width, self.height)
+
+
+def look_at(dataset: Dataset) -> Look:
+    """Look at the sizes and modes of up to 64 training images, spread evenly."""
+    train = dataset.split("train")
+    chosen = train[np.linspace(0, len(train) - 1, min(len(train), SAMPLED_IMAGES)).astype(int)]
+    sizes, modes = [], []
+    for index in chosen.tolist():
+        if isinstance(dataset.images, FileImages):
+            with Image.open(dataset.images.root / dataset.images.paths[index]) as image:
+                sizes.append(image.size)
+                modes.append(image.mode)
+        else:
+            pixels = dataset.images.read(index)
+            sizes.append((pixels.shape[1], pixels.shape[0]))
+            modes.append("L" if pixels.ndim == 2 else "RGB")
+    width, height = (int(np.median([size[axis] for size in sizes])) for axis in (0, 1))
+    grey = all(mode in ("L", "1", "I;16", "LA") for mode in modes)
+    return Look(width, height, grey, len(set(sizes)) == 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """A network and a recipe for a data set.
+
+    Args:
+        spec: the network, for this number of classes and channels.
+        recipe: the numbers.
+        choices: what was chosen for the user, with reasons.
+    """
+
+    spec: specs.NetworkSpec
+    recipe: Recipe
+    choices: tuple[Choice, ...]
+
+
+def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) -> Chosen:
+    """Resolve every "auto" of a request.
+
+    Args:
+        request: what the user asks for.
+        dataset: with its splits complete.
+        start: the specification of the network to start from, or None.
+    """
+    look = look_at(dataset)
+    choices: list[Choice] = []
+    num_train = len(dataset.split("train"))
+    named_size = int(request.overrides.get("img_size", 0))
+    img_size = named_size or (start.img_size if start else _input_size(look, choices))
+    if start is not None:
+        spec: specs.NetworkSpec = start
+    else:
+        spec = _network(request, look, img_size, choices)
+    in_chans = spec.in_chans if start is not None else (1 if look.grey else 3)
+    spec = dataclasses.replace(
+        spec, num_classes=len(dataset.classes), in_chans=in_chans, img_size=img_size
+    )
+    situation = Situation(
+        num_train=num_train,
+        img_size=img_size,
+        num_classes=len(dataset.classes),
+        depth=_depth(spec),
+        pretrained=start is not None,
+        time_limited=request.time_s is not None,
+    )
+    name = request.recipe
+    if name == "auto":
+        name, why = choose_recipe(situation)
+        choices.append(Choice("recipe", name, why))
+    recipe = RECIPES[name](situation)
+    changes = {"img_size": img_size, **request.overrides}
+    if "epochs" in request.overrides and "steps" not in request.overrides:
+        changes["steps"] = 0
+    elif request.time_s is not None and "steps" not in request.overrides:
+        # The time sets the length; the schedule is stretched or shrunk to it.
+        changes |= {"steps": 0, "epochs": float(MOST_EPOCHS_IN_TIME)}
+    recipe = override(recipe, changes)
+    spec = dataclasses.replace(spec, dropout=recipe.dropout)
+    length = f"{recipe.steps} steps" if recipe.steps else f"{recipe.epochs:g} epochs"
+    if request.time_s is not None:
+        length = f"what fits into {request.time_s:g} s, at most {length}"
+    choices.append(Choice("length", length, f"recipe {recipe.name}"))
+    return Chosen(spec, recipe, tuple(choices))
+
+
+def _input_size(look: Look, choices: list[Choice]) -> int:
+    if look.side <= SMALL_IMAGE:
+        size, why = look.side, f"the images' own size ({look.width}x{look.height})"
+    elif look.side < FROM_SCRATCH_SIZE:
+        size = look.side // 32 * 32
+        why = f"the images are {look.width}x{look.height}; a multiple of 32 fits the network"
+    else:
+        size, why = FROM_SCRATCH_SIZE, (
+            f"the images are {look.width}x{look.height}; enough to tell classes apart, "
+            "and four times faster than 224 px or more"
+        )
+    choices.append(Choice("img-size", str(size), why))
+    return size
+
+
+def _network(
+    request: Request, look: Look, img_size: int, choices: list[Choice]
+) -> specs.NetworkSpec:
+    if request.model != "auto":
+        name = request.model
+    else:
+        name = "resnet20" if img_size <= SMALL_IMAGE else "resnet18"
+        why = (
+            "made for small images, fast on any machine"
+            if name == "resnet20"
+            else "the smallest ImageNet residual network suits images of this size"
+        )
+        choices.append(Choice("model", name, why))
+    return models.named_spec(name, stem=request.stem)
+
+
+def _depth(spec: specs.NetworkSpec) -> int:
+    """Count layers with weights as the papers do: projections are not counted."""
+    if not isinstance(spec, specs.ResNetSpec):
+        return 0
+    per_block = 2 if spec.branch == "basic" else 3
+    return 2 + per_block * sum(stage.depth for stage in spec.stages)

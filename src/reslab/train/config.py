@@ -1,0 +1,171 @@
+"""Everything a run has decided, as one value: written to config.json, enough to resume."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reslab import spec as specs
+from reslab.data.dataset import Dataset
+from reslab.errors import UsageError
+from reslab.models import Stem
+from reslab.train import recipe as recipes
+from reslab.train.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a user asks for; everything has a sensible default but the data.
+
+    Args:
+        data: a named data set or a path.
+        model: a network's name, or "auto".
+        recipe: a recipe's name, or "auto".
+        overrides: recipe fields with other values.
+        out: the run directory; None for the next free one under runs/.
+        seed: of initialisation, order and augmentation.
+        time_s: time budget, seconds; None for the recipe's own length.
+        device: as for `machine.choose_device`.
+        workers: threads that decode images; 0 for one a core.
+        start: an artifact to start from, or None.
+        stem: "small" or "imagenet" in place of the network's own stem.
+        test_fraction: share held out for the test where the data has no test split.
+        skip_bad: leave unreadable images out (recorded) instead of stopping.
+        save_every_s: seconds between two checkpoints.
+        cache: where decoded images are kept; None for the user's cache.
+        command: the command line, for the record.
+    """
+
+    data: str
+    model: str = "auto"
+    recipe: str = "auto"
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    out: Path | None = None
+    seed: int = 0
+    time_s: float | None = None
+    device: str = "auto"
+    workers: int = 0
+    start: Path | None = None
+    stem: Stem | None = None
+    test_fraction: float = 0.2
+    skip_bad: bool = False
+    save_every_s: float = 30.0
+    cache: Path | None = None
+    command: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One thing that was chosen for the user.
+
+    Args:
+        what: the flag it belongs to.
+        chosen: the value.
+        why: the reason, a short phrase.
+    """
+
+    what: str
+    chosen: str
+    why: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """What a run is: the request with every "auto" resolved.
+
+    Args:
+        request: what was asked for.
+        spec: the network.
+        recipe: the numbers.
+        choices: what was chosen for the user.
+        dataset: name, classes, counts a split, fingerprint, note, excluded images.
+        preprocess: as `Preprocess.to_json` writes it.
+        cost: parameters and multiply-adds of the network.
+        environment: the machine and the versions.
+    """
+
+    request: Request
+    spec: specs.NetworkSpec
+    recipe: Recipe
+    choices: tuple[Choice, ...]
+    dataset: Mapping[str, Any]
+    preprocess: Mapping[str, Any]
+    cost: Mapping[str, int]
+    environment: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what config.json holds."""
+        from reslab import __version__
+
+        request = dataclasses.asdict(self.request)
+        for name in ("out", "start", "cache"):
+            request[name] = None if request[name] is None else str(request[name])
+        return {
+            "reslab": __version__,
+            "command": list(self.request.command),
+            "data": self.request.data,
+            "seed": self.request.seed,
+            "request": request,
+            "dataset": dict(self.dataset),
+            "spec": specs.to_json(self.spec),
+            "recipe": recipes.to_json(self.recipe),
+            "choices": [dataclasses.asdict(choice) for choice in self.choices],
+            "preprocess": dict(self.preprocess),
+            "cost": dict(self.cost),
+            "environment": dict(self.environment),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Config:
+        """Rebuild what `to_json` returned."""
+        request = dict(value["request"])
+        for name in ("out", "start", "cache"):
+            request[name] = None if request[name] is None else Path(request[name])
+        request["command"] = tuple(request["command"])
+        return cls(
+            request=Request(**request),
+            spec=specs.from_json(value["spec"]),
+            recipe=recipes.from_json(value["recipe"]),
+            choices=tuple(Choice(**choice) for choice in value["choices"]),
+            dataset=value["dataset"],
+            preprocess=value["preprocess"],
+            cost=value["cost"],
+            environment=value["environment"],
+        )
+
+
+def describe_dataset(dataset: Dataset) -> dict[str, Any]:
+    """Return what a run records about its data."""
+    return {
+        "name": dataset.name,
+        "classes": list(dataset.classes),
+        "counts": {name: len(samples) for name, samples in dataset.splits.items()},
+        "fingerprint": dataset.fingerprint(),
+        "note": dataset.note,
+        "excluded": dict(dataset.excluded),
+    }
+
+
+LENGTH_FIELDS = frozenset({"epochs", "steps"})
+
+
+def changed_recipe(old: Recipe, overrides: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of a resumed run: only its length may change.
+
+    Raises:
+        UsageError: other fields differ; each is named with both values.
+    """
+    new = recipes.override(old, overrides)
+    if "epochs" in overrides and "steps" not in overrides:
+        new = recipes.override(new, {"steps": 0})
+    before, after = recipes.to_json(old), recipes.to_json(new)
+    differing = [k for k in before if before[k] != after[k] and k not in LENGTH_FIELDS]
+    if differing:
+        listed = ", ".join(f"{k} {before[k]} -> {after[k]}" for k in differing)
+        raise UsageError(
+            f"a resumed run keeps its recipe, but these differ: {listed}",
+            remedy="leave those flags out, or start a new run",
+        )
+    return new

@@ -1,0 +1,106 @@
+"""What a run measures as it goes: the splits of a row, with raw and averaged weights."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reslab.data.bank import Bank
+from reslab.data.dataset import Dataset, SplitName
+from reslab.data.loader import eval_batches
+from reslab.data.preprocess import Preprocess
+from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.run import evaluate_network
+from reslab.train.state import Row
+from reslab.train.step import Training
+from reslab.train.stop import StopRequest
+
+EVAL_BATCH = 256
+
+
+class Interrupted(Exception):  # noqa: N818 - it is a request, not an error
+    """A signal arrived while a run evaluated."""
+
+
+def split_evaluator(
+    training: Training,
+    dataset: Dataset,
+    bank: Bank,
+    preprocess: Preprocess,
+    stop: StopRequest,
+) -> Callable[[SplitName], Evaluation]:
+    """Return a function that measures the network, as it stands, on a split."""
+
+    def measure(split: SplitName) -> Evaluation:
+        samples = dataset.split(split)
+        return evaluate_network(
+            training.network,
+            lambda part: _interruptible(
+                eval_batches(bank, part, preprocess, EVAL_BATCH, training.device),
+                stop if training.world.size == 1 else StopRequest(),
+            ),
+            labels=dataset.labels,
+            samples=samples,
+            classes=dataset.classes,
+            device=training.device,
+            precision=training.dtype,
+            rank=training.world.rank,
+            world_size=training.world.size,
+        )
+
+    return measure
+
+
+def row_evaluator(
+    training: Training, dataset: Dataset, measure: Callable[[SplitName], Evaluation]
+) -> Callable[[], Row]:
+    """Return a function that measures what a row reports.
+
+    Validation where there is such a split; test too where the recipe tracks it (as the papers'
+    figures do; no decision looks at it).
+    """
+
+    def evaluate() -> Row:
+        row: Row = {}
+        if "val" in dataset.splits:
+            row |= _columns("val", measure("val"))
+            if training.ema is not None:
+                with training.ema.in_place():
+                    row |= _columns("ema_val", measure("val"))
+        if training.recipe.track_test and "test" in dataset.splits:
+            row |= _columns("test", measure("test"))
+        return row
+
+    return evaluate
+
+
+@contextlib.contextmanager
+def averaged(training: Training) -> Iterator[None]:
+    """Use the averaged weights for a while, where the run has them."""
+    with training.ema.in_place() if training.ema is not None else contextlib.nullcontext():
+        yield
+
+
+def _columns(prefix: str, evaluation: Evaluation) -> Row:
+    return {
+        f"{prefix}_loss": evaluation.nll(),
+        f"{prefix}_error_pct": 100.0 - evaluation.accuracy_pct,
+    }
+
+
+def _interruptible(
+    batches: Iterable[tuple[Tensor, Tensor]], stop: StopRequest
+) -> Iterator[tuple[Tensor, Tensor]]:
+    for batch in batches:
+        if stop:
+            raise Interrupted
+        yield batch
+
+
+def samples_tensor(samples: np.ndarray) -> Tensor:
+    """Return sample numbers as a tensor."""
+    return torch.from_numpy(np.ascontiguousarray(samples))

@@ -1,0 +1,171 @@
+"""After the last step: evaluate, calibrate, save the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import torch as safetensors_torch
+
+from reslab import artifact, durable
+from reslab.data.dataset import Dataset, SplitName
+from reslab.data.preprocess import Preprocess
+from reslab.evaluate.metrics import fit_temperature
+from reslab.evaluate.metrics import Evaluation
+from reslab.nn import build
+from reslab.train import checkpoint
+from reslab.train.config import Config
+from reslab.train.evaluating import averaged
+from reslab.train.loop import Watch
+from reslab.train.rundir import RunDirectory
+from reslab.train.step import Training
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a finished run hands back.
+
+    Args:
+        run_dir: its directory.
+        model: the artifact's folder.
+        test: the evaluation on the test split (validation, where there is no test).
+        split: which split that was.
+        wall_s: time of the whole run, all processes that worked on it, seconds.
+        train_images_per_s: median training throughput.
+        data: what the run was trained on, as it was named.
+        network: the network's name.
+        writes: whether this process wrote the run (rank 0 of several).
+        """
+
+    run_dir: Path
+    model: Path
+    test: Evaluation
+    split: SplitName
+    wall_s: float
+    train_images_per_s: float
+    data: str
+    network: str
+    writes: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `train --json` prints."""
+        return {
+            "run_dir": str(self.run_dir),
+            "model": str(self.model),
+            self.split: {
+                "accuracy_pct": self.test.accuracy_pct,
+                "ci95_pct": list(self.test.ci95_pct),
+                "num_images": len(self.test.labels),
+            },
+            "wall_s": round(self.wall_s, 2),
+            "train_images_per_s": round(self.train_images_per_s, 1),
+        }
+
+
+def finish(
+    training: Training,
+    config: Config,
+    dataset: Dataset,
+    preprocess: Preprocess,
+    measure: Callable[[SplitName], Evaluation],
+    watch: Watch,
+) -> Result:
+    """Evaluate the weights that the run ends with, and save them with all that belongs to them.
+
+    The weights are the best ones where the run monitors something, else the averaged ones
+    where it averages, else the last. The test split is looked at here, once.
+    """
+    run, network = watch.run, training.network
+    raw: dict[SplitName, Evaluation] = {}
+    network.eval()
+    splits: list[SplitName] = [s for s in ("val", "test") if s in dataset.splits]
+    if training.ema is not None:
+        raw = {split: measure(split) for split in splits}
+    with averaged(training):
+        if config.recipe.monitor != "none":
+            best = checkpoint.load_best(run.checkpoints)
+            network.load_state_dict(best)
+        measured = {split: measure(split) for split in splits}
+        tensors = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
+    if not splits:
+        splits, measured = ["train"], {"train": measure("train")}
+    final = splits[-1]
+    fitted_on = splits[0]
+    temperature = fit_temperature(measured[fitted_on].logits, measured[fitted_on].labels)
+    speed = _median_speed(run, training)
+    wall_s = watch.clock.elapsed_s()
+    if training.world.writes:
+        metrics: dict[str, Any] = {split: value.to_json() for split, value in measured.items()}
+        for split, value in raw.items():
+            metrics[f"{split}_last_weights"] = {"accuracy_pct": value.accuracy_pct}
+        for split, value in measured.items():
+            _write_evaluation(run, split, value)
+        _write_artifact(run, config, dataset, preprocess, tensors, metrics, temperature)
+    training.world.barrier()
+    return Result(
+        run_dir=run.path,
+        model=run.model,
+        test=measured[final],
+        split=final,
+        wall_s=wall_s,
+        train_images_per_s=speed,
+        data=config.request.data,
+        network=config.spec.name,
+        writes=training.world.writes,
+    )
+
+
+def _write_evaluation(run: RunDirectory, split: str, value: Evaluation) -> None:
+    run.evaluation.mkdir(exist_ok=True)
+    tensors = {
+        "logits": torch.from_numpy(value.logits),
+        "labels": torch.from_numpy(value.labels),
+        "samples": torch.from_numpy(value.samples),
+    }
+    durable.write_file(run.evaluation / f"{split}.safetensors", safetensors_torch.save(tensors))
+    run.write_json(f"evaluation/{split}.json", value.to_json())
+
+
+def _write_artifact(
+    run: RunDirectory,
+    config: Config,
+    dataset: Dataset,
+    preprocess: Preprocess,
+    tensors: dict[str, torch.Tensor],
+    metrics: dict[str, Any],
+    temperature: float,
+) -> None:
+    network = build(config.spec).eval()
+    network.load_state_dict(tensors)
+    described = config.to_json()
+    provenance = {
+        key: described[key]
+        for key in ("reslab", "command", "data", "seed", "dataset", "recipe", "environment")
+    }
+    artifact.save(
+        artifact.Artifact(
+            network=network,
+            classes=dataset.classes,
+            preprocess=preprocess,
+            metrics=metrics,
+            provenance=provenance,
+            temperature=temperature,
+        ),
+        run.model,
+    )
+
+
+def _median_speed(run: RunDirectory, training: Training) -> float:
+    """Return the median throughput over the rows, images a second."""
+    path = run.path / "events.jsonl"
+    speeds = []
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            event = json.loads(line)
+            if event.get("event") == "epoch" and event.get("images_per_s"):
+                speeds.append(float(event["images_per_s"]))
+    return sorted(speeds)[len(speeds) // 2] if speeds else 0.0

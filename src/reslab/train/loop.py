@@ -1,0 +1,282 @@
+"""The training loop: it reads from top to bottom, and nothing else steers it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from reslab.data.loader import Batch
+from reslab.errors import DivergedError, StoppedError
+from reslab.train import checkpoint
+from reslab.train.budget import Budget, Clock
+from reslab.train.evaluating import Interrupted
+from reslab.train.observe import Observer, StepEvent
+from reslab.train.optimizer import load_state_tensors, state_tensors
+from reslab.train.rundir import RunDirectory
+from reslab.train.schedule import learning_rate
+from reslab.train.state import Row
+from reslab.train.step import Training, train_step
+from reslab.train.stop import StopRequest
+
+
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """What the loop needs besides the training itself.
+
+    Args:
+        evaluate: measures the splits that a row reports; returns its columns.
+        run: where rows, events and checkpoints go.
+        observer: who watches.
+        stop: whether someone asked to stop.
+        clock: the time.
+        budget: the time there is, or None.
+        save_every_s: seconds between two checkpoints.
+    """
+
+    evaluate: Callable[[], Row]
+    run: RunDirectory
+    observer: Observer
+    stop: StopRequest
+    clock: Clock
+    budget: Budget | None
+    save_every_s: float
+
+
+def train(training: Training, watch: Watch) -> None:
+    """Train from the state's step to the end of the plan.
+
+    Raises:
+        StoppedError: a signal asked to stop; a checkpoint was written.
+        DivergedError: the loss or the weights are no longer finite; nothing was overwritten.
+    """
+    state, recipe, clock = training.state, training.recipe, watch.clock
+    num_train, batch_size = training.num_train, recipe.batch_size
+    first_step, saved_at = state.step, time.monotonic()
+    training.network.train()
+
+    with _ahead(training) as batches:
+        while True:
+            # 1. The end of an epoch: evaluate, write a row, decide whether to go on.
+            if state.step >= state.next_row_step(num_train, batch_size) > state.last_row_step:
+                end_epoch(training, watch)
+                if _patience_is_over(training):
+                    watch.observer.note(f"no improvement for {recipe.patience} epochs: stopped")
+                    state.plan = dataclasses.replace(state.plan, total_steps=state.step)
+                _plan_again(training, watch, state.step > first_step)
+            if state.step >= state.plan.total_steps and state.step == state.last_row_step:
+                break
+
+            # 2. One update.
+            rate = learning_rate(recipe, state.step, state.plan, state.adaptation)
+            sums = train_step(training, next(batches), rate)
+            save_due = time.monotonic() - saved_at > watch.save_every_s
+            total = _share(training, sums, watch.stop, save_due)
+            state.account(*total[:3])
+            _end_warm_up(training)
+            clock.tick()
+            watch.observer.step(_event(training, clock, rate))
+
+            # 3. Safety: stop on nonsense before anything good is overwritten; save; obey.
+            if not math.isfinite(state.loss_sum):
+                raise diverged(training, watch.run)
+            if total[3]:
+                save(training, watch.run, clock)
+                raise _stopped(watch)
+            if total[4]:
+                save(training, watch.run, clock)
+                saved_at = time.monotonic()
+            if watch.budget is not None and watch.budget.due(state.step - first_step):
+                _plan_again(training, watch, measured=True)
+    save(training, watch.run, clock)
+
+
+@contextlib.contextmanager
+def _ahead(training: Training) -> Iterator[Iterator[Batch]]:
+    """Make batches ahead in a thread, from the state's step on, for as long as they are wanted."""
+    batches = training.loader.prefetch(training.state.step, sys.maxsize)
+    try:
+        yield batches
+    finally:
+        batches.close()
+
+
+def end_epoch(training: Training, watch: Watch) -> None:
+    """Evaluate and append the row of the epoch that has just ended."""
+    state, clock = training.state, watch.clock
+    clock.pause()
+    began = time.perf_counter()
+    try:
+        measured = watch.evaluate()
+    except Interrupted as interruption:
+        # The epoch's sums are still in the state: a resumed run evaluates first.
+        save(training, watch.run, clock)
+        raise _stopped(watch) from interruption
+    rate = learning_rate(training.recipe, state.step - 1, state.plan, state.adaptation)
+    row: Row = {
+        "epoch": round(state.step * training.recipe.batch_size / training.num_train, 4),
+        "step": state.step,
+        "lr": rate,
+        "train_loss": state.loss_sum / state.images,
+        "train_error_pct": 100 * state.wrong / state.images,
+        **measured,
+    }
+    state.rows.append(row)
+    state.reset_sums()
+    _judge(training, watch.run, row)
+    if training.world.writes:
+        watch.run.write_rows(state.rows)
+        step_s = clock.mean_step_s()
+        watch.run.append_event(
+            {
+                "event": "epoch",
+                "epoch": row["epoch"],
+                "step": state.step,
+                "elapsed_s": round(clock.elapsed_s(), 3),
+                "images_per_s": round(training.recipe.batch_size / step_s, 1) if step_s else None,
+                "evaluation_s": round(time.perf_counter() - began, 3),
+            }
+        )
+    watch.observer.epoch(row)
+    clock.row_s = time.perf_counter() - began
+    clock.resume()
+
+
+def _judge(training: Training, run: RunDirectory, row: Row) -> None:
+    """Let the plateau schedule, early stopping and the best checkpoint see a row."""
+    state, recipe = training.state, training.recipe
+    loss = row.get("val_loss")
+    if recipe.schedule == "plateau" and loss is not None:
+        state.adaptation.observe_loss(float(loss), recipe)
+    if recipe.monitor == "none":
+        return
+    prefix = "ema_" if training.ema is not None else ""
+    column = "val_loss" if recipe.monitor == "val_loss" else "val_error_pct"
+    value = row.get(prefix + column)
+    assert value is not None, "a monitored run has a validation split"
+    if state.best_value is None or value < state.best_value:
+        state.best_value, state.best_step, state.bad_epochs = float(value), state.step, 0
+        if training.world.writes:
+            checkpoint.save_best(run.checkpoints, state, _weights(training))
+    else:
+        state.bad_epochs += 1
+
+
+def _patience_is_over(training: Training) -> bool:
+    return 0 < training.recipe.patience <= training.state.bad_epochs
+
+
+def _end_warm_up(training: Training) -> None:
+    """End the warm-up that waits for the training error (He et al. 2015, section 4.2)."""
+    state, limit = training.state, training.recipe.warmup_until_error_pct
+    if limit > 0 and state.adaptation.warm_end is None and state.recent_error_pct() < limit:
+        state.adaptation.warm_end = state.step
+
+
+def _plan_again(training: Training, watch: Watch, measured: bool) -> None:
+    """Fit the rest of the run into the time that is left; every process takes rank 0's plan."""
+    if watch.budget is None or not measured:
+        return
+    state = training.state
+    total = watch.budget.total_steps(state.step, watch.clock)
+    total = int(training.world.share(total))
+    if total != state.plan.total_steps:
+        state.plan = state.plan.replan(state.step, total)
+
+
+def _share(training: Training, sums: Tensor, stop: StopRequest, save_due: bool) -> list[float]:
+    """Add up the step over all processes: loss, errors, images, and who wants to stop or save.
+
+    One small sum tells every process the same, so that all stop at the same step.
+    """
+    if training.world.size == 1:
+        return [*sums.tolist(), float(bool(stop)), float(save_due)]
+    wishes = torch.tensor(
+        [float(bool(stop)), float(save_due and training.world.writes)],
+        dtype=torch.float64,
+        device=sums.device,
+    )
+    shared: list[float] = training.world.sum(torch.cat([sums, wishes])).tolist()
+    return shared
+
+
+def save(training: Training, run: RunDirectory, clock: Clock) -> None:
+    """Write a checkpoint, from the one process that writes."""
+    training.state.elapsed_s = clock.elapsed_s()
+    clock.pause()
+    if not all(bool(torch.isfinite(p).all()) for p in training.network.parameters()):
+        raise diverged(training, run)
+    if training.world.writes:
+        groups = {
+            "network": _cpu(training.network.state_dict()),
+            "optimizer": _cpu(state_tensors(training.optimizer, training.network)),
+        }
+        if training.ema is not None:
+            groups["ema"] = _cpu(training.ema.tensors())
+        if training.scaler is not None:
+            scale = training.scaler.state_dict()
+            groups["scaler"] = {k: torch.tensor(v) for k, v in scale.items()}
+        checkpoint.save(run.checkpoints, training.state, groups)
+    clock.resume()
+
+
+def restore(training: Training, groups: dict[str, dict[str, Tensor]]) -> None:
+    """Put a checkpoint's tensors back where `save` took them from."""
+    training.network.load_state_dict(groups["network"])
+    load_state_tensors(training.optimizer, training.network, groups["optimizer"])
+    if training.ema is not None:
+        training.ema.load(groups["ema"])
+    if training.scaler is not None:
+        training.scaler.load_state_dict({k: v.item() for k, v in groups["scaler"].items()})
+
+
+def _weights(training: Training) -> dict[str, Tensor]:
+    """Return the weights that a row's monitored value was measured with."""
+    source = training.ema.tensors() if training.ema else training.network.state_dict()
+    return _cpu(source)
+
+
+def _cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+
+
+def diverged(training: Training, run: RunDirectory) -> DivergedError:
+    """Build the error for a loss or weights that are not finite."""
+    state = training.state
+    return DivergedError(
+        f"the loss is no longer finite at step {state.step} (lr "
+        f"{learning_rate(training.recipe, state.step, state.plan, state.adaptation):.4g}); "
+        f"the last good checkpoint in {run.checkpoints} is untouched",
+        remedy="use a smaller --lr, a longer warm-up or --clip 1",
+    )
+
+
+def _stopped(watch: Watch) -> StoppedError:
+    return StoppedError(
+        f"stopped by signal {watch.stop.signal_number}, everything is saved",
+        signal_number=watch.stop.signal_number or 15,
+        remedy=f"go on with: reslab train --resume {watch.run.path}",
+    )
+
+
+def _event(training: Training, clock: Clock, rate: float) -> StepEvent:
+    state, recipe = training.state, training.recipe
+    step_s = clock.mean_step_s()
+    left = state.plan.total_steps - state.step
+    per_row = training.num_train / recipe.batch_size
+    return StepEvent(
+        step=state.step,
+        total_steps=state.plan.total_steps,
+        epoch=state.step * recipe.batch_size / training.num_train,
+        loss=state.loss_sum / state.images,
+        error_pct=100 * state.wrong / state.images,
+        learning_rate=rate,
+        images_per_s=recipe.batch_size / step_s if step_s else 0.0,
+        remaining_s=left * (step_s + clock.row_s / per_row),
+    )

@@ -1,0 +1,76 @@
+"""The optimizer of a recipe, and its state as named tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from reslab.errors import CheckpointError
+from reslab.train.recipe import Recipe
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Build SGD or AdamW over the trainable parameters.
+
+    Weights of convolutions and linear layers decay; norm scales and biases do so only where
+    the recipe says so (the papers decay convolution weights only).
+    """
+    decayed: list[Tensor] = []
+    spared: list[Tensor] = []
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            matrix = parameter.ndim > 1
+            (decayed if matrix or recipe.decay_all else spared).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            groups,
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            foreach=True,
+        )
+    return torch.optim.AdamW(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999), foreach=True)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the rate of every group."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def state_tensors(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, Tensor]:
+    """Return the optimizer's state as ``parameter name/state name`` -> tensor."""
+    tensors = {}
+    for name, parameter in network.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor):
+                tensors[f"{name}/{key}"] = value.detach().contiguous()
+    return tensors
+
+
+def load_state_tensors(
+    optimizer: torch.optim.Optimizer, network: nn.Module, tensors: Mapping[str, Tensor]
+) -> None:
+    """Restore what `state_tensors` returned.
+
+    Raises:
+        CheckpointError: a tensor belongs to no parameter of the network.
+    """
+    parameters = dict(network.named_parameters())
+    for full_name, tensor in tensors.items():
+        name, key = full_name.rsplit("/", 1)
+        if name not in parameters:
+            raise CheckpointError(f"the optimizer state has '{name}', which the network lacks")
+        parameter = parameters[name]
+        value = tensor if key == "step" else tensor.to(parameter.device)
+        if value.shape == parameter.shape:
+            # The same memory layout as the parameter: a different one changes float sums.
+            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+        optimizer.state[parameter][key] = value

@@ -1,0 +1,160 @@
+"""One update: forward, loss, backward, optimizer."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reslab.data.loader import Batch, TrainLoader
+from reslab.nn import Network
+from reslab.train.distributed import World
+from reslab.train.ema import Ema
+from reslab.train.optimizer import set_learning_rate
+from reslab.train.recipe import Recipe
+from reslab.train.state import TrainState
+
+
+@dataclasses.dataclass
+class Training:
+    """The moving parts of a run, put together once and changed by every step.
+
+    Args:
+        network: the network itself.
+        forward: what is called in training: the network, compiled or wrapped for several
+            processes.
+        optimizer: the optimizer over the trainable parameters.
+        ema: the running average, if any.
+        scaler: the loss scaler of fp16, if any.
+        loader: the training batches.
+        state: the position.
+        recipe: the numbers.
+        class_weights: (num_classes,) weights of the loss, or None.
+        device: where the network is.
+        dtype: type of the forward pass's arithmetic; None for float32.
+        world: the processes.
+        seed: the run's seed.
+    """
+
+    network: Network
+    forward: nn.Module
+    optimizer: torch.optim.Optimizer
+    ema: Ema | None
+    scaler: Any | None
+    loader: TrainLoader
+    state: TrainState
+    recipe: Recipe
+    class_weights: Tensor | None
+    device: torch.device
+    dtype: torch.dtype | None
+    world: World
+    seed: int
+
+    @property
+    def num_train(self) -> int:
+        """Return the number of images that make an epoch."""
+        return len(self.loader.order)
+
+
+def train_step(training: Training, batch: Batch, rate: float) -> Tensor:
+    """Take one update with this process's share of the global batch.
+
+    Returns:
+        float64 (3,) on the device: loss summed over the images, errors, images.
+    """
+    recipe = training.recipe
+    if recipe.dropout > 0:
+        # Dropout too is a pure function of (seed, step, rank): nothing to save, exact to resume.
+        torch.manual_seed(_mixed(training.seed, training.state.step, training.world.rank))
+    set_learning_rate(training.optimizer, rate)
+    training.optimizer.zero_grad(set_to_none=True)
+    sums = torch.zeros(3, dtype=torch.float64, device=training.device)
+    num_images = len(batch.labels)
+    parts = _split(batch, recipe.accumulate)
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        with _no_sync(training.forward, wait=not last):
+            with torch.autocast(
+                training.device.type, dtype=training.dtype, enabled=training.dtype is not None
+            ):
+                logits = training.forward(part.images)
+            losses = mixed_loss(logits.float(), part, recipe.smoothing, training.class_weights)
+            loss = losses.sum() / num_images
+            (training.scaler.scale(loss) if training.scaler else loss).backward()
+        sums[0] += losses.detach().sum()
+        sums[1] += mixed_errors(logits.detach(), part)
+    sums[2] = num_images
+    _update(training)
+    return sums
+
+
+def mixed_loss(
+    logits: Tensor, batch: Batch, smoothing: float, class_weights: Tensor | None
+) -> Tensor:
+    """weight * CE(logits, label) + (1 - weight) * CE(logits, partner's label), an image each."""
+    own = F.cross_entropy(
+        logits, batch.labels, class_weights, reduction="none", label_smoothing=smoothing
+    )
+    if batch.weights is None or batch.partner_labels is None:
+        return own
+    partner = F.cross_entropy(
+        logits, batch.partner_labels, class_weights, reduction="none", label_smoothing=smoothing
+    )
+    return batch.weights * own + (1 - batch.weights) * partner
+
+
+def mixed_errors(logits: Tensor, batch: Batch) -> Tensor:
+    """Count errors; of a mixed image each label counts with its weight."""
+    predicted = logits.argmax(1)
+    wrong = (predicted != batch.labels).double()
+    if batch.weights is None or batch.partner_labels is None:
+        return wrong.sum()
+    partner = (predicted != batch.partner_labels).double()
+    return (batch.weights * wrong + (1 - batch.weights) * partner).sum()
+
+
+def _update(training: Training) -> None:
+    optimizer, scaler, clip = training.optimizer, training.scaler, training.recipe.clip
+    if scaler is not None:
+        scaler.unscale_(optimizer)
+    if clip > 0:
+        torch.nn.utils.clip_grad_norm_(training.network.parameters(), clip)
+    if scaler is not None:
+        scaler.step(optimizer)
+        scaler.update()
+    else:
+        optimizer.step()
+    if training.ema is not None:
+        training.ema.update(training.state.step + 1)
+
+
+def _split(batch: Batch, parts: int) -> list[Batch]:
+    if parts == 1:
+        return [batch]
+    fields = dataclasses.fields(batch)
+    chunks = {
+        f.name: value.chunk(parts)
+        for f in fields
+        if isinstance(value := getattr(batch, f.name), Tensor)
+    }
+    count = len(chunks["images"])
+    return [
+        dataclasses.replace(batch, **{name: pieces[i] for name, pieces in chunks.items()})
+        for i in range(count)
+    ]
+
+
+def _mixed(seed: int, step: int, rank: int) -> int:
+    """Mix three numbers into one seed."""
+    return (seed * 1_000_003 + step) * 8_191 + rank
+
+
+def _no_sync(forward: nn.Module, *, wait: bool) -> contextlib.AbstractContextManager[None]:
+    """Leave gradients unshared while parts of a batch are still to come."""
+    if wait and isinstance(forward, nn.parallel.DistributedDataParallel):
+        return forward.no_sync()
+    return contextlib.nullcontext()
