@@ -102,12 +102,28 @@ def test_prefetched_batches_equal_those_asked_for():
 
 
 def test_closing_ends_the_thread():
-    before = torch.get_num_threads()
     with contextlib.closing(make().prefetch(0, 1 << 60)) as batches:
         next(batches)
         assert len(reader_threads()) == 1
-        assert torch.get_num_threads() == before
     assert not reader_threads()
+
+
+def test_the_thread_computes_on_one_core_and_the_loop_on_its_own_number():
+    seen: list[int] = []
+
+    class Watched(Store):
+        def gather(self, samples: torch.Tensor) -> torch.Tensor:
+            seen.append(torch.get_num_threads())
+            return super().gather(samples)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for _ in make(bank=Watched(torch.from_numpy(PIXELS))).prefetch(0, 2):
+            assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
 
 
 class Broken(Store):
