@@ -74,11 +74,12 @@ def test_the_mode_is_put_back_whatever_happens() -> None:
         yield from batches_of(samples[:4])
         raise DataError("an image")
 
-    for training in (True, False):
-        network.train(training)
+    for whole, part in ((True, True), (False, False), (True, False), (False, True)):
+        network.train(whole)
+        network.norm.train(part)  # a frozen part stays in evaluation mode while the rest learns
         with pytest.raises(DataError):
             collect_logits(network, broken(SAMPLES), device=CPU, num_classes=4)
-        assert network.training == network.norm.training == training
+        assert (network.training, network.norm.training) == (whole, part)
 
 
 def test_a_sample_that_is_lost_or_doubled_is_noticed() -> None:

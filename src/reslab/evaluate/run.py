@@ -96,13 +96,14 @@ def collect_logits(
 
 @contextlib.contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode for a while."""
-    training = network.training
+    """Put a network into evaluation mode for a while; every part gets its own mode back."""
+    modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
         yield
     finally:
-        network.train(training)
+        for module, training in modes:
+            module.training = training
 
 
 def _gather(own: Tensor, count: int, world_size: int, device: torch.device) -> Tensor:
