@@ -68,18 +68,6 @@ def test_shortened_keeps_both_ends(text: str, length: int) -> None:
     assert short[-1:] == text[-1:]
 
 
-@given(st.text(st.characters(codec=None, exclude_categories=())))
-def test_storable_text_is_utf8_on_the_same_lines(text: str) -> None:
-    kept = wording.storable(text)
-    assert kept.encode("utf-8").decode("utf-8") == kept
-    assert kept.count("\n") == text.count("\n")
-
-
-def test_storable_shows_bytes_controls_and_direction_marks() -> None:
-    assert wording.storable("a\udcffb\x00c\u202ed") == "a\\xffb\\x00c\\u202ed"
-    assert wording.storable("Löwe 獅子") == "Löwe 獅子"
-
-
 def test_listed() -> None:
     assert wording.listed([]) == ""
     assert wording.listed(["a"]) == "a"

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from reslab import durable
 from reslab.data.dataset import Dataset
+from reslab.data.names import shown
 from reslab.evaluate.metrics import Evaluation
 from reslab.report import setup, wording
 from reslab.report.calibration import calibration
@@ -123,9 +124,9 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 
 def _finalize(value: Any) -> Any:
-    """Let no character onto the page that UTF-8 cannot hold or that hides others."""
+    """Let nothing onto the page that UTF-8 cannot hold, that hides, or that breaks a line."""
     if isinstance(value, str) and not isinstance(value, Markup):
-        return wording.storable(value)
+        return shown(value)
     return value
 
 

@@ -5,13 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from reslab.data.names import shown
-
-
-def storable(text: str) -> str:
-    """Keep line ends, escape control characters and whatever UTF-8 cannot hold."""
-    return "\n".join(shown(line) for line in text.split("\n"))
-
 
 def shortened(text: str, length: int) -> str:
     """Cut a long text in its middle, where names differ least."""
