@@ -5,6 +5,7 @@ import pytest
 
 from reslab import catalog
 from reslab.errors import UsageError
+from reslab.spec import ResNetSpec
 
 PAPER_NAMES = {
     *(f"plain{depth}" for depth in (18, 34, 20, 32, 44, 56, 110)),
@@ -66,9 +67,11 @@ def test_entries_are_complete(name):
     assert ("protocol" in entry.paper) == ("error_pct" in entry.paper)
 
 
-@pytest.mark.parametrize("name", catalog.list_models())
-def test_cifar_names_count_the_weighted_layers(name):
-    """6n + 2 layers: n blocks of two convolutions in each of three stages, conv1 and fc."""
+@pytest.mark.parametrize(
+    "name", [n for n in catalog.list_models() if isinstance(catalog.entry(n).spec, ResNetSpec)]
+)
+def test_names_count_the_weighted_layers(name):
+    """Convolutions of the branches, the stem's, and the linear layer; projections don't count."""
     spec = catalog.entry(name).spec
     convolutions = {"basic": 2, "bottleneck": 3}[spec.branch]
     layers = convolutions * sum(stage.depth for stage in spec.stages) + 2
