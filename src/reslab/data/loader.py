@@ -120,6 +120,7 @@ class TrainLoader:
                     continue
 
         def work() -> None:
+            torch.get_num_threads()  # a thread's first question sets its number to the default
             torch.set_num_threads(1)
             started.set()
             try:
