@@ -41,25 +41,29 @@ def originals() -> dict[str, bytes]:
 ORIGINALS = originals()
 
 
-def check(data: bytes, name: str) -> bool:
-    """Decode; True if that gave pixels."""
+def gives_pixels(data: bytes, name: str) -> bool:
+    """Decode; False where it is refused in the one allowed way."""
     try:
         pixels = decode_bytes(data, name)
     except DataError as error:
-        assert name in str(error)
-        assert "\n" not in str(error)
-        return False
+        return not _named_on_one_line(str(error), name)
     assert pixels.dtype == np.uint8
     assert pixels.ndim == 2 or pixels.shape[2] == 3
+    return True
+
+
+def _named_on_one_line(message: str, name: str) -> bool:
+    assert name in message
+    assert "\n" not in message
     return True
 
 
 @pytest.mark.parametrize("form", ORIGINALS)
 def test_truncations(form: str) -> None:
     data = ORIGINALS[form]
-    assert check(data, form)
+    assert gives_pixels(data, form)
     lengths = np.random.default_rng(1).integers(0, len(data), 80)
-    assert not all([check(data[:length], form) for length in lengths.tolist()])
+    assert sum(gives_pixels(data[:n], form) for n in lengths.tolist()) < len(lengths)
 
 
 @pytest.mark.parametrize("form", ORIGINALS)
@@ -71,11 +75,11 @@ def test_flipped_bits(form: str) -> None:
         reach = len(data) if rng.random() < 0.5 else min(200, len(data))
         for place in rng.integers(0, reach, int(rng.integers(1, 6))).tolist():
             data[place] ^= 1 << int(rng.integers(0, 8))
-        check(bytes(data), form)
+        gives_pixels(bytes(data), form)
 
 
 def test_random_bytes_behind_true_signatures() -> None:
     rng = np.random.default_rng(3)
     for form, data in ORIGINALS.items():
         for _ in range(20):
-            assert not check(data[:12] + rng.bytes(200), form) or form in ("bmp", "ppm")
+            assert not gives_pixels(data[:12] + rng.bytes(200), form) or form in ("bmp", "ppm")
