@@ -16,7 +16,6 @@ from reslab.data.dataset import Indices
 from reslab.data.mixing import mix, partners
 from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess, network_input
-from reslab.data.store import Store
 from reslab.data.views import Visit, random_view
 
 
@@ -85,7 +84,6 @@ class TrainLoader:
         self.device = device or torch.device("cpu")
         self._labels = torch.as_tensor(labels, dtype=torch.int64).to(self.device)
         self._indices = order.indices.to(self.device)
-        self._immediate = isinstance(bank, Store) and self.device.type == "cpu"
 
     def batch(self, step: int) -> Batch:
         """Make the batch of one step.
@@ -104,17 +102,13 @@ class TrainLoader:
         other_labels = self._labels[other.samples]
         return Batch(images, labels, other_labels, weights, visit.samples, visit.epochs)
 
-    def prefetch(self, first_step: int, last_step: int, depth: int = 2) -> Generator[Batch, None, None]:
+    def prefetch(
+        self, first_step: int, last_step: int, depth: int = 2
+    ) -> Generator[Batch, None, None]:
         """Yield the batches of first_step .. last_step - 1, made ahead by a thread.
 
         Closing the generator ends the thread; what goes wrong in the thread is raised here.
-        Images that are in memory on a processor are gathered when they are asked for: a thread
-        would only compete with the network for the same cores.
         """
-        if self._immediate:
-            for step in range(first_step, last_step):
-                yield self.batch(step)
-            return
         ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=depth)
         started, stop = threading.Event(), threading.Event()
         num_threads = torch.get_num_threads()
