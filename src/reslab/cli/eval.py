@@ -76,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, then print tables or JSON."""
     from reslab import artifact
     from reslab.cli.output import emit_json, note
+    from reslab.data.names import shown
     from reslab.data.open import open_dataset
     from reslab.evaluate import protocol
 
@@ -84,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     first = args.models[0]
     dataset = open_dataset(args.data, skip_bad=args.skip_bad, need_train=False, notify=note)
     if dataset.excluded:
-        note(f"left out {len(dataset.excluded)} images that cannot be read")
+        note(f"left out as unreadable: {', '.join(map(shown, dataset.excluded))}")
     dataset = protocol.with_recorded_splits(dataset, Path(first), models[first])
     split, samples = protocol.choose_split(dataset, args.split)
     if dataset.note:

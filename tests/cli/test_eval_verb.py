@@ -1,0 +1,269 @@
+"""`reslab eval`: tables, JSON and CSV of one model, of several, and of two compared."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reslab import artifact
+from reslab.cli.main import main
+from reslab.data.open import open_dataset
+from reslab.data.preprocess import Preprocess
+from reslab.data.split import complete_splits, splits_to_json
+from reslab.nn import build
+from reslab.predict import load
+from reslab.spec import ResNetSpec, StageSpec, StemSpec
+
+Capture = pytest.CaptureFixture[str]
+SPEC = ResNetSpec(
+    name="tiny",
+    num_classes=3,
+    img_size=8,
+    stem=StemSpec(width=4, kernel=3, stride=1, max_pool=False),
+    stages=(StageSpec(width=4, depth=1, stride=1),),
+)
+KEYS = {"accuracy_pct", "top5_pct", "ci95_pct", "num_images", "per_class", "ece_pct"}
+
+
+def save_model(
+    run: Path,
+    classes: tuple[str, ...] = ("blue", "green", "red"),
+    *,
+    seed: int = 0,
+    provenance: dict[str, object] | None = None,
+) -> Path:
+    torch.manual_seed(seed)
+    preprocess = Preprocess(img_size=8, resize_size=9)
+    network = build(SPEC).eval()
+    with torch.no_grad():  # spread the answers over the classes
+        classifier = network.get_classifier()
+        classifier.weight.mul_(8)  # type: ignore[operator, union-attr]
+    model = artifact.Artifact(network, classes, preprocess, provenance=provenance or {})
+    artifact.save(model, run / "model")
+    return run
+
+
+def draw(folder: Path, classes: dict[str, int], seed: int = 0) -> None:
+    random = np.random.default_rng(seed)
+    for name, count in classes.items():
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = random.integers(0, 256, (9, 9, 3), np.uint8)
+            pixels[..., random.integers(3)] //= 3
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    draw(tmp_path / "colours" / "train", {"red": 2, "green": 2, "blue": 2})
+    draw(tmp_path / "colours" / "test", {"red": 9, "green": 8, "blue": 7}, seed=1)
+    return tmp_path / "colours"
+
+
+def test_json_agrees_with_predictions_of_the_same_files(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    run = save_model(tmp_path / "run")
+    assert main(["eval", str(run), str(data), "--json", "--device", "cpu"]) == 0
+    captured = capsys.readouterr()
+    value = json.loads(captured.out)
+    assert captured.err == ""
+    assert set(value) >= KEYS
+    assert (value["num_images"], value["split"], value["data"]) == (24, "test", "colours")
+    right = {}
+    for name in ("red", "green", "blue"):
+        found = load(run, device="cpu").predict(data / "test" / name)
+        right[name] = sum(p.top[0][0] == name for p in found)
+    assert value["accuracy_pct"] == pytest.approx(100 * sum(right.values()) / 24)
+    supports = {"blue": 7, "green": 8, "red": 9}
+    for score in value["per_class"]:
+        name = score["label"]
+        assert score["support"] == supports[name]
+        assert score["recall_pct"] == pytest.approx(100 * right[name] / supports[name])
+    assert sum(right.values()) not in (0, 24), "the test would show nothing"
+
+
+def test_labels_go_by_name_not_by_number(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A model whose classes are in another order, and data that lack one of them."""
+    one = save_model(tmp_path / "one", ("blue", "green", "red"))
+    other = save_model(tmp_path / "other", ("green", "red", "blue"))
+    accuracies = []
+    for run in (one, other):
+        assert main(["eval", str(run), str(data), "--json", "--device", "cpu"]) == 0
+        accuracies.append(json.loads(capsys.readouterr().out)["accuracy_pct"])
+    draw(tmp_path / "two", {"red": 5, "green": 4})
+    assert main(["eval", str(one), str(tmp_path / "two"), "--json", "--device", "cpu"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["split"] == "all images"
+    supports = {score["label"]: score["support"] for score in value["per_class"]}
+    assert supports == {"blue": 0, "green": 4, "red": 5}
+    assert main(["eval", str(one), str(other), str(data), "--json", "--device", "cpu"]) == 0
+    together = json.loads(capsys.readouterr().out)
+    assert [m["accuracy_pct"] for m in together["models"]] == accuracies
+
+
+def test_a_class_that_the_model_does_not_know(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    run = save_model(tmp_path / "run", ("blue", "green", "redd"))
+    assert main(["eval", str(run), str(data)]) == 3
+    assert "class 'red'" in (error := capsys.readouterr().err)
+    assert "did you mean 'redd'?" in error
+
+
+def test_two_models_each_together_and_paired(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    runs = [str(save_model(tmp_path / name, seed=i)) for i, name in enumerate("ab")]
+    assert main(["eval", *runs, str(data), "--json", "--device", "cpu"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert [set(model) >= KEYS for model in value["models"]] == [True, True]
+    assert [model["model"] for model in value["models"]] == runs
+    assert set(value["ensemble"]) >= KEYS
+    first, second = (model["accuracy_pct"] for model in value["models"])
+    assert value["paired"]["difference_pct"] == pytest.approx(second - first)
+    assert main(["eval", *runs, str(data), "--device", "cpu"]) == 0
+    text = capsys.readouterr().out
+    for words in ("together", "b minus a: ", "McNemar's mid-p", "top-3 %", "together, by class"):
+        assert words in text
+
+
+def test_three_models_are_not_paired(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    runs = [str(save_model(tmp_path / name, seed=i)) for i, name in enumerate("abc")]
+    assert main(["eval", *runs, str(data), "--json", "--device", "cpu"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert len(value["models"]) == 3
+    assert set(value) == {"models", "ensemble"}
+
+
+def test_the_table_fits_a_small_terminal(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    run = save_model(tmp_path / "a-run-with-quite-a-long-name")
+    assert main(["eval", str(run), str(data), "--device", "cpu"]) == 0
+    text = capsys.readouterr().out
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+    for words in ("colours, test: 24 images, centre view", "95% interval", "F1 %", "was called"):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    "words", [["--views", "10-crop"], ["--views", "multi-scale"], ["--average", "logits"]]
+)
+def test_views(data: Path, tmp_path: Path, capsys: Capture, words: list[str]) -> None:
+    run = save_model(tmp_path / "run")
+    assert main(["eval", str(run), str(data), "--json", "--device", "cpu", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["num_images"] == 24
+
+
+def test_csv_has_a_line_an_image(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    run = save_model(tmp_path / "run")
+    out = tmp_path / "images.csv"
+    words = ["--csv", str(out), "--json", "--device", "cpu"]
+    assert main(["eval", str(run), str(data), *words]) == 0
+    value = json.loads(capsys.readouterr().out)
+    with open(out, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 24
+    right = sum(int(row["correct"]) for row in rows)
+    assert value["accuracy_pct"] == pytest.approx(100 * right / 24)
+    for row in rows:
+        assert Path(row["image"]).is_file()
+        assert Path(row["image"]).parent.name == row["label"]
+        assert int(row["correct"]) == (row["label"] == row["predicted"])
+
+
+def test_the_split_of_the_run_is_used_for_the_data_it_trained_on(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    """A flat folder, evaluated again, must not be measured on the images trained on."""
+    draw(tmp_path / "flat", {"red": 10, "green": 10, "blue": 10})
+    dataset = open_dataset(tmp_path / "flat")
+    split = complete_splits(dataset, val_fraction=0.1, test_fraction=0.3, seed=5)
+    provenance: dict[str, object] = {"dataset": {"fingerprint": dataset.fingerprint()}}
+    run = save_model(tmp_path / "run", provenance=provenance)
+    (run / "split.json").write_text(json.dumps(splits_to_json(split)))
+    command = ["eval", str(run), str(tmp_path / "flat"), "--json", "--device", "cpu"]
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    value = json.loads(captured.out)
+    assert (value["split"], value["num_images"]) == ("test", len(split.splits["test"]))
+    assert captured.err == ""
+
+    assert main([*command, "--split", "train"]) == 0
+    captured = capsys.readouterr()
+    count = len(split.splits["train"])
+    assert f"was trained on {count} of these {count} images" in captured.err
+
+    (run / "split.json").unlink()
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["num_images"] == 30
+    assert "was trained on part of these very images" in captured.err
+
+
+def test_another_run_that_trained_on_the_test_images_is_named(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    draw(tmp_path / "flat", {"red": 10, "green": 10, "blue": 10})
+    dataset = open_dataset(tmp_path / "flat")
+    provenance: dict[str, object] = {"dataset": {"fingerprint": dataset.fingerprint()}}
+    runs, splits = [], []
+    for seed in (1, 2):
+        split = complete_splits(dataset, val_fraction=0, test_fraction=0.3, seed=seed)
+        run = save_model(tmp_path / f"run{seed}", provenance=provenance, seed=seed)
+        (run / "split.json").write_text(json.dumps(splits_to_json(split)))
+        runs.append(str(run))
+        splits.append(split.splits)
+    seen = np.isin(splits[0]["test"], splits[1]["train"]).sum()
+    assert seen
+    command = ["eval", *runs, str(tmp_path / "flat"), "--json", "--device", "cpu"]
+    assert main(command) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{runs[1]} was trained on {seen} of these" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--split", "val"], 3, "has no split 'val'"),
+        (["--scales", "8"], 2, "belongs to --views multi-scale"),
+        (["--views", "multi-scale", "--scales", "8,x"], 2, "sides in pixels"),
+        (["--views", "multi-scale", "--scales", "0"], 2, "1 or more"),
+        (["--batch-size", "0"], 2, "1 or more"),
+        (["--views", "center"], 2, "centre"),
+        (["--device", "cuda:99"], 5, "--device cpu"),
+    ],
+)
+def test_what_cannot_be_done(
+    data: Path, tmp_path: Path, capsys: Capture, words: list[str], code: int, says: str
+) -> None:
+    run = save_model(tmp_path / "run")
+    assert main(["eval", str(run), str(data), *words]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert says in captured.err
+    assert len(captured.err.splitlines()) == 1
+
+
+def test_an_unreadable_image_stops_unless_it_is_left_out(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    run = save_model(tmp_path / "run")
+    (data / "test" / "red" / "3.png").write_bytes(b"no image")
+    assert main(["eval", str(run), str(data), "--device", "cpu"]) == 3
+    assert "3.png" in capsys.readouterr().err
+    command = ["eval", str(run), str(data), "--json", "--skip-bad", "--device", "cpu"]
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["num_images"] == 23
+    assert captured.err == f"left out as unreadable: {data / 'test' / 'red' / '3.png'}\n"
+
+
+def test_models_of_different_classes_are_not_averaged(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    one = save_model(tmp_path / "one")
+    other = save_model(tmp_path / "other", ("blue", "green", "yellow"))
+    assert main(["eval", str(one), str(other), str(data)]) == 3
+    assert "has other classes" in capsys.readouterr().err
