@@ -20,7 +20,7 @@ from reslab.nn import build
 from reslab.train import checkpoint
 from reslab.train.config import Config
 from reslab.train.evaluating import averaged
-from reslab.train.loop import Watch
+from reslab.train.loop import Watch, agree
 from reslab.train.rundir import RunDirectory
 from reslab.train.step import Training
 
@@ -81,7 +81,7 @@ def finish(
     """
     run, network = watch.run, training.network
     raw: dict[SplitName, Evaluation] = {}
-    network.eval()
+    agree(training)
     splits: list[SplitName] = [s for s in ("val", "test") if s in dataset.splits]
     if training.ema is not None:
         raw = {split: measure(split) for split in splits}

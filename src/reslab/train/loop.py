@@ -112,6 +112,7 @@ def end_epoch(training: Training, watch: Watch) -> None:
     state, clock = training.state, watch.clock
     clock.pause()
     began = time.perf_counter()
+    agree(training)
     try:
         measured = watch.evaluate()
     except Interrupted as interruption:
@@ -146,6 +147,17 @@ def end_epoch(training: Training, watch: Watch) -> None:
     watch.observer.epoch(row)
     clock.row_s = time.perf_counter() - began
     clock.resume()
+
+
+def agree(training: Training) -> None:
+    """Give every process rank 0's batch-norm statistics and averages before a measurement.
+
+    Gradients are shared at every step, but each process has seen other images: their running
+    statistics differ, and an evaluation split over the processes would mix several networks.
+    """
+    training.world.copy_from_first(training.network.buffers())
+    if training.ema is not None:
+        training.world.copy_from_first(training.ema.tensors().values())
 
 
 def _judge(training: Training, run: RunDirectory, row: Row) -> None:

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+class Launcher:
+    """Starts `reslab` commands as real processes, quickly."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("launcher.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def _ask(self, order: dict) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def start(self, argv: list[str], log: Path, env: dict[str, str] | None = None) -> int:
+        return self._ask({"argv": argv, "log": str(log), "env": env or {}})
+
+    def wait(self, pid: int) -> int:
+        """Return the exit code; a signal that killed it is negative."""
+        return self._ask({"wait": pid})
+
+    def run(self, argv: list[str], log: Path, env: dict[str, str] | None = None) -> int:
+        return self.wait(self.start(argv, log, env))
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def launcher() -> Iterator[Launcher]:
+    started = Launcher()
+    yield started
+    started.close()

@@ -1,0 +1,47 @@
+"""A process that has imported everything and forks children that run commands.
+
+A child is a real process with its own memory, started in milliseconds instead of the seconds
+that importing torch takes. Line in: {"argv": [...], "env": {...}}; line out: the child's pid.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import sklearn.datasets  # noqa: F401 - the children must not wait for it
+import torch
+
+import reslab.cli.train
+import reslab.report.page  # noqa: F401
+import reslab.train.job  # noqa: F401
+from reslab.cli.main import main
+
+
+def run_child(order: dict) -> None:
+    os.environ.update(order["env"])
+    torch.set_num_threads(1)
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    sys.argv = ["reslab", *order["argv"]]
+    code = 1
+    try:
+        code = main(order["argv"])
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+for line in sys.stdin:
+    order = json.loads(line)
+    if "wait" in order:
+        _, status = os.waitpid(order["wait"], 0)
+        code = os.waitstatus_to_exitcode(status)
+        print(code, flush=True)
+        continue
+    pid = os.fork()
+    if pid == 0:
+        run_child(order)
+    print(pid, flush=True)
