@@ -161,7 +161,7 @@ for n in range(10**9):
                 assert sorted(files) == ["a", "b", "c"]
                 assert len(set(files.values())) == 1, "files of two versions"
                 seen.add(files["a"])
-                if len(seen) > 60:
+                if len(seen) > 20:
                     break
             assert len(seen) > 5, "the writer did not write"
         finally:

@@ -12,6 +12,7 @@ import os
 import random
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,15 @@ class Disk:
         return [step for step in self.trace if step[0] not in (*LOOKS, "listdir", "close")]
 
 
+@pytest.fixture
+def parent() -> Iterator[Path]:
+    """A folder in memory where there is one: thousands of saves need no real disk."""
+    shm = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shm if os.access(shm, os.W_OK) else None) as folder:
+        (Path(folder) / "work").mkdir()
+        yield Path(folder) / "work"
+
+
 def fail(number: int) -> Callable[[], None]:
     def raise_it() -> None:
         raise OSError(number, os.strerror(number))
@@ -97,8 +107,8 @@ def count_calls(folder: Path, save: Callable[[], None]) -> int:
     return len(disk.trace)
 
 
-def test_a_save_syncs_everything_before_it_shows_it(tmp_path: Path) -> None:
-    folder = tmp_path / "model"
+def test_a_save_syncs_everything_before_it_shows_it(parent: Path) -> None:
+    folder = parent / "model"
     durable.save_directory(folder, OLD)
     with Disk()() as disk:
         durable.save_directory(folder, NEW)
@@ -112,17 +122,17 @@ def test_a_save_syncs_everything_before_it_shows_it(tmp_path: Path) -> None:
         *[(c, ".model.*.partial") for c in ("open", "fsync")],
         ("rename", "model"),
         ("rename", ".model.*.partial"),
-        *[(c, tmp_path.name) for c in ("open", "fsync")],
+        *[(c, parent.name) for c in ("open", "fsync")],
         *[("unlink", name) for name in ("manifest.json", "model.json", "weights")],
     ]
 
 
-def test_a_file_and_a_new_parent_are_synced_before_they_are_shown(tmp_path: Path) -> None:
+def test_a_file_and_a_new_parent_are_synced_before_they_are_shown(parent: Path) -> None:
     with Disk()() as disk:
-        durable.write_file(tmp_path / "run" / "status.json", b"1")
+        durable.write_file(parent / "run" / "status.json", b"1")
     assert disk.effects() == [
         ("mkdir", "run"),
-        *[(c, tmp_path.name) for c in ("open", "fsync")],
+        *[(c, parent.name) for c in ("open", "fsync")],
         *[(c, ".status.json.*.partial") for c in ("open", "write", "fsync")],
         ("rename", ".status.json.*.partial"),
         *[(c, "run") for c in ("open", "fsync")],
@@ -137,22 +147,22 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
         _audited.append(event.removeprefix("os.").replace("remove", "unlink"))
 
 
-def test_no_call_escapes_the_faults(tmp_path: Path) -> None:
+def test_no_call_escapes_the_faults(parent: Path) -> None:
     """What the interpreter itself reports is what `Disk` saw, but for reading the manifest."""
     global _audited
-    durable.save_directory(tmp_path / "model", OLD)
+    durable.save_directory(parent / "model", OLD)
     sys.addaudithook(_audit)
     with Disk()() as disk:
         _audited = []
-        durable.save_directory(tmp_path / "model", NEW)
+        durable.save_directory(parent / "model", NEW)
         audited, _audited = _audited, None
     seen = [name for name, _ in disk.effects() if name not in ("write", "fsync")]
     assert sorted(audited) == sorted([*seen, "open"])
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["full", "broken"])
-def test_an_error_at_any_call_leaves_the_old_or_the_new(tmp_path: Path, number: int) -> None:
-    folder = tmp_path / "model"
+def test_an_error_at_any_call_leaves_the_old_or_the_new(parent: Path, number: int) -> None:
+    folder = parent / "model"
 
     def save() -> None:
         durable.save_directory(folder, NEW)
@@ -172,53 +182,53 @@ def test_an_error_at_any_call_leaves_the_old_or_the_new(tmp_path: Path, number: 
                 expected = OLD
                 failures += 1
         assert durable.read_directory(folder) == expected, f"after a fault at call {at}"
-        assert leftovers(tmp_path) == [], f"after a fault at call {at}"
+        assert leftovers(parent) == [], f"after a fault at call {at}"
         if open_before:
             assert len(os.listdir("/proc/self/fd")) == len(open_before), f"leak at call {at}"
     assert failures > 20
 
 
-def test_a_first_save_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_first_save_that_fails_leaves_nothing(parent: Path) -> None:
     def save(name: str) -> None:
-        durable.save_directory(tmp_path / name / "model", NEW)
+        durable.save_directory(parent / name / "model", NEW)
 
-    for at in range(count_calls(tmp_path, lambda: save("count"))):
+    for at in range(count_calls(parent, lambda: save("count"))):
         with Disk(fail(errno.ENOSPC), at)():
             try:
                 save(f"run{at}")
                 saved = True
             except MachineError:
                 saved = False
-        assert (tmp_path / f"run{at}" / "model").exists() == saved
-        if (tmp_path / f"run{at}").exists():
-            assert leftovers(tmp_path / f"run{at}") == []
+        assert (parent / f"run{at}" / "model").exists() == saved
+        if (parent / f"run{at}").exists():
+            assert leftovers(parent / f"run{at}") == []
 
 
-def test_a_disk_that_fails_for_good_still_holds_one_whole_version(tmp_path: Path) -> None:
-    folder = tmp_path / "model"
+def test_a_disk_that_fails_for_good_still_holds_one_whole_version(parent: Path) -> None:
+    folder = parent / "model"
     durable.save_directory(folder, OLD)
     for at in range(count_calls(folder, lambda: durable.save_directory(folder, NEW))):
         durable.save_directory(folder, OLD)
         with Disk(fail(errno.EIO), at, lasting=True)(), contextlib.suppress(MachineError):
             durable.save_directory(folder, NEW)
         assert durable.read_directory(folder) in (OLD, NEW), f"after a fault at call {at}"
-        durable.recover(tmp_path)
-        assert leftovers(tmp_path) == []
+        durable.recover(parent)
+        assert leftovers(parent) == []
         assert durable.read_directory(folder) in (OLD, NEW)
 
 
-def test_a_file_that_fails_is_the_old_or_the_new(tmp_path: Path) -> None:
-    path = tmp_path / "status.json"
+def test_a_file_that_fails_is_the_old_or_the_new(parent: Path) -> None:
+    path = parent / "status.json"
     for at in range(count_calls(path, lambda: durable.write_file(path, b"new!"))):
         path.write_bytes(b"old")
         with Disk(fail(errno.ENOSPC), at)(), contextlib.suppress(MachineError):
             durable.write_file(path, b"new!")
         assert path.read_bytes() in (b"old", b"new!")
-        assert leftovers(tmp_path) == []
+        assert leftovers(parent) == []
 
 
-def test_an_interrupt_in_a_save_is_passed_on_and_leaves_the_old(tmp_path: Path) -> None:
-    folder = tmp_path / "model"
+def test_an_interrupt_in_a_save_is_passed_on_and_leaves_the_old(parent: Path) -> None:
+    folder = parent / "model"
 
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -232,13 +242,13 @@ def test_an_interrupt_in_a_save_is_passed_on_and_leaves_the_old(tmp_path: Path) 
         with Disk(interrupt, at)(), pytest.raises(KeyboardInterrupt):
             durable.save_directory(folder, NEW)
         assert durable.read_directory(folder) == OLD
-        assert leftovers(tmp_path) == []
+        assert leftovers(parent) == []
 
 
-def test_a_kill_at_any_call_leaves_the_old_or_the_new(tmp_path: Path) -> None:
+def test_a_kill_at_any_call_leaves_the_old_or_the_new(parent: Path) -> None:
     import subprocess
 
-    command = [sys.executable, "-W", "error", __file__, str(tmp_path)]
+    command = [sys.executable, "-W", "error", __file__, str(parent)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     killed, versions = done.stdout.split(maxsplit=1)
