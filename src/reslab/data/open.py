@@ -53,7 +53,7 @@ def open_dataset(
             in `Dataset.excluded`. Otherwise the first of them stops whoever reads it.
         cache: where fetched and unpacked data sets are kept; see `sources.download.cache_folder`.
         need_train: False accepts a set to evaluate on, with one class or without train.
-        notify: called with a line for people before anything slow.
+        notify: called with a line for people before anything is fetched, and for each warning.
 
     Raises:
         UsageError: neither a known name nor a path that exists.
@@ -62,6 +62,8 @@ def open_dataset(
     """
     collected = collect_dataset(data, cache=cache, need_train=need_train, notify=notify)
     raise_first_error(collected.findings, where=shown(data))
+    for finding in collected.findings if notify is not None else ():
+        notify(f"check: {finding.message}")
     assert collected.dataset is not None, "a source without a data set says why"
     return _without_bad(collected.dataset) if skip_bad else collected.dataset
 
@@ -91,13 +93,9 @@ def collect_dataset(
 
 
 def _collect_path(path: Path, given: str, cache: Path | None, need_train: bool) -> Collected:
-    try:
-        is_folder, is_file = path.is_dir(), path.is_file()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{shown(given)} is no usable path ({error})") from None
-    if is_folder:
+    if path.is_dir():
         return _collect_folder(path, path.resolve().name, need_train)
-    if not is_file:
+    if not path.is_file():
         if os.sep in given or path.suffix or os.path.lexists(path):
             hint = nearest(path.name, _siblings(path))
             raise UsageError(f"there is no file or folder {shown(given)}", remedy=hint)

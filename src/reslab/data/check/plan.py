@@ -64,6 +64,9 @@ def _steps(finding: Finding, root: Path, moved: set[str]) -> Iterator[str]:
     inside = [_relative(path, root) for path in finding.paths]
     if finding.kind in _ASIDE:
         yield from _moves(inside, moved)
+        if finding.kind == "class-extra":
+            folders = sorted({os.path.dirname(path) for path in inside if path})
+            yield from (f'rmdir -- "$data"/{shlex.quote(path)} || :' for path in folders)
     elif finding.kind in ("duplicate", "duplicate-across"):
         there = [path for path in inside if path is not None and path not in moved]
         yield from _moves(sorted(there, key=_keep_first)[1:], moved)

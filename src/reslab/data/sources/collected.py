@@ -84,7 +84,7 @@ def collect(
     if not in_train and not need_train:
         in_train = {image.class_name for image in images}
     classes = tuple(sorted(in_train))
-    found += _class_findings(images, classes, need_train)
+    found += _class_findings(root, images, classes, need_train)
     kept = [image for image in images if image.class_name in in_train]
     if len(classes) < (2 if need_train else 1) or not kept:
         return Collected(None, tuple(found))
@@ -111,7 +111,7 @@ def _group_names(images: Sequence[Listed]) -> tuple[str, ...]:
 
 
 def _class_findings(
-    images: Sequence[Listed], classes: Sequence[str], need_train: bool
+    root: Path, images: Sequence[Listed], classes: Sequence[str], need_train: bool
 ) -> list[Finding]:
     found = []
     if need_train and not classes:
@@ -137,11 +137,11 @@ def _class_findings(
         if not here:
             continue
         for extra in sorted({image.class_name for image in here} - known):
-            found.append(_extra_class(extra, split, here))
+            found.append(_extra_class(root, extra, split, here))
     return found
 
 
-def _extra_class(extra: str, split: str, here: Sequence[Listed]) -> Finding:
+def _extra_class(root: Path, extra: str, split: str, here: Sequence[Listed]) -> Finding:
     those = [image for image in here if image.class_name == extra]
     at = f" ({those[0].where})" if those[0].where else ""
     return Finding(
@@ -149,7 +149,7 @@ def _extra_class(extra: str, split: str, here: Sequence[Listed]) -> Finding:
         "error",
         f"class '{shown(extra)}' of {split}{at} does not occur in train "
         f"({len(those)} image{'s' if len(those) > 1 else ''})",
-        tuple(str(image.path) for image in those),
+        tuple(str(root / image.path) for image in those),
         f"add training images of it, rename it, or take it out of {split}",
         (extra,),
     )
