@@ -66,9 +66,9 @@ def finished(finished_run: Path, digits_dataset: Dataset, tmp_path_factory) -> P
 def test_headline_says_what_was_measured(finished: Page, finished_run: Path) -> None:
     test = json.loads((finished_run / "evaluation" / "test.json").read_text())
     assert "resnet20 on digits" in finished.text
-    assert f"{test['accuracy_pct']:.1f} %" in finished.text
+    assert f"{test['accuracy_pct']:.1f}%" in finished.text
     low, high = test["ci95_pct"]
-    assert f"359 images right; 95 % interval {low:.1f} to {high:.1f} %" in finished.text
+    assert f"359 images right; 95% interval {low:.1f} to {high:.1f}%" in finished.text
 
 
 def test_class_numbers_are_those_of_scikit_learn(finished: Page, finished_run: Path) -> None:

@@ -65,9 +65,9 @@ def calibration(run: Run, evaluation: Evaluation, split: str) -> Calibration:
     else:
         manner = f"The network is {'over' if mean > high else 'under'}confident"
     sentence = (
-        f"{manner}: it is {wording.percent(mean)} % sure and "
-        f"{wording.percent(evaluation.accuracy_pct)} % right. The expected calibration error is "
-        f"{before.ece_pct:.1f} % as it is and {after.ece_pct:.1f} % with temperature scaling."
+        f"{manner}: it is {wording.percent(mean)}% sure and "
+        f"{wording.percent(evaluation.accuracy_pct)}% right. The expected calibration error is "
+        f"{before.ece_pct:.1f}% as it is and {after.ece_pct:.1f}% with temperature scaling."
     )
     return Calibration(before, after, temperature, origin, sentence)
 

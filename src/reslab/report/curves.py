@@ -152,13 +152,13 @@ def summary(run: Run) -> str:
     train, val = run.column("train_error_pct"), run.column("val_error_pct")
     parts = []
     if np.isfinite(train).any():
-        parts.append(f"Training error ended at {wording.number(last_row(train))} %")
+        parts.append(f"Training error ended at {wording.number(last_row(train))}%")
     if np.isfinite(val).any():
         best = int(np.nanargmin(val))
         epoch = wording.number(float(run.column("epoch")[best]))
         parts.append(
-            f"validation error at {wording.number(last_row(val))} % "
-            f"(least {wording.number(float(val[best]))} % after epoch {epoch})"
+            f"validation error at {wording.number(last_row(val))}% "
+            f"(least {wording.number(float(val[best]))}% after epoch {epoch})"
         )
     text = ", ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""

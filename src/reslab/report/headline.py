@@ -79,8 +79,8 @@ def _reached(run: Run) -> tuple[str, str, str, Interval | None]:
         return (
             wording.percent(evaluation.accuracy_pct, count),
             f"{SPLIT_WORDS[run.final_split]} accuracy",
-            f"{right:,} of {count:,} images right; 95 % interval "
-            f"{wording.percent(low, count)} to {wording.percent(high, count)} %",
+            f"{right:,} of {count:,} images right; 95% interval "
+            f"{wording.percent(low, count)} to {wording.percent(high, count)}%",
             _interval(evaluation.accuracy_pct, low, high),
         )
     for name, words in (("val_error_pct", "validation"), ("train_error_pct", "training")):
@@ -101,8 +101,8 @@ def _interval(value: float, low: float, high: float) -> Interval:
     step = round_step(span / 2)
     first = max(0.0, math.floor((low - step / 2) / step) * step)
     last = min(100.0, math.ceil((high + step / 2) / step) * step)
-    x = Scale(first, last, 16, 624)
-    ticks = [(round(x(tick), 1), f"{tick:g} %") for tick in x.ticks(4)]
+    x = Scale(first, last, 24, 616)
+    ticks = [(round(x(tick), 1), f"{tick:g}%") for tick in x.ticks(4)]
     return Interval(round(x(value), 1), round(x(low), 1), round(x(high), 1), ticks)
 
 

@@ -104,6 +104,7 @@ def _content(run: Run, images: Images) -> dict[str, Any]:
         "confusion": None,
         "calibration": None,
         "rail_low": 0,
+        "long_names": any(len(name) > 7 for name in run.classes),
     }
     if evaluation is not None:
         value["rail_low"] = _rail_low(evaluation)

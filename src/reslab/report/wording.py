@@ -25,17 +25,12 @@ def number(value: float | int | None) -> str:
     if value == 0:
         return "0"
     size = abs(value)
-    if size >= 1000:
+    if size >= 999.5:
         return f"{value:,.0f}"
     if size < 1e-3:
         mantissa, exponent = f"{value:.2e}".split("e")
         return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-    if size >= 0.1:
-        decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
-    else:
-        decimals = 5
-    text = f"{value:.{decimals}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{value:.3g}"
 
 
 def precise(value: float) -> str:
