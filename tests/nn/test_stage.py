@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from reslab import catalog
 from reslab.nn import build
+from reslab.nn.stage import Stage
 
 
 def step(network, images, labels):
@@ -58,6 +59,15 @@ def test_recomputing_keeps_less():
     assert kept_for_backward(network, images) == usual
 
 
+@pytest.mark.parametrize(("depth", "length"), [(1, 1), (3, 1), (18, 2), (36, 3), (200, 7)])
+def test_segments_hold_every_block_in_order(depth, length):
+    stage = Stage(*(torch.nn.Identity() for _ in range(depth)))
+    segments = stage.segments()
+    assert [block for segment in segments for block in segment] == list(stage)
+    assert {len(segment) for segment in segments[:-1]} <= {length}
+    assert 1 <= len(segments[-1]) <= length
+
+
 def test_recomputing_with_frozen_parts():
     torch.manual_seed(0)
     network = build(catalog.entry("resnet20").spec)
@@ -77,3 +87,19 @@ def test_recomputing_under_autocast():
         loss = network(torch.randn(2, 3, 16, 16)).float().sum()
     loss.backward()
     assert network.stem.conv.weight.grad.isfinite().all()
+
+
+@pytest.mark.slow
+def test_recomputing_in_a_compiled_network():
+    torch.manual_seed(0)
+    usual = build(catalog.entry("resnet20").spec)
+    saving = copy.deepcopy(usual)
+    saving.set_grad_checkpointing()
+    compiled = torch.compile(saving, backend="aot_eager", fullgraph=True)
+    images = torch.randn(4, 3, 16, 16)
+    usual(images).square().sum().backward()
+    compiled(images).square().sum().backward()
+    for expected, found in zip(usual.parameters(), saving.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, expected.grad)
+    for expected, found in zip(usual.buffers(), saving.buffers(), strict=True):
+        torch.testing.assert_close(found, expected)

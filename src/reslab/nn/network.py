@@ -104,7 +104,7 @@ class Network(nn.Module):
         self.head.reset(num_classes, dropout, like=next(self.stem.parameters()))
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Keep only the input of each block for the backward pass, which recomputes the rest."""
+        """Keep few maps of each stage for the backward pass, which recomputes the others."""
         for stage in self.stages:
             assert isinstance(stage, Stage)
             stage.recompute = enable
