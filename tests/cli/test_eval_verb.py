@@ -202,6 +202,22 @@ def test_the_split_of_the_run_is_used_for_the_data_it_trained_on(
     assert "was trained on part of these very images" in captured.err
 
 
+def test_validation_that_a_run_held_out_of_train_can_be_asked_for(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    dataset = open_dataset(data)
+    split = complete_splits(dataset, val_fraction=0.5, seed=5)
+    provenance: dict[str, object] = {"dataset": {"fingerprint": dataset.fingerprint()}}
+    run = save_model(tmp_path / "run", provenance=provenance)
+    (run / "split.json").write_text(json.dumps(splits_to_json(split)))
+    command = ["eval", str(run), str(data), "--json", "--device", "cpu", "--split"]
+    for name in ("val", "test"):
+        assert main([*command, name]) == 0
+        captured = capsys.readouterr()
+        assert json.loads(captured.out)["num_images"] == len(split.splits[name])  # type: ignore[index]
+        assert captured.err == ""
+
+
 def test_another_run_that_trained_on_the_test_images_is_named(
     tmp_path: Path, capsys: Capture
 ) -> None:

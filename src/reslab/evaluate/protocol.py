@@ -43,12 +43,12 @@ def match_classes(dataset: Dataset, classes: tuple[str, ...]) -> Indices:
 
 
 def with_recorded_splits(dataset: Dataset, model_path: Path, model: Artifact) -> Dataset:
-    """Give unsplit data the splits of the run that trained on them, where they are the same.
+    """Give data the splits of the run that trained on these very images, if it is one.
 
-    Otherwise evaluating on the folder that one trained on would measure the training images.
+    Otherwise evaluating on the flat folder that one trained on would measure training images,
+    and the validation images that the run held out could not be asked for.
     """
-    recorded = None if dataset.splits else _recorded(dataset, model_path, model)
-    return recorded or dataset
+    return _recorded(dataset, model_path, model) or dataset
 
 
 def choose_split(dataset: Dataset, wanted: SplitName | None) -> tuple[str, Indices]:
