@@ -62,8 +62,9 @@ def open_dataset(
     """
     collected = collect_dataset(data, cache=cache, need_train=need_train, notify=notify)
     raise_first_error(collected.findings, where=shown(data))
-    for finding in collected.findings if notify is not None else ():
-        notify(f"check: {finding.message}")
+    if notify is not None:
+        for finding in collected.findings:
+            notify(f"check: {finding.message}")
     assert collected.dataset is not None, "a source without a data set says why"
     return _without_bad(collected.dataset) if skip_bad else collected.dataset
 
