@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
@@ -22,6 +22,7 @@ def evaluation(correct: list[bool], classes: int = 3) -> Evaluation:
     return Evaluation(logits, labels, np.arange(len(labels)), tuple("abcdefgh"[:classes]))
 
 
+@settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_mcnemar_is_the_binomial_test(only_first: int, only_second: int) -> None:
     p_exact, p_mid = mcnemar(only_first, only_second)

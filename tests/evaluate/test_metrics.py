@@ -8,7 +8,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
@@ -77,6 +77,7 @@ def test_wilson_is_as_published(hits: int, count: int, low: float, high: float) 
     assert wilson_pct(hits, count) == pytest.approx((low, high), abs=0.006)
 
 
+@settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 5000), st.floats(0, 1))
 def test_wilson_solves_its_equation(count: int, share: float) -> None:
     """The ends are the p with (p - hits/n)^2 = z^2 p (1 - p) / n."""
