@@ -123,6 +123,15 @@ def test_near_duplicates_may_be_switched_off(root: Path) -> None:
     assert check_dataset(dataset, deep=True, workers=1, near_duplicates=False).findings == ()
 
 
+def test_images_that_differ_in_fine_structure_are_not_near() -> None:
+    plain = np.asarray(picture(7, (32, 32)).convert("L")).astype(int)
+    weave = np.indices((32, 32)).sum(axis=0) % 2 * 2 - 1  # cancels where 2x2 pixels are averaged
+    pair = np.clip(np.stack([plain, plain + 40 * weave]), 0, 255).astype(np.uint8)
+    softer = np.clip(np.stack([plain, plain + weave]), 0, 255).astype(np.uint8)
+    assert near_groups(pair) == []
+    assert [group.tolist() for group in near_groups(softer)] == [[0, 1]]
+
+
 def test_flat_images_do_not_all_look_alike() -> None:
     """Without the contrast they lack, the same faint ramp is left of all of them."""
     ramp = np.arange(32, dtype=np.uint8)[None, None, :] // 8

@@ -89,6 +89,7 @@ def _print_report(report: CheckReport, data: str) -> None:
     if report.findings:
         print()
         _print_findings(report.findings, data)
+        print()
     errors = sum(finding.severity == "error" for finding in report.findings)
     warnings = len(report.findings) - errors
     if not report.findings:
