@@ -2,7 +2,7 @@ import base64
 import io
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -32,6 +32,7 @@ def test_large_images_are_bounded_in_size() -> None:
     assert len(uri) < 40_000  # noise is the worst case
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 6))
 def test_surest_and_most_doubtful_agree_with_a_plain_search(seed: int, classes: int) -> None:
     generator = np.random.default_rng(seed)

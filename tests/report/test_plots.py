@@ -3,7 +3,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reslab.report.plots import Plot, Series, draw
@@ -57,6 +57,7 @@ def test_bands_and_whiskers() -> None:
     assert [c.get("r") for c in whiskers.iter("circle")] == ["3", "6"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.floats(-1e12, 1e12), st.just(math.nan), st.just(math.inf)), max_size=20),
     st.sampled_from(["linear", "log"]),

@@ -316,6 +316,36 @@ def test_not_a_run_directory(tmp_path: Path) -> None:
         write_report(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        ("cost", {"params": "many"}),
+        ("dataset", {"counts": 3}),
+        ("recipe", {"lr": []}),
+    ],
+)
+def test_a_configuration_of_other_types_is_a_data_error(
+    copy_of_run: Callable[[], Path], section: str, value: object
+) -> None:
+    run = copy_of_run()
+    config = json.loads((run / "config.json").read_text())
+    write_json(run / "config.json", config | {section: value})
+    with pytest.raises(DataError, match="no report can be made of"):
+        write_report(run)
+
+
+def test_averaged_weights_are_what_the_summary_speaks_of(copy_of_run: Callable[[], Path]) -> None:
+    run = copy_of_run()
+    header, *rows = (run / "results.csv").read_text().splitlines()
+    values = [f"{9 - 0.125 * i}" for i in range(len(rows))]
+    lines = [f"{header},ema_val_error_pct"]
+    lines += [f"{row},{value}" for row, value in zip(rows, values, strict=True)]
+    (run / "results.csv").write_text("\n".join(lines) + "\n")
+    page = page_of(run)
+    assert "validation error of the averaged weights at 5.38%" in page.text
+    assert "validation, averaged weights" in page.text
+
+
 def test_two_classes(tmp_path: Path) -> None:
     dataset = two_classes()
     page = page_of(make_run(tmp_path / "run", dataset, epochs=4), dataset)

@@ -2,7 +2,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reslab.report.scale import Scale, enclosing, linear_ticks, log_ticks
@@ -10,6 +10,7 @@ from reslab.report.scale import Scale, enclosing, linear_ticks, log_ticks
 values = st.floats(-1e6, 1e6, allow_nan=False)
 
 
+@settings(deadline=None)
 @given(values, values, st.integers(2, 8))
 def test_linear_ticks_are_round_evenly_spaced_and_inside(a: float, b: float, about: int) -> None:
     low, high = min(a, b), max(a, b)
@@ -25,6 +26,7 @@ def test_linear_ticks_are_round_evenly_spaced_and_inside(a: float, b: float, abo
         assert steps == pytest.approx([steps[0]] * len(steps), rel=1e-3)
 
 
+@settings(deadline=None)
 @given(st.floats(1e-6, 1e3), st.floats(1.5, 1e6))
 def test_log_ticks_are_inside_and_increase(low: float, factor: float) -> None:
     ticks = log_ticks(low, low * factor)
@@ -41,6 +43,7 @@ def test_scale_maps_ends_and_middle() -> None:
     assert log(0.0) < 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.floats(0, 1e6), st.just(math.nan))))
 def test_enclosing_holds_every_value_and_starts_at_zero(values: list[float]) -> None:
     low, high = enclosing(values)

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reslab.report import wording
@@ -29,6 +29,7 @@ def test_number(value: float | None, text: str) -> None:
     assert wording.number(value) == text
 
 
+@settings(deadline=None)
 @given(st.floats(-1e9, 1e9, allow_nan=False))
 def test_number_is_within_one_percent(value: float) -> None:
     assert float(wording.number(value).replace(",", "")) == pytest.approx(value, rel=0.01, abs=1e-9)
@@ -60,6 +61,7 @@ def test_large() -> None:
     assert wording.large(3_600_000_000) == "3.6 billion"
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(3, 40))
 def test_shortened_keeps_both_ends(text: str, length: int) -> None:
     short = wording.shortened(text, length)

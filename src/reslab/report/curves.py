@@ -149,15 +149,19 @@ def last_row(values: Floats) -> float:
 
 def summary(run: Run) -> str:
     """Say in one sentence how training went."""
-    train, val = run.column("train_error_pct"), run.column("val_error_pct")
+    train, val, whose = run.column("train_error_pct"), run.column("ema_val_error_pct"), ""
+    if np.isfinite(val).any():
+        whose = " of the averaged weights"
+    else:
+        val = run.column("val_error_pct")
     parts = []
     if np.isfinite(train).any():
-        parts.append(f"Training error ended at {wording.number(last_row(train))}%")
+        parts.append(f"training error ended at {wording.number(last_row(train))}%")
     if np.isfinite(val).any():
         best = int(np.nanargmin(val))
         epoch = wording.number(float(run.column("epoch")[best]))
         parts.append(
-            f"validation error at {wording.number(last_row(val))}% "
+            f"validation error{whose} at {wording.number(last_row(val))}% "
             f"(least {wording.number(float(val[best]))}% after epoch {epoch})"
         )
     text = ", ".join(parts)

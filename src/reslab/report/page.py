@@ -13,6 +13,7 @@ from markupsafe import Markup
 from reslab import durable
 from reslab.data.dataset import Dataset
 from reslab.data.names import shown
+from reslab.errors import DataError, ReslabError
 from reslab.evaluate.metrics import Evaluation
 from reslab.report import setup, wording
 from reslab.report.calibration import calibration
@@ -24,6 +25,7 @@ from reslab.report.plots import draw
 from reslab.report.run import SPLIT_WORDS, Run, read_run
 
 FILE_NAME = "report.html"
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, OSError)
 _LOADER = jinja2.PackageLoader("reslab.report")
 
 
@@ -37,12 +39,20 @@ def write_report(run_dir: Path, dataset: Dataset | None = None, out: Path | None
         out: where to write; None for `report.html` in the run directory.
 
     Raises:
-        DataError: not a run directory.
+        DataError: not a run directory, or its files hold what a page cannot be made of.
         MachineError: the page cannot be written.
     """
-    run = read_run(run_dir)
     path = out or run_dir / FILE_NAME
-    durable.write_file(path, render(run, pictures(run, dataset)).encode())
+    try:
+        run = read_run(run_dir)
+        text = render(run, pictures(run, dataset))
+    except ReslabError:
+        raise
+    except _UNREADABLE as error:
+        # A page that cannot be drawn must not take a finished training down with it.
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(f"no report can be made of {run_dir} ({reason})") from error
+    durable.write_file(path, text.encode())
     return path
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 Kind = Literal["linear", "log"]
+_TINY = 1e-100  # below it, divisions lose their digits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,7 @@ def enclosing(values: Iterable[float], kind: Kind = "linear") -> tuple[float, fl
 
     A linear axis of positive values starts at zero. Without values it is (0, 1).
     """
-    finite = [v for v in values if math.isfinite(v) and (kind == "linear" or v > 0)]
+    finite = [v for v in values if math.isfinite(v) and (kind == "linear" or v > _TINY)]
     if not finite:
         return (0.1, 1.0) if kind == "log" else (0.0, 1.0)
     low, high = min(finite), max(finite)
@@ -90,7 +91,7 @@ def enclosing(values: Iterable[float], kind: Kind = "linear") -> tuple[float, fl
             return low / 2, high * 2
         return low / 1.15, high * 1.15
     low = min(low, 0.0)
-    if high - low < 1e-100:
+    if high - low < _TINY:
         return low, low + 1.0
     step = round_step((high - low) / 5)
     return math.floor(low / step) * step, math.ceil(high / step - 1e-9) * step
