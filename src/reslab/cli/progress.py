@@ -68,6 +68,12 @@ class Lines:
         """Print a line."""
         note(text)
 
+    def decoding(self, done: int, total: int) -> None:
+        """Print a line now and then."""
+        if time.monotonic() - self._last > PLAIN_EVERY_S:
+            self._last = time.monotonic()
+            note(f"decoded {done:,} of {total:,} images")
+
     def step(self, event: StepEvent) -> None:
         """Print a line now and then."""
         self._ahead = f"{event.images_per_s:.0f} images/s  {duration(event.remaining_s)} left"
@@ -128,15 +134,18 @@ class Bar:
         """Print a line above the bar."""
         self._console.print(text, markup=False)
 
+    def decoding(self, done: int, total: int) -> None:
+        """Move a bar of decoded images."""
+        if self._due(last=done == total):
+            self._progress.update(
+                self._task, completed=done, total=total, epoch="0", speed=f"decoding {total:,}"
+            )
+            self._progress.refresh()
+
     def step(self, event: StepEvent) -> None:
         """Move the bar, ten times a second at most."""
-        if not self._started:
-            self._progress.start()
-            self._started = True
-        now = time.monotonic()
-        if now - self._shown < BAR_EVERY_S and event.step < event.total_steps:
+        if not self._due(last=event.step == event.total_steps):
             return
-        self._shown = now
         self._progress.update(
             self._task,
             completed=event.step,
@@ -148,6 +157,16 @@ class Bar:
             left=duration(event.remaining_s),
         )
         self._progress.refresh()
+
+    def _due(self, last: bool) -> bool:
+        if not self._started:
+            self._progress.start()
+            self._started = True
+        now = time.monotonic()
+        if now - self._shown < BAR_EVERY_S and not last:
+            return False
+        self._shown = now
+        return True
 
     def epoch(self, row: Row) -> None:
         """Print the row above the bar."""

@@ -48,7 +48,9 @@ OPTIMIZER = (
     Setting("--lr", "lr", float, "peak learning rate"),
     Setting("--momentum", "momentum", float, "of SGD (beta1 of AdamW)"),
     _on_off("--nesterov", "nesterov", "Nesterov's momentum"),
-    Setting("--weight-decay", "weight_decay", float, "on weights of convolutions and linear layers"),
+    Setting(
+        "--weight-decay", "weight_decay", float, "on weights of convolutions and linear layers"
+    ),
     _on_off("--decay-all", "decay_all", "decay norm scales and biases too"),
     Setting(
         "--sched",
@@ -115,9 +117,7 @@ CONTROL = (
     Setting("--freeze", "freeze", int, "leading parts that stay fixed (-1: all but the head)"),
 )
 COMPUTE = (
-    Setting(
-        "--precision", "precision", str, "of the arithmetic", ("auto", "fp32", "bf16", "fp16")
-    ),
+    Setting("--precision", "precision", str, "of the arithmetic", ("auto", "fp32", "bf16", "fp16")),
     _on_off("--channels-last", "channels_last", "NHWC memory layout"),
     _on_off("--compile", "compile", "compile the network"),
     _on_off(
@@ -140,7 +140,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", nargs="?", metavar="DATA", help="folder, CSV or name")
     main = parser.add_argument_group("what to train")
     main.add_argument("--model", help="network (see 'reslab list'), or auto")
-    main.add_argument("--recipe", help="he2015-cifar, he2015-imagenet, small-images, fine-tune, auto")
+    main.add_argument(
+        "--recipe", help="he2015-cifar, he2015-imagenet, small-images, fine-tune, auto"
+    )
     main.add_argument("--start", type=Path, metavar="MODEL", help="start from a trained model")
     main.add_argument("--stem", choices=("small", "imagenet"), help="first layers of the network")
     main.add_argument("--time", type=parse_duration, help="time budget, as 90s, 10m or 1.5h")
@@ -158,7 +160,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rest.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
     rest.add_argument("--workers", type=int, help="threads that decode images (0: one a core)")
     rest.add_argument("--test", type=float, help="share held out for the test of a flat folder")
-    rest.add_argument("--skip-bad", action="store_true", help="leave unreadable images out, recorded")
+    rest.add_argument(
+        "--skip-bad", action="store_true", help="leave unreadable images out, recorded"
+    )
     rest.add_argument("--save-every", type=parse_duration, help="time between checkpoints")
     rest.add_argument("--cache", type=Path, metavar="DIR", help="where decoded images are kept")
 
@@ -201,9 +205,7 @@ def run(args: argparse.Namespace) -> int:
 
     observer = make_observer(args.quiet)
     if args.resume is not None:
-        result = api.resume(
-            args.resume, overrides=overrides, device=args.device, observer=observer
-        )
+        result = api.resume(args.resume, overrides=overrides, device=args.device, observer=observer)
     else:
         result = api.train_request(_request(args, overrides), observer)
     if result.writes:

@@ -77,7 +77,13 @@ class FileImages:
 
         digest = hashlib.sha256()
         for path in self.paths:
-            status = (self.root / path).stat()
+            try:
+                status = (self.root / path).stat()
+            except OSError as error:
+                raise DataError(
+                    f"{self.root / path} cannot be read: {error.strerror}",
+                    remedy="restore the file, or open the data set again without it",
+                ) from error
             line = f"{path.as_posix()}\0{status.st_size}\0{status.st_mtime_ns}\n"
             digest.update(line.encode("utf-8", "surrogateescape"))
         return digest.hexdigest()

@@ -81,9 +81,7 @@ def load(path: Path) -> tuple[TrainState, dict[str, Tensors]]:
     try:
         value = json.loads(files.pop(STATE))
         if value["schema"] > SCHEMA:
-            raise CheckpointError(
-                f"{path} was written by a newer reslab", remedy="upgrade reslab"
-            )
+            raise CheckpointError(f"{path} was written by a newer reslab", remedy="upgrade reslab")
         state = TrainState.from_json(value["state"])
         groups = {
             name.removesuffix(".safetensors"): safetensors_torch.load(data)

@@ -133,9 +133,12 @@ def _input_size(look: Look, choices: list[Choice]) -> int:
         size = look.side // 32 * 32
         why = f"the images are {look.width}x{look.height}; a multiple of 32 fits the network"
     else:
-        size, why = FROM_SCRATCH_SIZE, (
-            f"the images are {look.width}x{look.height}; enough to tell classes apart, "
-            "and four times faster than 224 px or more"
+        size, why = (
+            FROM_SCRATCH_SIZE,
+            (
+                f"the images are {look.width}x{look.height}; enough to tell classes apart, "
+                "and four times faster than 224 px or more"
+            ),
         )
     choices.append(Choice("img-size", str(size), why))
     return size

@@ -14,14 +14,14 @@ from safetensors import torch as safetensors_torch
 from reslab import artifact, durable
 from reslab.data.dataset import Dataset, SplitName
 from reslab.data.preprocess import Preprocess
-from reslab.evaluate.metrics import fit_temperature
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.metrics import Evaluation, fit_temperature
 from reslab.nn import build
 from reslab.train import checkpoint
 from reslab.train.config import Config
 from reslab.train.evaluating import averaged
-from reslab.train.loop import Watch, agree
+from reslab.train.loop import Watch
 from reslab.train.rundir import RunDirectory
+from reslab.train.saving import agree
 from reslab.train.step import Training
 
 
@@ -39,7 +39,7 @@ class Result:
         data: what the run was trained on, as it was named.
         network: the network's name.
         writes: whether this process wrote the run (rank 0 of several).
-        """
+    """
 
     run_dir: Path
     model: Path

@@ -40,6 +40,10 @@ class Observer(Protocol):
         """Hear one line about what happens."""
         ...
 
+    def decoding(self, done: int, total: int) -> None:
+        """Hear how many images are decoded."""
+        ...
+
     def step(self, event: StepEvent) -> None:
         """Hear of an update."""
         ...
@@ -58,6 +62,9 @@ class Silent:
 
     def note(self, text: str) -> None:
         """Ignore a line."""
+
+    def decoding(self, done: int, total: int) -> None:
+        """Ignore decoded images."""
 
     def step(self, event: StepEvent) -> None:
         """Ignore an update."""

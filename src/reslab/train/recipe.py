@@ -108,7 +108,7 @@ class Recipe:
     resize: Literal["squash", "crop", "pad"] = "squash"
     val_fraction: float = 0.1
     track_test: bool = False
-    augment: Augment = Augment()
+    augment: Augment = dataclasses.field(default_factory=Augment)
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
@@ -132,7 +132,8 @@ class Recipe:
         _need(self.freeze >= -1, "freeze", self.freeze, "-1 or more")
         if self.patience and self.monitor == "none":
             raise UsageError(
-                "patience needs something to watch", remedy="set monitor to val_loss or val_accuracy"
+                "patience needs something to watch",
+                remedy="set monitor to val_loss or val_accuracy",
             )
 
     def needs_validation(self) -> bool:

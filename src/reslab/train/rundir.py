@@ -59,9 +59,7 @@ class RunDirectory:
         try:
             return json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
         except FileNotFoundError as error:
-            raise CheckpointError(
-                f"{self.path} is no run directory: {name} is missing"
-            ) from error
+            raise CheckpointError(f"{self.path} is no run directory: {name} is missing") from error
         except ValueError as error:
             raise CheckpointError(f"{path} is damaged: {error}") from error
 

@@ -1,0 +1,116 @@
+"""What a run is made of before anything trains: data with splits, decisions, fitted images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from reslab import artifact
+from reslab import spec as specs
+from reslab.analyze import cost
+from reslab.data.bank import Bank, open_bank
+from reslab.data.check import check_dataset
+from reslab.data.dataset import Dataset
+from reslab.data.open import open_dataset
+from reslab.data.preprocess import Preprocess
+from reslab.data.split import complete_splits, splits_from_json
+from reslab.errors import DataError, UsageError
+from reslab.train.assemble import geometry, with_statistics
+from reslab.train.choose import Chosen, choose
+from reslab.train.config import Config, Request
+from reslab.train.distributed import World
+from reslab.train.observe import Observer
+
+
+def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[str, Any]]:
+    """Open the data, decide what is left open, hold out what is needed, check what is cheap.
+
+    Returns:
+        The data set with its splits, the choices, and the findings of the check.
+
+    Raises:
+        DataError: the data cannot be trained on.
+        UsageError: the request asks for what cannot be.
+    """
+    dataset = open_dataset(
+        request.data, skip_bad=request.skip_bad, cache=request.cache, notify=observer.note
+    )
+    dataset = _split(dataset, request, val_fraction=0.0)
+    initial = artifact.load(request.start).network.spec if request.start else None
+    chosen = choose(request, dataset, initial)
+    dataset = _split(dataset, request, val_fraction=chosen.recipe.val_fraction)
+    if chosen.recipe.needs_validation() and "val" not in dataset.splits:
+        raise UsageError(
+            "early stopping, the best checkpoint and the plateau schedule need a validation split",
+            remedy="use --val 0.1",
+        )
+    report = check_dataset(dataset, deep=False, workers=request.workers)
+    findings: dict[str, Any] = report.to_json()
+    for finding in findings["findings"]:
+        observer.note(f"check: {finding['message']}")
+    if not report.ok:
+        first = next(f for f in findings["findings"] if f["severity"] == "error")
+        raise DataError(first["message"], remedy=first["remedy"])
+    return dataset, chosen, findings
+
+
+def reopen(config: Config, splits: dict[str, Any], observer: Observer) -> Dataset:
+    """Open the data of an earlier run again.
+
+    Raises:
+        DataError: they are no longer what they were.
+    """
+    request = config.request
+    dataset = open_dataset(
+        request.data, skip_bad=request.skip_bad, cache=request.cache, notify=observer.note
+    )
+    if dataset.fingerprint() != config.dataset["fingerprint"]:
+        raise DataError(
+            f"the images or labels of '{request.data}' have changed since the run began",
+            remedy="restore them, or start a new run",
+        )
+    return splits_from_json(dataset, splits)
+
+
+def fitted_images(
+    config: Config, dataset: Dataset, device: torch.device, world: World, observer: Observer
+) -> tuple[Preprocess, Bank]:
+    """Decode what is not decoded yet, and measure mean and deviation.
+
+    The writing process goes first: the others find the store ready.
+    """
+    preprocess = geometry(config.recipe, config.spec.in_chans)
+    request = config.request
+
+    def open_images(note: Callable[[str], None] | None) -> Bank:
+        return open_bank(
+            dataset,
+            preprocess,
+            device=device,
+            cache=request.cache,
+            workers=request.workers,
+            progress=observer.decoding,
+            note=note,
+        )
+
+    bank = open_images(observer.note) if world.writes else None
+    world.barrier()
+    bank = bank or open_images(None)
+    return with_statistics(preprocess, config.recipe, dataset, bank), bank
+
+
+def cost_of(spec: specs.NetworkSpec) -> dict[str, int]:
+    """Measure a network's parameters and multiply-adds."""
+    measured = cost.measure(spec)
+    return {"params": measured.params, "macs": measured.macs}
+
+
+def _split(dataset: Dataset, request: Request, *, val_fraction: float) -> Dataset:
+    return complete_splits(
+        dataset,
+        val_fraction=val_fraction,
+        test_fraction=request.test_fraction,
+        seed=request.seed,
+    )

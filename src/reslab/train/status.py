@@ -1,0 +1,52 @@
+"""status.json: what became of a run, honest whatever happens."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from reslab.errors import MachineError, ReslabError
+from reslab.train.observe import Observer
+from reslab.train.rundir import RunDirectory
+from reslab.train.step import Training
+
+FILE = "status.json"
+_STATES = {6: "diverged", 130: "interrupted", 143: "interrupted"}
+
+
+def write(
+    run: RunDirectory,
+    training: Training,
+    state: str,
+    *,
+    wall_s: float | None = None,
+    train_images_per_s: float | None = None,
+) -> None:
+    """Write where a run stands ("running" or "finished")."""
+    position = training.state
+    value = {
+        **_outcome(state, "", 0 if state == "finished" else None),
+        "step": position.step,
+        "total_steps": position.plan.total_steps,
+        "epoch": round(position.step * training.recipe.batch_size / training.num_train, 4),
+        "wall_s": wall_s,
+        "train_images_per_s": train_images_per_s,
+    }
+    run.write_json(FILE, value)
+
+
+def write_failure(run: RunDirectory, error: ReslabError, observer: Observer) -> None:
+    """Write why a run ended; a full disk must not hide the error itself."""
+    try:
+        kept: dict[str, Any] = json.loads((run.path / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        kept = {}
+    state = _STATES.get(error.exit_code, "failed")
+    try:
+        run.write_json(FILE, kept | _outcome(state, str(error), error.exit_code))
+    except MachineError:
+        observer.note("the status could not be written either")
+
+
+def _outcome(state: str, message: str, exit_code: int | None) -> dict[str, Any]:
+    return {"state": state, "message": message, "exit_code": exit_code}
