@@ -27,15 +27,29 @@ class Launcher:
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
-    def start(self, argv: list[str], log: Path, env: dict[str, str] | None = None) -> int:
-        return self._ask({"argv": argv, "log": str(log), "env": env or {}})
+    def start(
+        self,
+        argv: list[str],
+        log: Path,
+        env: dict[str, str] | None = None,
+        out: Path | None = None,
+    ) -> int:
+        """Start a command; stderr goes into the log, stdout too unless it has a file."""
+        order = {"argv": argv, "log": str(log), "env": env or {}, "out": out and str(out)}
+        return self._ask(order)
 
     def wait(self, pid: int) -> int:
         """Return the exit code; a signal that killed it is negative."""
         return self._ask({"wait": pid})
 
-    def run(self, argv: list[str], log: Path, env: dict[str, str] | None = None) -> int:
-        return self.wait(self.start(argv, log, env))
+    def run(
+        self,
+        argv: list[str],
+        log: Path,
+        env: dict[str, str] | None = None,
+        out: Path | None = None,
+    ) -> int:
+        return self.wait(self.start(argv, log, env, out))
 
     def close(self) -> None:
         assert self._process.stdin is not None

@@ -1,7 +1,8 @@
 """A process that has imported everything and forks children that run commands.
 
 A child is a real process with its own memory, started in milliseconds instead of the seconds
-that importing torch takes. Line in: {"argv": [...], "env": {...}}; line out: the child's pid.
+that importing torch takes. Line in: {"argv": [...], "env": {...}, "log": "...", "out": "..."};
+line out: the child's pid. Without "out", stdout goes into the log too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def run_child(order: dict) -> None:
     os.environ.update(order["env"])
     torch.set_num_threads(1)
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
+    out = order.get("out")
+    os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) if out else log, 1)
     os.dup2(log, 2)
     sys.argv = ["reslab", *order["argv"]]
     code = 1

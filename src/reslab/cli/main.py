@@ -111,7 +111,9 @@ def _dispatch(words: list[str]) -> int:
         raise UsageError(f"unknown command '{verb}' (known: {known})", remedy=hint)
     parser = build_parser(verb)
     parser.check_flags(rest)
-    args = parser.parse_args(rest)
+    # Flags may stand between the positional arguments (reslab eval A --json DATA); after "--"
+    # nothing is a flag, which the intermixed form forgets.
+    args = parser.parse_args(rest) if "--" in rest else parser.parse_intermixed_args(rest)
     code: int = args.run(args)
     sys.stdout.flush()
     return code
