@@ -15,7 +15,7 @@ import sklearn.datasets  # noqa: F401 - the children must not wait for it
 import torch
 
 import reslab.cli.train
-import reslab.report.page  # noqa: F401
+import reslab.report.page
 import reslab.train.job  # noqa: F401
 from reslab.cli.main import main
 

@@ -1,0 +1,157 @@
+"""Who may import whom (docs/design.md), what is loaded when, and names that say nothing."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "reslab"
+FILES = sorted(SOURCE.rglob("*.py"))
+ANYONE_MAY = {"errors", "registry"}
+# Besides the table: how the rooms above the networks are tied together.
+ALSO = {
+    "train": {"analyze", "models"},
+    "models": {"artifact", "nn", "catalog", "spec"},
+    "": {"api", "catalog", "data", "models"},
+}
+PLAIN = {"errors", "registry", "spec", "durable", "catalog", "cli", "", "__main__"}
+PLAIN_DATA = ("dataset", "decode", "check", "split", "sources", "names", "findings", "augment")
+
+
+def room_of(path: Path) -> str:
+    """Return "train" for train/loop.py, "spec" for spec.py, "" for the package itself."""
+    first = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    return "" if first == "__init__" else first
+
+
+def imports(tree: ast.AST, *, top_level: bool = False) -> Iterator[str]:
+    """Yield the modules that are imported, those for the type checker apart."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif not (top_level and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
+            yield from imports(node, top_level=top_level)
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def rooms_used(path: Path) -> set[str]:
+    names = [name.split(".") for name in imports(tree_of(path))]
+    used = {parts[1] for parts in names if parts[0] == "reslab" and len(parts) > 1}
+    return {name for name in used if not name.startswith("__")}
+
+
+def table() -> dict[str, set[str]]:
+    """Read the table of docs/design.md: room -> rooms it may import."""
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.+?) \|$", (ROOT / "docs" / "design.md").read_text(), re.MULTILINE
+    )
+    return {
+        room: {name.split(".")[0] for name in re.findall(r"`([\w.]+)`", cell)}
+        for room, cell in rows
+    }
+
+
+def test_the_table_names_every_room():
+    rooms = {room_of(path) for path in FILES} - {"", "__main__", "api", "models"} - ANYONE_MAY
+    assert set(table()) == rooms
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_keep_to_the_table(path):
+    room = room_of(path)
+    used = rooms_used(path) - {room} - ANYONE_MAY
+    if room in ("cli", "__main__"):
+        return
+    assert "cli" not in used, "nothing imports the command line"
+    if room == "api":
+        return
+    assert used <= table().get(room, set()) | ALSO.get(room, set())
+
+
+@pytest.mark.parametrize("room", ["spec", "durable", "catalog", "errors", "registry"])
+def test_the_ground_floor_stands_alone(room):
+    own = {path for path in FILES if room_of(path) == room}
+    assert own
+    allowed = {"catalog": {"spec", "catalog"}}.get(room, {room}) | ANYONE_MAY
+    for path in own:
+        assert rooms_used(path) <= allowed, path
+
+
+def is_plain(path: Path) -> bool:
+    room, rest = room_of(path), path.relative_to(SOURCE).parts[1:]
+    if room == "data":
+        return bool(rest) and rest[0].removesuffix(".py") in PLAIN_DATA
+    return room in PLAIN
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if is_plain(p)], ids=lambda p: str(p.relative_to(SOURCE))
+)
+def test_no_torch_before_it_is_needed(path):
+    top = {name.split(".")[0] for name in imports(tree_of(path), top_level=True)}
+    assert "torch" not in top
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_names_say_what_is_inside(path):
+    assert path.stem not in {"utils", "util", "helpers", "common", "io", "inspect", "misc"}
+
+
+def test_only_the_command_line_prints_or_reads_arguments():
+    for path in FILES:
+        if room_of(path) in ("cli", "__main__"):
+            continue
+        tree = tree_of(path)
+        called = {
+            node.func.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert "print" not in called, path
+        assert not {"argparse", "rich"} & {n.split(".")[0] for n in imports(tree)}, path
+
+
+def test_our_own_formats_are_never_unpickled():
+    for path in FILES:
+        tree = tree_of(path)
+        if "torch" in {n.split(".")[0] for n in imports(tree)}:
+            assert "pickle" not in {n.split(".")[0] for n in imports(tree)}, path
+        assert not re.search(r"\btorch\.(load|save)\(", path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["list"], ["list", "--json"], ["train", "--help"]]
+)
+def test_quick_commands_leave_torch_alone(words):
+    script = (
+        "import sys\n"
+        "from reslab.cli.main import main\n"
+        "try: code = main(sys.argv[1:])\n"
+        "except SystemExit as leaving: code = leaving.code\n"
+        "loaded = {'torch', 'sklearn', 'matplotlib', 'PIL'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+        "sys.exit(code)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout
+
+
+def test_importing_the_package_costs_nothing():
+    script = "import sys, reslab; assert not {'torch', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
