@@ -1,6 +1,6 @@
 # make demo   an environment, the package, and the main job on the embedded digits
 # make test   the same environment with the test tools, then every check
-# make test-all   also what is slow, and comparisons with other people's code
+# make test-all   also the tests that are slow or need a GPU
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -13,7 +13,7 @@ demo: $(VENV)/installed
 test: check
 	$(BIN)/python -m pytest
 
-test-all: check $(VENV)/installed-peers
+test-all: check
 	$(BIN)/python -m pytest -m "slow or gpu or not slow"
 
 check: $(VENV)/installed-test
@@ -34,10 +34,6 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
-	touch $@
-
-$(VENV)/installed-peers: $(VENV)/installed-test tests/reference/requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r tests/reference/requirements.txt
 	touch $@
 
 clean:

@@ -5,7 +5,7 @@ import torch
 from reslab.data.augment import Augment
 from reslab.data.colour import recolour
 from reslab.data.random import Draw
-from reslab.data.views import Visit
+from reslab.data.visit import Visit
 
 
 def visit(count: int) -> Visit:

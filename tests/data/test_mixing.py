@@ -3,7 +3,7 @@ import torch
 
 from reslab.data.augment import Augment
 from reslab.data.mixing import mix, partners
-from reslab.data.views import Visit
+from reslab.data.visit import Visit
 
 
 def visit(count: int, epoch: int = 0) -> Visit:

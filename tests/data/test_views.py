@@ -7,7 +7,8 @@ import torch
 from reslab.data.augment import Augment
 from reslab.data.preprocess import Preprocess, network_input, normalise
 from reslab.data.random import Draw
-from reslab.data.views import Visit, pad_crop_flip, random_view, warp
+from reslab.data.views import pad_crop_flip, random_view, warp
+from reslab.data.visit import Visit
 from reslab.errors import UsageError
 
 AUGMENTS = [

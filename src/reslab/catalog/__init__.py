@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 
-from reslab.catalog import cifar, imagenet
+from reslab.catalog import cifar, imagenet, photographs
 from reslab.catalog.entry import Entry, Published
 from reslab.registry import Registry
 
@@ -30,7 +30,7 @@ class Cost:
 
 def _all_networks() -> Registry[Entry]:
     networks: Registry[Entry] = Registry("network")
-    for family in (imagenet, cifar):
+    for family in (imagenet, cifar, photographs):
         for item in family.ENTRIES:
             networks.register(item.name, item)
     return networks

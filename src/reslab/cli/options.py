@@ -43,26 +43,33 @@ def parse_numbers(text: str) -> tuple[float, ...]:
 def fill_from_environment(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Give flags that were not written the value of RESLAB_<FLAG>, then of --config's file.
 
+    Names are those of the flags: ``--batch-size`` is RESLAB_BATCH_SIZE and ``batch-size = 64``
+    (or ``batch_size``). A flag that was not written is None in `args`.
+
     Raises:
         UsageError: the file cannot be read, or a name or value in it fits no flag.
     """
     actions = {
-        action.dest: action
+        option.removeprefix("--"): action
         for action in parser._actions
-        if action.option_strings and action.dest not in ("help", "config", "debug", "resume")
+        for option in action.option_strings
+        if option.startswith("--") and not option.startswith("--no-")
     }
+    for name in ("help", "config", "debug", "resume"):
+        actions.pop(name, None)
     for name, action in actions.items():
-        text = os.environ.get(PREFIX + name.upper())
-        if getattr(args, name) is None and text is not None:
-            setattr(args, name, _convert(action, text, f"{PREFIX}{name.upper()}"))
-    if getattr(args, "config", None) is None:
+        variable = PREFIX + name.replace("-", "_").upper()
+        if getattr(args, action.dest) is None and variable in os.environ:
+            setattr(args, action.dest, _convert(action, os.environ[variable], variable))
+    if args.config is None:
         return
     for key, value in _read_toml(args.config).items():
-        name = key.replace("-", "_")
+        name = key.replace("_", "-")
         if name not in actions:
-            raise unknown(f"setting in {args.config}", key, (n.replace("_", "-") for n in actions))
-        if getattr(args, name) is None:
-            setattr(args, name, _convert(actions[name], value, f"{key} in {args.config}"))
+            raise unknown(f"setting in {args.config}", key, actions)
+        if getattr(args, actions[name].dest) is None:
+            where = f"{key} in {args.config}"
+            setattr(args, actions[name].dest, _convert(actions[name], value, where))
 
 
 def _read_toml(path: Path) -> Mapping[str, Any]:

@@ -150,8 +150,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     main.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run, exactly")
     main.add_argument("--seed", type=int, help="of initialisation, order and views (default 0)")
     main.add_argument("--config", type=Path, metavar="FILE", help="TOML file of flags")
-    main.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
-    main.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    main.add_argument(
+        "--json", action="store_true", default=None, help="print the result as JSON on stdout"
+    )
+    main.add_argument("--quiet", action="store_true", default=None, help="no progress on stderr")
     for title, settings in GROUPS.items():
         group = parser.add_argument_group(title)
         for setting in settings:
@@ -161,7 +163,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rest.add_argument("--workers", type=int, help="threads that decode images (0: one a core)")
     rest.add_argument("--test", type=float, help="share held out for the test of a flat folder")
     rest.add_argument(
-        "--skip-bad", action="store_true", help="leave unreadable images out, recorded"
+        "--skip-bad",
+        action="store_true",
+        default=None,
+        help="leave unreadable images out, recorded",
     )
     rest.add_argument("--save-every", type=parse_duration, help="time between checkpoints")
     rest.add_argument("--cache", type=Path, metavar="DIR", help="where decoded images are kept")
@@ -189,7 +194,8 @@ def _add(group: argparse._ArgumentGroup, setting: Setting) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, and say where everything is."""
-    fill_from_environment(_parser(), args)
+    if args.resume is None:
+        fill_from_environment(_parser(), args)
     overrides = {
         setting.field: getattr(args, setting.field)
         for settings in GROUPS.values()
@@ -203,7 +209,7 @@ def run(args: argparse.Namespace) -> int:
     from reslab import api
     from reslab.cli.progress import make_observer
 
-    observer = make_observer(args.quiet)
+    observer = make_observer(bool(args.quiet))
     if args.resume is not None:
         result = api.resume(args.resume, overrides=overrides, device=args.device, observer=observer)
     else:
@@ -225,6 +231,7 @@ def _parser() -> argparse.ArgumentParser:
 def _refuse_with_resume(args: argparse.Namespace) -> None:
     given = {
         "DATA": args.data,
+        "--config": args.config,
         "--model": args.model,
         "--recipe": args.recipe,
         "--start": args.start,
@@ -233,6 +240,10 @@ def _refuse_with_resume(args: argparse.Namespace) -> None:
         "--out": args.out,
         "--seed": args.seed,
         "--test": args.test,
+        "--workers": args.workers,
+        "--skip-bad": args.skip_bad,
+        "--save-every": args.save_every,
+        "--cache": args.cache,
     }
     named = [name for name, value in given.items() if value is not None]
     if named:
@@ -258,7 +269,7 @@ def _request(args: argparse.Namespace, overrides: dict[str, Any]) -> Any:
         start=args.start,
         stem=args.stem,
         test_fraction=0.2 if args.test is None else args.test,
-        skip_bad=args.skip_bad,
+        skip_bad=bool(args.skip_bad),
         save_every_s=30.0 if args.save_every is None else args.save_every,
         cache=args.cache,
         command=("reslab", *sys.argv[1:]),

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from reslab.data.augment import Augment
 from reslab.data.random import Draw
-
-if TYPE_CHECKING:
-    from reslab.data.views import Visit
+from reslab.data.visit import Visit
 
 # Luma of ITU-R BT.601, as in Pillow's conversion to grey.
 _LUMA = (0.299, 0.587, 0.114)

@@ -16,7 +16,8 @@ from reslab.data.dataset import Indices
 from reslab.data.mixing import mix, partners
 from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess, network_input
-from reslab.data.views import Visit, random_view
+from reslab.data.views import random_view
+from reslab.data.visit import Visit
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from reslab.data.augment import Augment
 from reslab.data.random import Draw
-from reslab.data.views import Visit, rectangle
+from reslab.data.views import rectangle
+from reslab.data.visit import Visit
 
 
 def partners(visit: Visit, indices: Tensor) -> Tensor:

@@ -7,57 +7,20 @@ same, bit for bit on a CPU, whatever else is in its batch.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reslab.data import random
 from reslab.data.augment import Augment
 from reslab.data.colour import recolour
 from reslab.data.preprocess import Preprocess, network_input, normalise
 from reslab.data.random import Draw
+from reslab.data.visit import Visit
 
 _ERASE_AREA = (0.02, 0.33)
 _ERASE_RATIO = (0.3, 3.3)
-
-
-@dataclasses.dataclass(frozen=True)
-class Visit:
-    """Which samples are looked at, and how often each was before: the source of randomness.
-
-    Args:
-        seed: of the run.
-        epochs: int64 (B,), how often each sample was visited before.
-        samples: int64 (B,), sample numbers.
-    """
-
-    seed: int
-    epochs: Tensor
-    samples: Tensor
-
-    def uniform(self, draw: Draw, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """Draw float32 (B,) from [low, high)."""
-        u = random.uniform(self.seed, self.epochs, self.samples, draw)
-        return u * (high - low) + low if (low, high) != (0.0, 1.0) else u
-
-    def integers(self, draw: Draw, upper: int) -> Tensor:
-        """Draw int64 (B,) from 0 .. upper - 1."""
-        return random.integers(self.seed, self.epochs, self.samples, draw, upper)
-
-    def normal(self, draw: Draw) -> Tensor:
-        """Draw float32 (B,) from the standard normal distribution."""
-        return random.normal(self.seed, self.epochs, self.samples, draw)
-
-    def log_uniform(self, draw: Draw, low: float, high: float) -> Tensor:
-        """Draw float32 (B,) from [low, high], uniform in the logarithm."""
-        return random.log_uniform(self.seed, self.epochs, self.samples, draw, low, high)
-
-    def beta(self, draw: Draw, alpha: float) -> Tensor:
-        """Draw float32 (B,) from Beta(alpha, alpha)."""
-        return random.beta(self.seed, self.epochs, self.samples, draw, alpha)
 
 
 def random_view(batch: Tensor, visit: Visit, augment: Augment, preprocess: Preprocess) -> Tensor:

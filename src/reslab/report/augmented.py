@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from reslab.data.augment import Augment
     from reslab.data.preprocess import Preprocess
-    from reslab.data.views import Visit
+    from reslab.data.visit import Visit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ def augmented_views(
 
     from reslab.data.augment import Augment
     from reslab.data.preprocess import Preprocess
-    from reslab.data.views import Visit
+    from reslab.data.visit import Visit
 
     fields = dict(recipe["augment"])
     for name in ("crop_scale", "crop_ratio"):

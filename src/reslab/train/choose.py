@@ -16,8 +16,8 @@ from reslab.train.recipes import RECIPES, Situation
 from reslab.train.recipes import choose as choose_recipe
 
 SAMPLED_IMAGES = 64
-SMALL_IMAGE = 64
-FROM_SCRATCH_SIZE = 128
+CIFAR_LIKE = 48
+SMALL_PHOTOGRAPH = 128
 MOST_EPOCHS_IN_TIME = 200
 
 
@@ -127,19 +127,13 @@ def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) 
 
 
 def _input_size(look: Look, choices: list[Choice]) -> int:
-    if look.side <= SMALL_IMAGE:
-        size, why = look.side, f"the images' own size ({look.width}x{look.height})"
-    elif look.side < FROM_SCRATCH_SIZE:
-        size = look.side // 32 * 32
-        why = f"the images are {look.width}x{look.height}; a multiple of 32 fits the network"
+    shape = f"{look.width}x{look.height}"
+    if look.side <= CIFAR_LIKE:
+        size, why = look.side, f"the images' own size ({shape})"
+    elif look.side < SMALL_PHOTOGRAPH:
+        size, why = 64, f"the images are {shape}; at 64 px the time buys twice the epochs"
     else:
-        size, why = (
-            FROM_SCRATCH_SIZE,
-            (
-                f"the images are {look.width}x{look.height}; enough to tell classes apart, "
-                "and four times faster than 224 px or more"
-            ),
-        )
+        size, why = 128, f"the images are {shape}; a third of the work of 224 px"
     choices.append(Choice("img-size", str(size), why))
     return size
 
@@ -150,12 +144,12 @@ def _network(
     if request.model != "auto":
         name = request.model
     else:
-        name = "resnet20" if img_size <= SMALL_IMAGE else "resnet18"
-        why = (
-            "made for small images, fast on any machine"
-            if name == "resnet20"
-            else "the smallest ImageNet residual network suits images of this size"
-        )
+        if img_size <= CIFAR_LIKE:
+            name, why = "resnet20", "made for images of 32 px, fast on any machine"
+        elif img_size < SMALL_PHOTOGRAPH:
+            name, why = "resnet18_half", "made for small photographs, quick from scratch"
+        else:
+            name, why = "resnet18", "the smallest ImageNet residual network"
         choices.append(Choice("model", name, why))
     return models.named_spec(name, stem=request.stem)
 

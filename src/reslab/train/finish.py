@@ -18,8 +18,8 @@ from reslab.evaluate.metrics import Evaluation, fit_temperature
 from reslab.nn import build
 from reslab.train import checkpoint
 from reslab.train.config import Config
-from reslab.train.evaluating import averaged
-from reslab.train.loop import Watch
+from reslab.train.evaluating import Interrupted, averaged
+from reslab.train.loop import Watch, stopped
 from reslab.train.rundir import RunDirectory
 from reslab.train.saving import agree
 from reslab.train.step import Training
@@ -79,6 +79,21 @@ def finish(
     The weights are the best ones where the run monitors something, else the averaged ones
     where it averages, else the last. The test split is looked at here, once.
     """
+    try:
+        return _finish(training, config, dataset, preprocess, measure, watch)
+    except Interrupted as interruption:
+        # The checkpoint of the last step is there: a resumed run comes straight back here.
+        raise stopped(watch) from interruption
+
+
+def _finish(
+    training: Training,
+    config: Config,
+    dataset: Dataset,
+    preprocess: Preprocess,
+    measure: Callable[[SplitName], Evaluation],
+    watch: Watch,
+) -> Result:
     run, network = watch.run, training.network
     raw: dict[SplitName, Evaluation] = {}
     agree(training)

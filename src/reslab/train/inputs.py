@@ -75,27 +75,40 @@ def reopen(config: Config, splits: dict[str, Any], observer: Observer) -> Datase
 
 
 def fitted_images(
-    config: Config, dataset: Dataset, device: torch.device, world: World, observer: Observer
+    config: Config,
+    dataset: Dataset,
+    device: torch.device,
+    world: World,
+    decoding: Callable[[int, int], None],
+    note: Callable[[str], None],
 ) -> tuple[Preprocess, Bank]:
     """Decode what is not decoded yet, and measure mean and deviation.
 
     The writing process goes first: the others find the store ready.
+
+    Args:
+        config: what was decided.
+        dataset: the images.
+        device: where batches are wanted.
+        world: the processes.
+        decoding: called with (images done, images in all) while images are decoded.
+        note: called with a line that says where the images are.
     """
     preprocess = geometry(config.recipe, config.spec.in_chans)
     request = config.request
 
-    def open_images(note: Callable[[str], None] | None) -> Bank:
+    def open_images(say: Callable[[str], None] | None) -> Bank:
         return open_bank(
             dataset,
             preprocess,
             device=device,
             cache=request.cache,
             workers=request.workers,
-            progress=observer.decoding,
-            note=note,
+            progress=decoding,
+            note=say,
         )
 
-    bank = open_images(observer.note) if world.writes else None
+    bank = open_images(note) if world.writes else None
     world.barrier()
     bank = bank or open_images(None)
     return with_statistics(preprocess, config.recipe, dataset, bank), bank

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -74,7 +75,7 @@ def start(request: Request, observer: Observer | None = None) -> Result:
     device = machine.choose_device(request.device)
     with listening() as stop, joined(device) as world:
         dataset, chosen, findings = decide(request, watcher)
-        machine.autocast_dtype(chosen.recipe.precision, device)
+        dtype = machine.autocast_dtype(chosen.recipe.precision, device)
         config = Config(
             request=request,
             spec=chosen.spec,
@@ -83,7 +84,11 @@ def start(request: Request, observer: Observer | None = None) -> Result:
             dataset=describe_dataset(dataset),
             preprocess=geometry(chosen.recipe, chosen.spec.in_chans).to_json(),
             cost=cost_of(chosen.spec),
-            environment={**machine.describe(device), "processes": world.size},
+            environment={
+                **machine.describe(device),
+                "processes": world.size,
+                "precision": "fp32" if dtype is None else str(dtype).removeprefix("torch."),
+            },
         )
         run = _new_run(config, dataset, findings, world)
         for choice in config.choices:
@@ -146,7 +151,12 @@ def _execute(job: Job) -> Result:
     job.observer.note(f"run directory: {run.path}")
     with _failures_recorded(job):
         preprocess, bank = fitted_images(
-            job.config, job.dataset, job.device, job.world, job.observer
+            job.config,
+            job.dataset,
+            job.device,
+            job.world,
+            decoding=functools.partial(_decoding, job),
+            note=job.observer.note,
         )
         training = assemble(job.config, job.dataset, bank, preprocess, job.device, job.world)
         clock = Clock(_restore(job, training), job.began)
@@ -174,6 +184,17 @@ def _execute(job: Job) -> Result:
                 train_images_per_s=result.train_images_per_s,
             )
         return result
+
+
+def _decoding(job: Job, done: int, total: int) -> None:
+    """Pass progress on; a signal need not wait for the last of a million images."""
+    if job.stop:
+        raise StoppedError(
+            f"stopped by signal {job.stop.signal_number} with {done:,} of {total:,} images decoded",
+            signal_number=job.stop.signal_number,
+            remedy=f"go on with: reslab train --resume {job.run.path}",
+        )
+    job.observer.decoding(done, total)
 
 
 @contextlib.contextmanager

@@ -69,7 +69,8 @@ def train(training: Training, watch: Watch) -> None:
                 if _patience_is_over(training):
                     watch.observer.note(f"no improvement for {recipe.patience} epochs: stopped")
                     state.plan = dataclasses.replace(state.plan, total_steps=state.step)
-                _plan_again(training, watch, state.step > first_step)
+                if state.step > first_step:
+                    _plan_again(training, watch)
             if state.step >= state.plan.total_steps and state.step == state.last_row_step:
                 break
 
@@ -88,12 +89,12 @@ def train(training: Training, watch: Watch) -> None:
                 raise diverged(training, watch.run)
             if total[3]:
                 save(training, watch.run, clock)
-                raise _stopped(watch)
+                raise stopped(watch)
             if total[4]:
                 save(training, watch.run, clock)
                 saved_at = time.monotonic()
             if watch.budget is not None and watch.budget.due(state.step - first_step):
-                _plan_again(training, watch, measured=True)
+                _plan_again(training, watch)
     save(training, watch.run, clock)
 
 
@@ -118,7 +119,7 @@ def end_epoch(training: Training, watch: Watch) -> None:
     except Interrupted as interruption:
         # The epoch's sums are still in the state: a resumed run evaluates first.
         save(training, watch.run, clock)
-        raise _stopped(watch) from interruption
+        raise stopped(watch) from interruption
     rate = learning_rate(training.recipe, state.step - 1, state.plan, state.adaptation)
     row: Row = {
         "epoch": round(state.step * training.recipe.batch_size / training.num_train, 4),
@@ -180,11 +181,14 @@ def _end_warm_up(training: Training) -> None:
         state.adaptation.warm_end = state.step
 
 
-def _plan_again(training: Training, watch: Watch, measured: bool) -> None:
-    """Fit the rest of the run into the time that is left; every process takes rank 0's plan."""
-    if watch.budget is None or not measured:
-        return
+def _plan_again(training: Training, watch: Watch) -> None:
+    """Fit the rest of the run into the time that is left; every process takes rank 0's plan.
+
+    A run that has reached its end stays there: its schedule is spent.
+    """
     state = training.state
+    if watch.budget is None or state.step >= state.plan.total_steps:
+        return
     total = watch.budget.total_steps(state.step, watch.clock)
     total = int(training.world.share(total))
     if total != state.plan.total_steps:
@@ -207,7 +211,8 @@ def _share(training: Training, sums: Tensor, stop: StopRequest, save_due: bool) 
     return shared
 
 
-def _stopped(watch: Watch) -> StoppedError:
+def stopped(watch: Watch) -> StoppedError:
+    """Build the error for a run that a signal has stopped, with the way to go on."""
     return StoppedError(
         f"stopped by signal {watch.stop.signal_number}, everything is saved",
         signal_number=watch.stop.signal_number or 15,

@@ -91,21 +91,20 @@ def he2015_imagenet(situation: Situation) -> Recipe:
 
 
 def small_images(situation: Situation) -> Recipe:
-    """Train from scratch on small or few images, quickly: one cycle, averaged weights."""
-    small = situation.img_size <= 48
-    few = situation.num_train < 20_000
-    batch_size = 128 if situation.num_train >= 5_000 else (64 if situation.num_train >= 500 else 16)
-    seen = 120_000 if few else 20 * situation.num_train
-    epochs = min(100.0 if small else 30.0, max(10.0, seen / situation.num_train))
-    pad = max(1, round(situation.img_size / 8))
-    views = (
-        Augment(pad_crop=pad, flip=situation.img_size > 16)
-        if small
-        else Augment(crop_scale=(0.5, 1.0), crop_ratio=(4 / 5, 5 / 4), flip=True)
-    )
+    """Train from scratch on small images or few photographs, quickly: one cycle, averaged weights.
+
+    Images up to 48 px: SGD as for CIFAR. Photographs: AdamW without smoothing, because a few
+    hundred updates have to do; measured on 2,000 photographs of 100 px.
+    """
+    return _cifar_like(situation) if situation.img_size <= 48 else _photographs(situation)
+
+
+def _cifar_like(situation: Situation) -> Recipe:
+    num_train = situation.num_train
+    batch_size = _batch_size(num_train)
     return Recipe(
         name="small-images",
-        epochs=round(epochs),
+        epochs=_epochs(num_train, images_seen=120_000, least=20, most=100),
         batch_size=batch_size,
         optimizer="sgd",
         lr=0.1 * batch_size / 64,
@@ -117,16 +116,43 @@ def small_images(situation: Situation) -> Recipe:
         ema=0.99,
         clip=5.0,
         zero_last_scale=True,
-        augment=views,
+        augment=Augment(
+            pad_crop=max(1, round(situation.img_size / 8)), flip=situation.img_size > 16
+        ),
     )
+
+
+def _photographs(situation: Situation) -> Recipe:
+    num_train = situation.num_train
+    return Recipe(
+        name="small-images",
+        epochs=_epochs(num_train, images_seen=65_000, least=20, most=60),
+        batch_size=_batch_size(num_train),
+        optimizer="adamw",
+        lr=5e-3,
+        weight_decay=0.05,
+        schedule="one-cycle",
+        ema=0.99,
+        augment=Augment(crop_scale=(0.5, 1.0), rotate=10, flip=True),
+    )
+
+
+def _batch_size(num_train: int) -> int:
+    """Return a batch that leaves enough updates an epoch."""
+    return 128 if num_train >= 5_000 else 64 if num_train >= 500 else 16
+
+
+def _epochs(num_train: int, *, images_seen: int, least: int, most: int) -> float:
+    """Return the epochs that show so many images in all, within limits."""
+    return float(min(most, max(least, round(images_seen / num_train))))
 
 
 def fine_tune(situation: Situation) -> Recipe:
     """Start from trained weights: short, gentle, cosine, all layers."""
-    batch_size = 64 if situation.num_train >= 500 else 16
+    batch_size = _batch_size(situation.num_train)
     return Recipe(
         name="fine-tune",
-        epochs=round(min(30.0, max(5.0, 20_000 / situation.num_train))),
+        epochs=_epochs(situation.num_train, images_seen=20_000, least=5, most=30),
         batch_size=batch_size,
         optimizer="sgd",
         lr=0.01 * batch_size / 64,
