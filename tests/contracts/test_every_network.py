@@ -84,7 +84,7 @@ def test_other_channels_and_classes(name):
 def test_every_parameter_gets_a_gradient(name):
     torch.manual_seed(0)
     network = build(catalog.entry(name).spec)
-    logits = network(batch(network.spec, max(13, network.min_size)))
+    logits = network(batch(network.spec, max(13, 3 * network.min_size)))
     torch.nn.functional.cross_entropy(logits, torch.tensor([1, 2])).backward()
     for parameter_name, parameter in network.named_parameters():
         assert parameter.grad.isfinite().all(), parameter_name
@@ -96,7 +96,7 @@ def test_memory_layout_and_precision_do_not_matter(name):
     """In float64 for the layout: deep plain networks magnify every rounding at their start."""
     torch.manual_seed(0)
     network = build(catalog.entry(name).spec)
-    images = batch(network.spec, max(13, network.min_size))
+    images = batch(network.spec, max(13, 3 * network.min_size))
     with torch.no_grad():
         logits = network(images)
         with torch.autocast("cpu", torch.bfloat16):
