@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from running import Finished, resume_in, train_in
 
 
 class Launcher:
@@ -64,3 +66,36 @@ def launcher() -> Iterator[Launcher]:
     started = Launcher()
     yield started
     started.close()
+
+
+@pytest.fixture
+def train(launcher: Launcher, tmp_path: Path) -> Callable[..., Finished]:
+    """Return `train(data, *flags)`, which runs `reslab train` in the test's own folder."""
+
+    def run(data: str | Path, *flags: str, env: dict[str, str] | None = None) -> Finished:
+        return train_in(launcher, tmp_path, str(data), flags, env or {})
+
+    return run
+
+
+@pytest.fixture
+def resume(launcher: Launcher, tmp_path: Path) -> Callable[..., Finished]:
+    """Return `resume(run, *flags)`, which runs `reslab train --resume`."""
+
+    def run(path: Path, *flags: str) -> Finished:
+        return resume_in(launcher, tmp_path, path, flags)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def digits_run(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Return a finished run of two epochs on digits, asked for JSON; only to be read."""
+    folder = tmp_path_factory.mktemp("digits")
+    return train_in(launcher, folder, "digits", ("--epochs", "2", "--json"), {}).succeeded()
+
+
+@pytest.fixture
+def copied_run(digits_run: Finished, tmp_path: Path) -> Path:
+    """Return a copy of that run, which a test may change."""
+    return Path(shutil.copytree(digits_run.path, tmp_path / "copy"))

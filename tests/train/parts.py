@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 
-from reslab.analyze.cost import measure
 from reslab.data.dataset import Dataset
+from reslab.data.open import open_dataset
+from reslab.data.split import complete_splits
 from reslab.train.assemble import assemble, geometry
+from reslab.train.choose import choose
 from reslab.train.config import Config, Request, describe_dataset
 from reslab.train.distributed import World
-from reslab.train.inputs import decide, fitted_images
+from reslab.train.inputs import fitted_images
 from reslab.train.observe import Silent
 from reslab.train.step import Training
 
 CPU = torch.device("cpu")
 
 
-def make_training(
-    overrides: dict[str, Any] | None = None, *, data: str = "digits", seed: int = 0
-) -> tuple[Training, Dataset]:
+@functools.cache
+def digits() -> Dataset:
+    """Return digits with all splits."""
+    return complete_splits(open_dataset("digits"), val_fraction=0.1, test_fraction=0.2, seed=0)
+
+
+def make_training(overrides: dict[str, Any] | None = None, *, seed: int = 0) -> Training:
     """Put a training of digits together in float32, at step 0."""
     settings = {"precision": "fp32", "img_size": 8, "batch_size": 32, **(overrides or {})}
-    request = Request(data=data, overrides=settings, device="cpu", seed=seed)
-    dataset, chosen, _ = decide(request, Silent())
-    cost = measure(chosen.spec)
+    request = Request(data="digits", overrides=settings, device="cpu", seed=seed)
+    dataset, watcher = digits(), Silent()
+    chosen = choose(request, dataset, None)
     config = Config(
         request=request,
         spec=chosen.spec,
@@ -33,8 +40,10 @@ def make_training(
         choices=chosen.choices,
         dataset=describe_dataset(dataset),
         preprocess=geometry(chosen.recipe, chosen.spec.in_chans).to_json(),
-        cost={"params": cost.params, "macs": cost.macs},
+        cost={},
         environment={},
     )
-    preprocess, bank = fitted_images(config, dataset, CPU, World(), Silent())
-    return assemble(config, dataset, bank, preprocess, CPU, World()), dataset
+    preprocess, bank = fitted_images(
+        config, dataset, CPU, World(), decoding=watcher.decoding, note=watcher.note
+    )
+    return assemble(config, dataset, bank, preprocess, CPU, World())

@@ -115,7 +115,7 @@ def test_a_start_brings_its_network_and_fine_tuning():
 
 def test_unknown_names_are_explained():
     with pytest.raises(UsageError, match="did you mean 'resnet20'"):
-        decide(dataset(8, 1), model="resnet2O")
+        decide(dataset(8, 1), model="resent20")
     with pytest.raises(UsageError, match="did you mean 'fine-tune'"):
         decide(dataset(8, 1), recipe="fine-tuned")
     assert "fine-tune" in RECIPES

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from parts import make_training
+from parts import digits, make_training
 from torch import Tensor, nn
 
 from reslab.data.loader import Batch
@@ -66,8 +66,8 @@ def test_errors_count_each_label_with_its_share():
 
 
 @pytest.fixture(scope="module")
-def digits() -> Training:
-    return make_training({"mixup": 0.4, "clip": 0, "ema": 0, "dropout": 0})[0]
+def start() -> Training:
+    return make_training({"mixup": 0.4, "clip": 0, "ema": 0, "dropout": 0})
 
 
 def without_norm(training: Training, **recipe: object) -> Training:
@@ -85,11 +85,11 @@ def without_norm(training: Training, **recipe: object) -> Training:
 
 
 @pytest.mark.parametrize("parts", [2, 3, 5])
-def test_parts_of_a_batch_add_up_to_the_whole(digits, parts):
-    item = digits.loader.batch(0)
+def test_parts_of_a_batch_add_up_to_the_whole(start, parts):
+    item = start.loader.batch(0)
     assert item.weights is not None
-    whole = without_norm(digits, smoothing=0.1)
-    split = without_norm(digits, smoothing=0.1, accumulate=parts)
+    whole = without_norm(start, smoothing=0.1)
+    split = without_norm(start, smoothing=0.1, accumulate=parts)
     sums, sums_of_parts = train_step(whole, item, 0.1), train_step(split, item, 0.1)
     torch.testing.assert_close(sums, sums_of_parts)
     assert float(sums[2]) == len(item) == 32
@@ -99,15 +99,15 @@ def test_parts_of_a_batch_add_up_to_the_whole(digits, parts):
         torch.testing.assert_close(a.grad, b.grad)
 
 
-def test_clipping_bounds_the_update(digits):
-    item = digits.loader.batch(0)
+def test_clipping_bounds_the_update(start):
+    item = start.loader.batch(0)
 
     def moved(clip: float) -> float:
-        training = without_norm(digits, clip=clip, momentum=0.0, weight_decay=0.0, nesterov=False)
+        training = without_norm(start, clip=clip, momentum=0.0, weight_decay=0.0, nesterov=False)
         before = copy.deepcopy(list(training.network.parameters()))
         train_step(training, item, 1.0)
         squares = [
-            (a - b).square().sum()
+            (a - b).detach().square().sum()
             for a, b in zip(training.network.parameters(), before, strict=True)
         ]
         return float(torch.stack(squares).sum().sqrt())
@@ -118,12 +118,12 @@ def test_clipping_bounds_the_update(digits):
 
 
 def test_dropout_is_a_function_of_the_step():
-    training = make_training({"dropout": 0.5, "ema": 0})[0]
+    training = make_training({"dropout": 0.5, "ema": 0})
     item = training.loader.batch(0)
-    start = copy.deepcopy(training.network.state_dict())
+    initial = copy.deepcopy(training.network.state_dict())
 
     def loss(step: int) -> float:
-        training.network.load_state_dict(start)
+        training.network.load_state_dict(initial)
         training.state.step = step
         torch.rand(step + 3)  # whatever was drawn before does not matter
         return float(train_step(training, item, 0.0)[0])
@@ -133,18 +133,18 @@ def test_dropout_is_a_function_of_the_step():
 
 
 def test_class_weights_are_the_inverse_frequencies_and_average_one():
-    training, dataset = make_training({"class_weights": True})
+    training, dataset = make_training({"class_weights": True}), digits()
     labels = dataset.labels[dataset.split("train")]
     counts = np.bincount(labels, minlength=10)
     assert training.class_weights is not None
     found = training.class_weights.numpy()
     assert found == pytest.approx(len(labels) / (10 * counts), rel=1e-5)
     assert found[labels].mean() == pytest.approx(1.0, rel=1e-5)
-    assert make_training()[0].class_weights is None
+    assert make_training().class_weights is None
 
 
 def test_frozen_parts_keep_every_bit_and_the_rest_learns():
-    training, _ = make_training({"freeze": -1, "ema": 0})
+    training = make_training({"freeze": -1, "ema": 0})
     network = training.network.train()
     before = {k: v.clone() for k, v in network.state_dict().items()}
     for step in range(3):
@@ -154,7 +154,7 @@ def test_frozen_parts_keep_every_bit_and_the_rest_learns():
 
 
 def test_frozen_leading_parts_by_number():
-    training, _ = make_training({"freeze": 2, "ema": 0})
+    training = make_training({"freeze": 2, "ema": 0})
     network = training.network.train()
     before = {k: v.clone() for k, v in network.state_dict().items()}
     train_step(training, training.loader.batch(0), 0.1)
@@ -166,8 +166,8 @@ def test_frozen_leading_parts_by_number():
 
 
 def test_recomputed_activations_change_no_bit():
-    plain, _ = make_training({"ema": 0})
-    saving, _ = make_training({"ema": 0, "checkpoint_activations": True})
+    plain = make_training({"ema": 0})
+    saving = make_training({"ema": 0, "checkpoint_activations": True})
     for training in (plain, saving):
         training.network.train()
         for step in range(2):
@@ -177,14 +177,14 @@ def test_recomputed_activations_change_no_bit():
 
 
 def test_balanced_batches_hold_every_class_equally_often():
-    training, _ = make_training({"balanced": True, "batch_size": 40})
+    training = make_training({"balanced": True, "batch_size": 40})
     counts = torch.bincount(training.loader.batch(3).labels, minlength=10)
     assert counts.tolist() == [4] * 10
 
 
 def test_zero_last_scale_starts_branches_at_zero():
     def last_scales(flag: bool) -> list[Tensor]:
-        network = make_training({"zero_last_scale": flag})[0].network
+        network = make_training({"zero_last_scale": flag}).network
         scales = [v for k, v in network.named_parameters() if k.endswith("weight") and v.ndim == 1]
         return [v for v in scales if not v.any()]
 
