@@ -33,6 +33,8 @@ def choose_device(name: str = "auto") -> torch.device:
         raise UsageError(
             f"unknown device '{name}'", remedy="use auto, cpu, cuda, cuda:N or mps"
         ) from error
+    if name == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:

@@ -96,7 +96,7 @@ def test_memory_layout_and_precision_do_not_matter(name):
     """In float64 for the layout: deep plain networks magnify every rounding at their start."""
     torch.manual_seed(0)
     network = build(catalog.entry(name).spec)
-    images = batch(network.spec, max(13, 3 * network.min_size))
+    images = batch(network.spec, max(32, 3 * network.min_size))
     with torch.no_grad():
         logits = network(images)
         with torch.autocast("cpu", torch.bfloat16):

@@ -114,7 +114,8 @@ class ArrayImages:
 
     def read(self, index: int) -> Pixels:
         """Return a view of one image."""
-        return self.pixels[index]
+        pixels: Pixels = self.pixels[index]
+        return pixels
 
     def fingerprint(self) -> str:
         """Hash the pixels themselves."""

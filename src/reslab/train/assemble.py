@@ -78,16 +78,27 @@ def make_network(config: Config) -> Network:
     if recipe.zero_last_scale and config.request.start is None:
         zero_last_scale(network)
     if config.request.start is not None:
-        source = artifact.load(config.request.start).network
-        own, theirs = network.state_dict(), source.state_dict()
-        # The head is new wherever the classes differ; everything before it is taken over.
-        kept = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
+        source = artifact.load(config.request.start)
+        own, theirs = network.state_dict(), source.network.state_dict()
+        # Other classes, or the same ones in another order, get a new head; all else is taken over.
+        same_classes = list(source.classes) == list(config.dataset["classes"])
+        head = set() if same_classes else _classifier_keys(network)
+        kept = {
+            k: v
+            for k, v in theirs.items()
+            if k in own and k not in head and own[k].shape == v.shape
+        }
         artifact.load_weights(network, {**own, **kept}, where=str(config.request.start))
     if recipe.freeze:
         network.freeze(recipe.freeze)
     if not any(p.requires_grad for p in network.parameters()):
         raise UsageError(f"freeze {recipe.freeze} leaves nothing to train")
     return network
+
+
+def _classifier_keys(network: Network) -> set[str]:
+    classifier = set(network.get_classifier().parameters())
+    return {name for name, p in network.named_parameters() if p in classifier}
 
 
 def assemble(

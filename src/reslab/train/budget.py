@@ -45,9 +45,9 @@ class Clock:
         self._last = time.perf_counter()
 
     def mean_step_s(self) -> float:
-        """Return the mean time of the last updates without the slowest tenth, in seconds."""
+        """Return the time of an update over the last ones, seconds; 0 while it is unknown."""
         if not self.step_s:
-            return math.nan
+            return 0.0
         kept = sorted(self.step_s)[: max(1, math.ceil(0.9 * len(self.step_s)))]
         # Between the trimmed and the full mean: spikes happen, but the first ones are warm-up.
         return 0.5 * (sum(kept) / len(kept) + sum(self.step_s) / len(self.step_s))
@@ -77,6 +77,8 @@ class Budget:
 
     def total_steps(self, step: int, clock: Clock) -> int:
         """Predict the step at which the time is up."""
+        if not clock.step_s:
+            return self.most_steps
         row_s = clock.row_s or 0.3 * clock.mean_step_s()
         left_s = self.total_s - clock.elapsed_s() - self.final_s - self.final_share * row_s
         cost_s = clock.mean_step_s() + row_s / self.steps_per_row

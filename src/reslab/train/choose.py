@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from PIL import Image
 
 from reslab import models
 from reslab import spec as specs
 from reslab.data.dataset import Dataset, FileImages
+from reslab.data.decode import read_header
+from reslab.errors import UsageError
 from reslab.train.config import Choice, Request
 from reslab.train.recipe import Recipe, override
-from reslab.train.recipes import RECIPES, Situation
+from reslab.train.recipes import MANY_IMAGES, RECIPES, Situation
 from reslab.train.recipes import choose as choose_recipe
 
 SAMPLED_IMAGES = 64
@@ -50,9 +51,9 @@ def look_at(dataset: Dataset) -> Look:
     sizes, modes = [], []
     for index in chosen.tolist():
         if isinstance(dataset.images, FileImages):
-            with Image.open(dataset.images.root / dataset.images.paths[index]) as image:
-                sizes.append(image.size)
-                modes.append(image.mode)
+            header = read_header(dataset.images.root / dataset.images.paths[index])
+            sizes.append((header.width, header.height))
+            modes.append(header.mode)
         else:
             pixels = dataset.images.read(index)
             sizes.append((pixels.shape[1], pixels.shape[0]))
@@ -89,8 +90,9 @@ def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) 
     choices: list[Choice] = []
     num_train = len(dataset.split("train"))
     named_size = int(request.overrides.get("img_size", 0))
-    img_size = named_size or (start.img_size if start else _input_size(look, choices))
+    img_size = named_size or (start.img_size if start else _input_size(look, num_train, choices))
     if start is not None:
+        _refuse_other_network(request, start)
         spec: specs.NetworkSpec = start
     else:
         spec = _network(request, look, img_size, choices)
@@ -126,10 +128,26 @@ def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) 
     return Chosen(spec, recipe, tuple(choices))
 
 
-def _input_size(look: Look, choices: list[Choice]) -> int:
+def _refuse_other_network(request: Request, start: specs.NetworkSpec) -> None:
+    """A trained model brings its network: asking for another one contradicts it."""
+    if request.model not in ("auto", start.name):
+        raise UsageError(
+            f"the model to start from is a {start.name}, not a {request.model}",
+            remedy="leave --model out",
+        )
+    if request.stem is not None:
+        raise UsageError(
+            f"the model to start from has its own stem, not '{request.stem}'",
+            remedy="leave --stem out",
+        )
+
+
+def _input_size(look: Look, num_train: int, choices: list[Choice]) -> int:
     shape = f"{look.width}x{look.height}"
-    if look.side <= CIFAR_LIKE:
+    if look.side <= 64:
         size, why = look.side, f"the images' own size ({shape})"
+    elif num_train >= MANY_IMAGES and look.side >= 224:
+        size, why = 224, f"{num_train:,} images of {shape}: ImageNet's size"
     elif look.side < SMALL_PHOTOGRAPH:
         size, why = 64, f"the images are {shape}; at 64 px the time buys twice the epochs"
     else:

@@ -151,6 +151,12 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
 LENGTH_FIELDS = frozenset({"epochs", "steps"})
 
 
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    fields = recipes.to_json(recipe)
+    views: dict[str, Any] = fields.pop("augment")
+    return fields | views
+
+
 def changed_recipe(old: Recipe, overrides: Mapping[str, Any]) -> Recipe:
     """Return the recipe of a resumed run: only its length may change.
 
@@ -160,7 +166,7 @@ def changed_recipe(old: Recipe, overrides: Mapping[str, Any]) -> Recipe:
     new = recipes.override(old, overrides)
     if "epochs" in overrides and "steps" not in overrides:
         new = recipes.override(new, {"steps": 0})
-    before, after = recipes.to_json(old), recipes.to_json(new)
+    before, after = _flat(old), _flat(new)
     differing = [k for k in before if before[k] != after[k] and k not in LENGTH_FIELDS]
     if differing:
         listed = ", ".join(f"{k} {before[k]} -> {after[k]}" for k in differing)

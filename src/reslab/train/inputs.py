@@ -17,6 +17,7 @@ from reslab.data.open import open_dataset
 from reslab.data.preprocess import Preprocess
 from reslab.data.split import complete_splits, splits_from_json
 from reslab.errors import DataError, UsageError
+from reslab.nn import build
 from reslab.train.assemble import geometry, with_statistics
 from reslab.train.choose import Chosen, choose
 from reslab.train.config import Config, Request
@@ -34,9 +35,7 @@ def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[
         DataError: the data cannot be trained on.
         UsageError: the request asks for what cannot be.
     """
-    dataset = open_dataset(
-        request.data, skip_bad=request.skip_bad, cache=request.cache, notify=observer.note
-    )
+    dataset = open_dataset(request.data, skip_bad=request.skip_bad, notify=observer.note)
     dataset = _split(dataset, request, val_fraction=0.0)
     initial = artifact.load(request.start).network.spec if request.start else None
     chosen = choose(request, dataset, initial)
@@ -46,6 +45,7 @@ def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[
             "early stopping, the best checkpoint and the plateau schedule need a validation split",
             remedy="use --val 0.1",
         )
+    _try_freezing(chosen)
     report = check_dataset(dataset, deep=False, workers=request.workers)
     findings: dict[str, Any] = report.to_json()
     for finding in findings["findings"]:
@@ -56,6 +56,13 @@ def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[
     return dataset, chosen, findings
 
 
+def _try_freezing(chosen: Chosen) -> None:
+    """Refuse to freeze parts that the network lacks, before anything is written."""
+    if chosen.recipe.freeze:
+        with torch.device("meta"):
+            build(chosen.spec).freeze(chosen.recipe.freeze)
+
+
 def reopen(config: Config, splits: dict[str, Any], observer: Observer) -> Dataset:
     """Open the data of an earlier run again.
 
@@ -63,9 +70,7 @@ def reopen(config: Config, splits: dict[str, Any], observer: Observer) -> Datase
         DataError: they are no longer what they were.
     """
     request = config.request
-    dataset = open_dataset(
-        request.data, skip_bad=request.skip_bad, cache=request.cache, notify=observer.note
-    )
+    dataset = open_dataset(request.data, skip_bad=request.skip_bad, notify=observer.note)
     if dataset.fingerprint() != config.dataset["fingerprint"]:
         raise DataError(
             f"the images or labels of '{request.data}' have changed since the run began",

@@ -137,7 +137,7 @@ def _new_run(
     """Make the run directory, with all that is known before training; every rank learns it."""
     path = None
     if world.writes:
-        run = rundir.create(config.request.out, f"{dataset.name}-{config.spec.name}")
+        run = rundir.create(config.request.out, dataset.name)
         run.write_json("check.json", findings)
         run.write_json("split.json", splits_to_json(dataset))
         run.write_json("config.json", config.to_json())

@@ -233,5 +233,5 @@ def _event(training: Training, clock: Clock, rate: float) -> StepEvent:
         error_pct=100 * state.wrong / state.images,
         learning_rate=rate,
         images_per_s=recipe.batch_size / step_s if step_s else 0.0,
-        remaining_s=left * (step_s + clock.row_s / per_row),
+        remaining_s=left * (step_s + clock.row_s / per_row) if step_s else math.nan,
     )

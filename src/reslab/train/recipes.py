@@ -31,6 +31,7 @@ class Situation:
     time_limited: bool = False
 
 
+MANY_IMAGES = 200_000
 RECIPES: Registry[Callable[[Situation], Recipe]] = Registry("recipe")
 
 
@@ -172,7 +173,7 @@ def choose(situation: Situation) -> tuple[str, str]:
     """Return the recipe that "auto" stands for, and why."""
     if situation.pretrained:
         return "fine-tune", "training starts from trained weights"
-    if situation.num_train >= 200_000 and situation.img_size >= 160:
+    if situation.num_train >= MANY_IMAGES and situation.img_size >= 160:
         return "he2015-imagenet", f"{situation.num_train:,} images of {situation.img_size} px"
     return "small-images", (
         f"{situation.num_train:,} images of {situation.img_size} px, from scratch"

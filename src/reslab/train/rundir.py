@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -126,9 +127,15 @@ def create(path: Path | None, stem: str) -> RunDirectory:
 
 
 def check_free(path: Path) -> None:
-    """Refuse an output folder that exists and holds something."""
+    """Refuse an output folder that holds something or cannot be made."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UsageError(
             f"{path} exists and is not empty",
             remedy="name another --out, or go on with it by --resume",
+        )
+    above = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise MachineError(
+            f"{path} cannot be made: {above} is not a folder that can be written",
+            remedy="choose another place with --out",
         )

@@ -72,7 +72,8 @@ class TrainState:
 
     def next_row_step(self, num_train: int, batch_size: int) -> int:
         """Return the step at which the epoch in progress ends (or the run, if sooner)."""
-        epochs_done = self.last_row_step * batch_size // num_train
+        # A run's last row may stand up to half a step before the end of its epoch.
+        epochs_done = (self.last_row_step * batch_size + batch_size // 2) // num_train
         end = math.ceil((epochs_done + 1) * num_train / batch_size)
         return min(max(end, self.last_row_step + 1), self.plan.total_steps)
 
