@@ -123,8 +123,8 @@ def test_a_wrong_flag_creates_nothing(train, flags):
 
 
 def test_data_that_are_not_there(train):
-    train("digit").refused(3, "digit")
-    train("no/such/folder").refused(3, "no/such/folder")
+    train("digit").refused(2, "unknown data set 'digit'", "did you mean 'digits'")
+    train("no/such/folder").refused(2, "no/such/folder")
 
 
 def test_a_single_class(train, photos):
