@@ -165,11 +165,10 @@ def test_a_time_budget_ends_the_run(train):
 
 
 def test_a_warm_up_waits_for_the_training_error(train):
-    flags = ("--epochs", "2", "--sched", "constant", "--lr", "0.1", "--warmup-lr", "0.01")
-    more = ("--batch-size", "32", "--warmup-until-error-pct", "85")
-    reached = train("digits", *flags, *more).succeeded()
-    assert reached.rows()[-1]["lr"] == "0.1"
-    assert float(reached.rows()[-1]["train_error_pct"]) < 85
+    flags = ("--epochs", "1", "--sched", "constant", "--lr", "0.1", "--warmup-lr", "0.01")
+    # Guessing among ten classes is wrong nine times in ten: over after the first steps.
+    reached = train("digits", *flags, "--warmup-until-error-pct", "95").succeeded()
+    assert [row["lr"] for row in reached.rows()] == ["0.1"]
 
 
 def test_a_warm_up_that_is_never_over(train):

@@ -114,3 +114,11 @@ def test_planning_again_keeps_the_rate_and_ends_at_the_new_total(total, share, l
 def test_planning_again_never_ends_before_now():
     assert Plan(100).replan(60, 10).total_steps == 60
     assert Plan(100).replan(60, 10).progress(60) == 1.0
+
+
+@given(total=st.integers(1, 500), share=st.floats(0, 1), more=st.integers(0, 3))
+def test_the_step_just_taken_has_a_rate_under_the_new_plan_too(total, share, more):
+    # The row of an epoch reports the rate of its last step, after the run was planned again.
+    step = int(share * (total - 1)) + 1
+    new = Plan(total).replan(step, step + more)
+    assert 0 <= new.progress(step - 1) <= new.progress(step) <= 1
