@@ -122,7 +122,7 @@ class Recipe:
         _need(self.steps >= 0, "steps", self.steps, "0 or more")
         for name in ("batch_size", "accumulate"):
             _need(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        _need(self.lr > 0, "lr", self.lr, "more than 0")
+        _need(0 < self.lr < float("inf"), "lr", self.lr, "more than 0 and finite")
         for name in ("weight_decay", "warmup_steps", "warmup_lr", "clip", "patience", "img_size"):
             _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         for name in ("momentum", "smoothing", "dropout", "ema", "val_fraction"):

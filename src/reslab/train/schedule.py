@@ -31,6 +31,8 @@ class Plan:
 
     def progress(self, step: float) -> float:
         """Return the share of the schedule that lies behind a step, in [0, 1]."""
+        if step < self.from_step:  # the update just taken, asked for under a newer plan
+            return self.from_progress
         if step >= self.total_steps:
             return 1.0
         ahead = (step - self.from_step) / (self.total_steps - self.from_step)
