@@ -60,9 +60,7 @@ def main() -> None:
             run = ours(args.folder, pair) if arm == "ours" else peer(args.peer, args.folder, pair)
             arms[arm].append(run)
             print(f"{arm:<5} {run['accuracy_pct']:.2f}%  {run['wall_s']:.0f} s", file=sys.stderr)
-    ratios = [
-        o["wall_s"] / p["wall_s"] for o, p in zip(arms["ours"], arms["peer"], strict=True)
-    ]
+    ratios = [o["wall_s"] / p["wall_s"] for o, p in zip(arms["ours"], arms["peer"], strict=True)]
     result = {
         "folder": args.folder.name,
         "peer": args.peer,

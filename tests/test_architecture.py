@@ -17,7 +17,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ANYONE_MAY = {"errors", "registry"}
 # Besides the table: how the rooms above the networks are tied together.
 ALSO = {
-    "train": {"analyze", "models"},
+    "training": {"analyze", "models"},
     "models": {"artifact", "nn", "catalog", "spec"},
     "": {"api", "catalog", "data", "models"},
 }
@@ -26,7 +26,7 @@ PLAIN_DATA = ("dataset", "decode", "check", "split", "sources", "names", "findin
 
 
 def room_of(path: Path) -> str:
-    """Return "train" for train/loop.py, "spec" for spec.py, "" for the package itself."""
+    """Return "training" for training/loop.py, "spec" for spec.py, "" for the package itself."""
     first = path.relative_to(SOURCE).parts[0].removesuffix(".py")
     return "" if first == "__init__" else first
 

@@ -15,9 +15,9 @@ from reslab.errors import ReslabError
 
 if TYPE_CHECKING:
     from reslab.predict import Predictor
-    from reslab.train.config import Request
-    from reslab.train.finish import Result
-    from reslab.train.observe import Observer
+    from reslab.training.config import Request
+    from reslab.training.finish import Result
+    from reslab.training.observe import Observer
 
 
 def train(
@@ -53,7 +53,7 @@ def train(
     Raises:
         ReslabError: each kind of failure has a class of its own in `reslab.errors`.
     """
-    from reslab.train.config import Request
+    from reslab.training.config import Request
 
     return train_request(
         Request(
@@ -74,7 +74,7 @@ def train(
 
 def train_request(request: Request, observer: Observer | None = None) -> Result:
     """Train as a request says, and write the run's report."""
-    from reslab.train import job
+    from reslab.training import job
 
     return _with_report(job.start(request, observer), observer)
 
@@ -86,8 +86,8 @@ def resume(
     device: str | None = None,
     observer: Observer | None = None,
 ) -> Result:
-    """Go on with a run exactly where it stands; see `reslab.train.job.resume`."""
-    from reslab.train import job
+    """Go on with a run exactly where it stands; see `reslab.training.job.resume`."""
+    from reslab.training import job
 
     return _with_report(job.resume(Path(run_dir), overrides, observer, device), observer)
 

@@ -12,8 +12,8 @@ from reslab import api
 from reslab.cli import train as verb
 from reslab.cli.main import build_parser, main
 from reslab.data.augment import Augment
-from reslab.train.config import Request
-from reslab.train.recipe import Recipe, override
+from reslab.training.config import Request
+from reslab.training.recipe import Recipe, override
 
 # flag -> (what is written, what the recipe holds then)
 SETTINGS: dict[str, tuple[str, Any]] = {

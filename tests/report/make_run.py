@@ -21,8 +21,8 @@ from reslab.data.sources.digits import open_digits
 from reslab.data.split import complete_splits, splits_to_json
 from reslab.evaluate.metrics import Evaluation, fit_temperature
 from reslab.evaluate.statistics import softmax
-from reslab.train.recipe import Augment, Recipe
-from reslab.train.recipe import to_json as recipe_to_json
+from reslab.training.recipe import Augment, Recipe
+from reslab.training.recipe import to_json as recipe_to_json
 
 COLUMNS = (
     "epoch", "step", "lr", "train_loss", "train_error_pct", "val_loss", "val_error_pct",

@@ -9,7 +9,7 @@ from reslab.data.loader import TrainLoader
 from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess
 from reslab.report.augmented import augmented_views
-from reslab.train.recipe import Augment, Recipe, to_json
+from reslab.training.recipe import Augment, Recipe, to_json
 
 
 def check_views_are_the_loader_s(dataset: Dataset, augment: Augment, channels: int) -> None:

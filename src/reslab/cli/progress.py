@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from reslab.cli.output import note
 
 if TYPE_CHECKING:
-    from reslab.train.observe import Observer, StepEvent
-    from reslab.train.state import Row
+    from reslab.training.observe import Observer, StepEvent
+    from reslab.training.state import Row
 
 PLAIN_EVERY_S = 30.0
 BAR_EVERY_S = 0.1
@@ -19,7 +19,7 @@ BAR_EVERY_S = 0.1
 
 def make_observer(quiet: bool) -> Observer:
     """Return who tells the user: only the first process speaks, and not when asked to be quiet."""
-    from reslab.train.observe import Silent
+    from reslab.training.observe import Silent
 
     if quiet or os.environ.get("RANK", "0") != "0":
         return Silent()

@@ -18,7 +18,7 @@ from reslab.cli.output import emit_json, note
 from reslab.errors import UsageError
 
 if TYPE_CHECKING:
-    from reslab.train.finish import Result
+    from reslab.training.finish import Result
 
 HELP = "train a network on a folder of images or a named data set"
 
@@ -254,7 +254,7 @@ def _refuse_with_resume(args: argparse.Namespace) -> None:
 
 
 def _request(args: argparse.Namespace, overrides: dict[str, Any]) -> Any:
-    from reslab.train.config import Request
+    from reslab.training.config import Request
 
     return Request(
         data=args.data,

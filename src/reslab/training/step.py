@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from reslab.data.loader import Batch, TrainLoader
 from reslab.nn import Network
-from reslab.train.distributed import World
-from reslab.train.ema import Ema
-from reslab.train.optimizer import set_learning_rate
-from reslab.train.recipe import Recipe
-from reslab.train.state import TrainState
+from reslab.training.distributed import World
+from reslab.training.ema import Ema
+from reslab.training.optimizer import set_learning_rate
+from reslab.training.recipe import Recipe
+from reslab.training.state import TrainState
 
 
 @dataclasses.dataclass

@@ -17,15 +17,15 @@ from reslab.data.preprocess import Preprocess
 from reslab.data.statistics import statistics
 from reslab.errors import UsageError
 from reslab.nn import Network, build, zero_last_scale
-from reslab.train.config import Config
-from reslab.train.distributed import World, check_divides
-from reslab.train.ema import Ema
-from reslab.train.evaluating import samples_tensor
-from reslab.train.optimizer import make_optimizer
-from reslab.train.recipe import Recipe
-from reslab.train.schedule import Plan
-from reslab.train.state import TrainState
-from reslab.train.step import Training
+from reslab.training.config import Config
+from reslab.training.distributed import World, check_divides
+from reslab.training.ema import Ema
+from reslab.training.evaluating import samples_tensor
+from reslab.training.optimizer import make_optimizer
+from reslab.training.recipe import Recipe
+from reslab.training.schedule import Plan
+from reslab.training.state import TrainState
+from reslab.training.step import Training
 
 LARGE_INPUT = 160
 RESIZE_MARGIN = 256 / 224

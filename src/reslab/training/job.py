@@ -21,19 +21,19 @@ from reslab.data.dataset import Dataset
 from reslab.data.split import splits_to_json
 from reslab.durable import Lock
 from reslab.errors import MachineError, ReslabError, StoppedError
-from reslab.train import checkpoint, loop, rundir, saving, status
-from reslab.train.assemble import assemble, geometry
-from reslab.train.budget import Budget, Clock
-from reslab.train.config import Config, Request, changed_recipe, describe_dataset
-from reslab.train.distributed import World, joined
-from reslab.train.evaluating import row_evaluator, split_evaluator
-from reslab.train.finish import Result, finish
-from reslab.train.inputs import cost_of, decide, fitted_images, reopen
-from reslab.train.observe import Observer, Silent
-from reslab.train.recipe import Recipe
-from reslab.train.rundir import RunDirectory
-from reslab.train.step import Training
-from reslab.train.stop import StopRequest, listening
+from reslab.training import checkpoint, loop, rundir, saving, status
+from reslab.training.assemble import assemble, geometry
+from reslab.training.budget import Budget, Clock
+from reslab.training.config import Config, Request, changed_recipe, describe_dataset
+from reslab.training.distributed import World, joined
+from reslab.training.evaluating import row_evaluator, split_evaluator
+from reslab.training.finish import Result, finish
+from reslab.training.inputs import cost_of, decide, fitted_images, reopen
+from reslab.training.observe import Observer, Silent
+from reslab.training.recipe import Recipe
+from reslab.training.rundir import RunDirectory
+from reslab.training.step import Training
+from reslab.training.stop import StopRequest, listening
 
 
 @dataclasses.dataclass

@@ -15,9 +15,9 @@ from reslab.data.loader import eval_batches
 from reslab.data.preprocess import Preprocess
 from reslab.evaluate.metrics import Evaluation
 from reslab.evaluate.run import evaluate_network
-from reslab.train.state import Row
-from reslab.train.step import Training
-from reslab.train.stop import StopRequest
+from reslab.training.state import Row
+from reslab.training.step import Training
+from reslab.training.stop import StopRequest
 
 EVAL_BATCH = 256
 

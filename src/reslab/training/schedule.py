@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from reslab.train.recipe import Recipe
+from reslab.training.recipe import Recipe
 
 ONE_CYCLE_RISE = 0.25
 ONE_CYCLE_START = 1 / 25

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from reslab import catalog
 from reslab.errors import UsageError
-from reslab.train.config import Choice, Config, Request, changed_recipe
-from reslab.train.recipe import to_json
-from reslab.train.recipes import RECIPES, Situation
-from reslab.train.schedule import Adaptation, Plan
-from reslab.train.state import TrainState
+from reslab.training.config import Choice, Config, Request, changed_recipe
+from reslab.training.recipe import to_json
+from reslab.training.recipes import RECIPES, Situation
+from reslab.training.schedule import Adaptation, Plan
+from reslab.training.state import TrainState
 
 RECIPE = RECIPES["he2015-cifar"](Situation(50_000, 32, 10, depth=20))
 

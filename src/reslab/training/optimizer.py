@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import CheckpointError
-from reslab.train.recipe import Recipe
+from reslab.training.recipe import Recipe
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

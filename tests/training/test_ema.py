@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from reslab.train.ema import Ema
+from reslab.training.ema import Ema
 
 
 def network() -> nn.Module:

@@ -13,7 +13,7 @@ from typing import Any
 
 from reslab import durable
 from reslab.errors import CheckpointError, MachineError, UsageError
-from reslab.train.state import Row
+from reslab.training.state import Row
 
 COLUMNS = (
     "epoch",

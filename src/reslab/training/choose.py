@@ -11,10 +11,10 @@ from reslab import spec as specs
 from reslab.data.dataset import Dataset, FileImages
 from reslab.data.decode import read_header
 from reslab.errors import UsageError
-from reslab.train.config import Choice, Request
-from reslab.train.recipe import Recipe, override
-from reslab.train.recipes import MANY_IMAGES, RECIPES, Situation
-from reslab.train.recipes import choose as choose_recipe
+from reslab.training.config import Choice, Request
+from reslab.training.recipe import Recipe, override
+from reslab.training.recipes import MANY_IMAGES, RECIPES, Situation
+from reslab.training.recipes import choose as choose_recipe
 
 SAMPLED_IMAGES = 64
 CIFAR_LIKE = 48

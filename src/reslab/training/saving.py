@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from reslab.errors import DivergedError
-from reslab.train import checkpoint
-from reslab.train.budget import Clock
-from reslab.train.optimizer import load_state_tensors, state_tensors
-from reslab.train.rundir import RunDirectory
-from reslab.train.schedule import learning_rate
-from reslab.train.step import Training
+from reslab.training import checkpoint
+from reslab.training.budget import Clock
+from reslab.training.optimizer import load_state_tensors, state_tensors
+from reslab.training.rundir import RunDirectory
+from reslab.training.schedule import learning_rate
+from reslab.training.step import Training
 
 
 def save(training: Training, run: RunDirectory, clock: Clock) -> None:

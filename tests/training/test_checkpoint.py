@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from reslab.errors import CheckpointError
-from reslab.train import checkpoint
-from reslab.train.schedule import Plan
-from reslab.train.state import TrainState
+from reslab.training import checkpoint
+from reslab.training.schedule import Plan
+from reslab.training.state import TrainState
 
 
 def save(folder: Path, step: int) -> Path:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from reslab import durable
 from reslab.errors import CheckpointError
-from reslab.train.state import TrainState
+from reslab.training.state import TrainState
 
 STATE = "state.json"
 KEEP = 2

@@ -16,7 +16,7 @@ import torch
 
 import reslab.cli.train
 import reslab.report.page
-import reslab.train.job  # noqa: F401
+import reslab.training.job  # noqa: F401
 from reslab.cli.main import main
 
 

@@ -13,8 +13,8 @@ from parts import digits, make_training
 from torch import Tensor, nn
 
 from reslab.data.loader import Batch
-from reslab.train.optimizer import make_optimizer
-from reslab.train.step import Training, mixed_errors, mixed_loss, train_step
+from reslab.training.optimizer import make_optimizer
+from reslab.training.step import Training, mixed_errors, mixed_loss, train_step
 
 RANDOM = torch.Generator().manual_seed(11)
 LOGITS = torch.randn(6, 4, generator=RANDOM)

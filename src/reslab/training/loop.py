@@ -14,16 +14,16 @@ from torch import Tensor
 
 from reslab.data.loader import Batch
 from reslab.errors import StoppedError
-from reslab.train import checkpoint
-from reslab.train.budget import Budget, Clock
-from reslab.train.evaluating import Interrupted
-from reslab.train.observe import Observer, StepEvent
-from reslab.train.rundir import RunDirectory
-from reslab.train.saving import agree, diverged, save, weights
-from reslab.train.schedule import learning_rate
-from reslab.train.state import Row
-from reslab.train.step import Training, train_step
-from reslab.train.stop import StopRequest
+from reslab.training import checkpoint
+from reslab.training.budget import Budget, Clock
+from reslab.training.evaluating import Interrupted
+from reslab.training.observe import Observer, StepEvent
+from reslab.training.rundir import RunDirectory
+from reslab.training.saving import agree, diverged, save, weights
+from reslab.training.schedule import learning_rate
+from reslab.training.state import Row
+from reslab.training.step import Training, train_step
+from reslab.training.stop import StopRequest
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from reslab.data.augment import Augment
 from reslab.registry import Registry
-from reslab.train.recipe import Recipe
+from reslab.training.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,11 +18,11 @@ from reslab.data.preprocess import Preprocess
 from reslab.data.split import complete_splits, splits_from_json
 from reslab.errors import DataError, UsageError
 from reslab.nn import build
-from reslab.train.assemble import geometry, with_statistics
-from reslab.train.choose import Chosen, choose
-from reslab.train.config import Config, Request
-from reslab.train.distributed import World
-from reslab.train.observe import Observer
+from reslab.training.assemble import geometry, with_statistics
+from reslab.training.choose import Chosen, choose
+from reslab.training.config import Config, Request
+from reslab.training.distributed import World
+from reslab.training.observe import Observer
 
 
 def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[str, Any]]:

@@ -11,9 +11,9 @@ import pytest
 
 from reslab.data.augment import Augment
 from reslab.errors import UsageError
-from reslab.train import recipe as recipes
-from reslab.train.recipe import Recipe, override
-from reslab.train.recipes import RECIPES, Situation, choose
+from reslab.training import recipe as recipes
+from reslab.training.recipe import Recipe, override
+from reslab.training.recipes import RECIPES, Situation, choose
 
 SITUATION = Situation(50_000, 32, 10, depth=20)
 # A value that no recipe has by default, for each field.
@@ -72,7 +72,7 @@ def test_an_unknown_field_names_the_nearest(wrong, meant):
     [
         ({"schedule": "cosin"}, "unknown schedule 'cosin'.*did you mean 'cosine'"),
         ({"precision": "fp61"}, "unknown precision 'fp61'.*did you mean 'fp16'"),
-        ({"lr": 0.0}, "lr must be more than 0, received 0.0"),
+        ({"lr": 0.0}, "lr must be more than 0 and finite, received 0.0"),
         ({"lr": -1.0}, "lr must be more than 0"),
         ({"epochs": 0.0}, "epochs must be more than 0"),
         ({"steps": -1}, "steps must be 0 or more|epochs"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Protocol
 
-from reslab.train.state import Row
+from reslab.training.state import Row
 
 
 @dataclasses.dataclass(frozen=True)

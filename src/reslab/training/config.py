@@ -11,8 +11,8 @@ from reslab import spec as specs
 from reslab.data.dataset import Dataset
 from reslab.errors import UsageError
 from reslab.models import Stem
-from reslab.train import recipe as recipes
-from reslab.train.recipe import Recipe
+from reslab.training import recipe as recipes
+from reslab.training.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reslab.train.recipe import Recipe
-from reslab.train.recipes import RECIPES, Situation
-from reslab.train.schedule import Adaptation, Plan, learning_rate
+from reslab.training.recipe import Recipe
+from reslab.training.recipes import RECIPES, Situation
+from reslab.training.schedule import Adaptation, Plan, learning_rate
 
 
 def rates(recipe: Recipe, total: int) -> np.ndarray:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import CheckpointError
-from reslab.train.optimizer import (
+from reslab.training.optimizer import (
     load_state_tensors,
     make_optimizer,
     set_learning_rate,
     state_tensors,
 )
-from reslab.train.recipe import Recipe
+from reslab.training.recipe import Recipe
 
 RATES = (0.1, 0.05, 0.2, 0.2)
 

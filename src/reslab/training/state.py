@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from reslab.train.schedule import Adaptation, Plan
+from reslab.training.schedule import Adaptation, Plan
 
 RECENT_STEPS = 100
 
@@ -72,8 +72,10 @@ class TrainState:
 
     def next_row_step(self, num_train: int, batch_size: int) -> int:
         """Return the step at which the epoch in progress ends (or the run, if sooner)."""
-        # A run's last row may stand up to half a step before the end of its epoch.
-        epochs_done = (self.last_row_step * batch_size + batch_size // 2) // num_train
+        # A run's last row may stand up to half a step before the end of its epoch, because the
+        # number of steps is rounded; a longer run must not make a row of that half step.
+        slack = batch_size // 2 if 2 * batch_size <= num_train else 0
+        epochs_done = (self.last_row_step * batch_size + slack) // num_train
         end = math.ceil((epochs_done + 1) * num_train / batch_size)
         return min(max(end, self.last_row_step + 1), self.plan.total_steps)
 

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from reslab.errors import MachineError, ReslabError
-from reslab.train.observe import Observer
-from reslab.train.rundir import RunDirectory
-from reslab.train.step import Training
+from reslab.training.observe import Observer
+from reslab.training.rundir import RunDirectory
+from reslab.training.step import Training
 
 FILE = "status.json"
 _STATES = {6: "diverged", 130: "interrupted", 143: "interrupted"}

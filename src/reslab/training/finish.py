@@ -16,13 +16,13 @@ from reslab.data.dataset import Dataset, SplitName
 from reslab.data.preprocess import Preprocess
 from reslab.evaluate.metrics import Evaluation, fit_temperature
 from reslab.nn import build
-from reslab.train import checkpoint
-from reslab.train.config import Config
-from reslab.train.evaluating import Interrupted, averaged
-from reslab.train.loop import Watch, stopped
-from reslab.train.rundir import RunDirectory
-from reslab.train.saving import agree
-from reslab.train.step import Training
+from reslab.training import checkpoint
+from reslab.training.config import Config
+from reslab.training.evaluating import Interrupted, averaged
+from reslab.training.loop import Watch, stopped
+from reslab.training.rundir import RunDirectory
+from reslab.training.saving import agree
+from reslab.training.step import Training
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,9 +7,9 @@ import pytest
 
 from reslab.data.dataset import ArrayImages, Dataset
 from reslab.errors import UsageError
-from reslab.train.choose import Chosen, choose, look_at
-from reslab.train.config import Request
-from reslab.train.recipes import RECIPES
+from reslab.training.choose import Chosen, choose, look_at
+from reslab.training.config import Request
+from reslab.training.recipes import RECIPES
 
 
 def dataset(side: int, channels: int, count: int = 60, classes: int = 3, wide: int = 0) -> Dataset:

@@ -13,7 +13,7 @@ from parts import make_training
 from running import Finished, train_in
 
 from reslab.data.shapes import ShapeSettings, write_folder
-from reslab.train.step import train_step
+from reslab.training.step import train_step
 
 
 def test_stdout_is_one_document_with_the_promised_keys(digits_run):
