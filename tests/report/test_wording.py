@@ -40,7 +40,7 @@ def test_number_is_within_one_percent(value: float) -> None:
     [
         (3.26, "3.3 s"),
         (38, "38 s"),
-        (59.7, "1 min 0 s"),
+        (59.7, "1 min"),
         (725, "12 min 5 s"),
         (7380, "2 h 3 min"),
         (None, "–"),

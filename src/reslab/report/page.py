@@ -99,7 +99,7 @@ def _content(run: Run, images: Images) -> dict[str, Any]:
         "headline": headline(run),
         "facts": setup.facts(run),
         "choices": _objects(run.config.get("choices")),
-        "training": setup.training_sentence(recipe),
+        "training": setup.training_sentence(recipe, run.section("request").get("time_s")),
         "recipe": setup.flat(recipe),
         "preprocess": setup.flat(run.section("preprocess")),
         "environment": setup.flat(run.section("environment")),

@@ -79,16 +79,22 @@ def _device(name: str) -> str:
     return {"cpu": "CPU", "mps": "Apple GPU"}.get(name, name)
 
 
-def training_sentence(recipe: Mapping[str, Any]) -> str:
-    """Say how the network was trained, in the order in which a paper says it."""
+def training_sentence(recipe: Mapping[str, Any], time_s: float | None = None) -> str:
+    """Say how the network was trained, in the order in which a paper says it.
+
+    Args:
+        recipe: the recipe's fields.
+        time_s: the time that set the length instead of the recipe, seconds.
+    """
     if not recipe:
         return ""
     get = recipe.get
-    length = (
-        f"{get('steps'):,} updates"
-        if get("steps")
-        else wording.plural_number(get("epochs", 0), "epoch")
-    )
+    if time_s is not None:
+        length = wording.duration(time_s)
+    elif get("steps"):
+        length = f"{get('steps'):,} updates"
+    else:
+        length = wording.plural_number(get("epochs", 0), "epoch")
     if get("optimizer") == "sgd":
         name = "SGD" + (" with Nesterov momentum" if get("nesterov") else " with momentum")
         name += f" {get('momentum'):g}"
