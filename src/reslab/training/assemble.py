@@ -20,7 +20,6 @@ from reslab.nn import Network, build, zero_last_scale
 from reslab.training.config import Config
 from reslab.training.distributed import World, check_divides
 from reslab.training.ema import Ema
-from reslab.training.evaluating import samples_tensor
 from reslab.training.optimizer import make_optimizer
 from reslab.training.recipe import Recipe
 from reslab.training.schedule import Plan
@@ -57,7 +56,7 @@ def with_statistics(
     The paper's per-pixel mean is subtracted without dividing by a deviation (the pixels are
     then in [-1, 1] instead of [-255, 255]).
     """
-    measured = statistics(bank, samples_tensor(dataset.split("train")))
+    measured = statistics(bank, dataset.split("train"))
     if recipe.normalisation == "pixel-mean":
         ones = (1.0,) * preprocess.in_chans
         return dataclasses.replace(

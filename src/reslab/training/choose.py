@@ -106,7 +106,6 @@ def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) 
         num_classes=len(dataset.classes),
         depth=_depth(spec),
         pretrained=start is not None,
-        time_limited=request.time_s is not None,
     )
     name = request.recipe
     if name == "auto":

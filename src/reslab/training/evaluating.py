@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from reslab.data.bank import Bank
@@ -99,8 +97,3 @@ def _interruptible(
         if stop:
             raise Interrupted
         yield batch
-
-
-def samples_tensor(samples: np.ndarray) -> Tensor:
-    """Return sample numbers as a tensor."""
-    return torch.from_numpy(np.ascontiguousarray(samples))

@@ -18,8 +18,8 @@ from reslab.evaluate.metrics import Evaluation, fit_temperature
 from reslab.nn import build
 from reslab.training import checkpoint
 from reslab.training.config import Config
-from reslab.training.evaluating import Interrupted, averaged
-from reslab.training.loop import Watch, stopped
+from reslab.training.evaluating import averaged
+from reslab.training.loop import Watch
 from reslab.training.rundir import RunDirectory
 from reslab.training.saving import agree
 from reslab.training.step import Training
@@ -79,27 +79,17 @@ def finish(
     """Evaluate the weights that the run ends with, and save them with all that belongs to them.
 
     The weights are the best ones where the run monitors something, else the averaged ones
-    where it averages, else the last. The test split is looked at here, once.
+    where it averages, else the last. The test split is looked at here, once. Data without any
+    held-out images are measured on the training split.
+
+    Raises:
+        Interrupted: a signal arrived while it evaluated; nothing was written.
     """
-    try:
-        return _finish(training, config, dataset, preprocess, measure, watch)
-    except Interrupted as interruption:
-        # The checkpoint of the last step is there: a resumed run comes straight back here.
-        raise stopped(watch) from interruption
-
-
-def _finish(
-    training: Training,
-    config: Config,
-    dataset: Dataset,
-    preprocess: Preprocess,
-    measure: Callable[[SplitName], Evaluation],
-    watch: Watch,
-) -> Result:
     run, network = watch.run, training.network
     raw: dict[SplitName, Evaluation] = {}
     agree(training)
-    splits: list[SplitName] = [s for s in ("val", "test") if s in dataset.splits]
+    held_out: list[SplitName] = [s for s in ("val", "test") if s in dataset.splits]
+    splits: list[SplitName] = held_out or ["train"]
     if training.ema is not None:
         raw = {split: measure(split) for split in splits}
     with averaged(training):
@@ -108,8 +98,6 @@ def _finish(
             network.load_state_dict(best)
         measured = {split: measure(split) for split in splits}
         tensors = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
-    if not splits:
-        splits, measured = ["train"], {"train": measure("train")}
     final = splits[-1]
     fitted_on = splits[0]
     temperature = fit_temperature(measured[fitted_on].logits, measured[fitted_on].labels)

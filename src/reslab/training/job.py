@@ -26,7 +26,7 @@ from reslab.training.assemble import assemble, geometry
 from reslab.training.budget import Budget, Clock
 from reslab.training.config import Config, Request, changed_recipe, describe_dataset
 from reslab.training.distributed import World, joined
-from reslab.training.evaluating import row_evaluator, split_evaluator
+from reslab.training.evaluating import Interrupted, row_evaluator, split_evaluator
 from reslab.training.finish import Result, finish
 from reslab.training.inputs import cost_of, decide, fitted_images, reopen
 from reslab.training.observe import Observer, Silent
@@ -174,7 +174,11 @@ def _execute(job: Job) -> Result:
         )
         loop.train(training, watch)
         job.observer.close()
-        result = finish(training, job.config, job.dataset, preprocess, measure, watch)
+        try:
+            result = finish(training, job.config, job.dataset, preprocess, measure, watch)
+        except Interrupted as interruption:
+            # The checkpoint of the last step is there: a resumed run comes straight back here.
+            raise loop.stopped(watch) from interruption
         if writes:
             status.write(
                 run,

@@ -20,7 +20,6 @@ class Situation:
         num_classes: classes.
         depth: layers with weights, where the network's family counts them; 0 otherwise.
         pretrained: whether training starts from trained weights.
-        time_limited: whether a time budget sets the length.
     """
 
     num_train: int
@@ -28,7 +27,6 @@ class Situation:
     num_classes: int
     depth: int = 0
     pretrained: bool = False
-    time_limited: bool = False
 
 
 MANY_IMAGES = 200_000
