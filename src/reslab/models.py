@@ -8,10 +8,9 @@ from typing import Literal, overload
 
 from reslab import artifact, catalog
 from reslab import spec as specs
-from reslab.errors import UsageError, unknown
+from reslab.errors import UsageError
 from reslab.nn import FeatureMaps, Network, build
-
-Stem = Literal["small", "imagenet"]
+from reslab.spec import Stem
 
 
 @overload
@@ -92,7 +91,7 @@ def named_spec(
     """
     spec = catalog.entry(name).spec
     if stem is not None:
-        spec = _with_stem(spec, stem)
+        spec = spec.with_stem(stem)
     if img_size is not None:
         spec = specs.replace(spec, img_size=img_size)
     return _with_ends(spec, num_classes, in_chans)
@@ -106,17 +105,6 @@ def _with_ends(
         num_classes=spec.num_classes if num_classes is None else num_classes,
         in_chans=spec.in_chans if in_chans is None else in_chans,
     )
-
-
-def _with_stem(spec: specs.NetworkSpec, stem: Stem) -> specs.NetworkSpec:
-    if stem not in ("small", "imagenet"):
-        raise unknown("stem", str(stem), ("small", "imagenet"))
-    if not isinstance(spec, specs.ResNetSpec):
-        raise UsageError(f"the stem of {spec.name} cannot be changed")
-    if stem == "small":
-        return specs.with_small_stem(spec)
-    stem_spec = specs.StemSpec(width=spec.stem.width, kernel=7, stride=2, max_pool=True)
-    return specs.replace(spec, stem=stem_spec)
 
 
 def _trained(
@@ -135,7 +123,7 @@ def _trained(
             f"{pretrained} holds a {found.name}, asked for was {wanted.name}",
             remedy=f"create_model('{found.name}', pretrained=...)",
         )
-    if stem is not None and _with_stem(found, stem) != found:
+    if stem is not None and found.with_stem(stem) != found:
         raise UsageError(
             f"{pretrained} holds a {found.name} with another stem than '{stem}'",
             remedy="leave the stem out: a trained network brings its own",

@@ -8,7 +8,23 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 
-from reslab.catalog import cifar, imagenet, photographs
+from reslab.catalog import (
+    alexnet,
+    cifar,
+    googlenet,
+    highway,
+    ideas,
+    identity,
+    imagenet,
+    inception,
+    keras_tutorial,
+    mobilenet,
+    photographs,
+    shufflenet,
+    squeezenet,
+    vgg,
+    zfnet,
+)
 from reslab.catalog.entry import Entry, Published
 from reslab.registry import Registry
 
@@ -28,9 +44,29 @@ class Cost:
     macs: int
 
 
+# In the order of history; `list` prints it.
+FAMILIES = (
+    alexnet,
+    zfnet,
+    vgg,
+    googlenet,
+    highway,
+    imagenet,
+    cifar,
+    identity,
+    keras_tutorial,
+    inception,
+    squeezenet,
+    mobilenet,
+    shufflenet,
+    ideas,
+    photographs,
+)
+
+
 def _all_networks() -> Registry[Entry]:
     networks: Registry[Entry] = Registry("network")
-    for family in (imagenet, cifar, photographs):
+    for family in FAMILIES:
         for item in family.ENTRIES:
             networks.register(item.name, item)
     return networks

@@ -1,13 +1,13 @@
 """Networks as modules: specification in, trainable network out."""
 
-from reslab.nn import resnet as _resnet  # registers its builder
+from reslab.nn import builders as _builders  # registers every family
 from reslab.nn.build import build, builds
 from reslab.nn.feature_maps import FeatureMaps
 from reslab.nn.features import Feature, FeatureInfo
 from reslab.nn.init import initialise, zero_last_scale
 from reslab.nn.network import Network
 
-del _resnet
+del _builders
 
 __all__ = [
     "Feature",

@@ -52,3 +52,27 @@ class Head(nn.Module):
 
     def _make_classifier(self, num_classes: int) -> nn.Module:
         return nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+
+
+class AuxiliaryHead(nn.Module):
+    """A second classifier on an inner map, which only the training loss sees.
+
+    Args:
+        head: feature maps to logits.
+        stage: name of the stage it looks into.
+        block: name of the block whose output it takes.
+        weight: of its loss beside the network's own, which has weight 1.
+
+    Source: Szegedy et al. 2014 (arXiv 1409.4842), section 5.
+    """
+
+    def __init__(self, head: Head, *, stage: str, block: str, weight: float) -> None:
+        super().__init__()
+        self.head = head
+        self.stage = stage
+        self.block = block
+        self.weight = weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute logits (B, num_classes) from the inner map."""
+        return self.head(x)  # type: ignore[no-any-return]

@@ -12,7 +12,7 @@ from torch import nn
 from reslab import spec as specs
 from reslab.errors import UsageError
 from reslab.nn.features import Feature, FeatureInfo
-from reslab.nn.head import Head
+from reslab.nn.head import AuxiliaryHead, Head
 from reslab.nn.stage import Stage
 
 
@@ -26,6 +26,7 @@ class Network(nn.Module):
         head: feature maps to logits.
         features: channels and reduction of the stem's map and of each stage's.
         min_size: least side of an input image; the reduction of the last map if not given.
+        auxiliary: classifiers on inner maps for the training loss; `forward` never runs them.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Network(nn.Module):
         head: Head,
         features: Sequence[tuple[int, int]],
         min_size: int | None = None,
+        auxiliary: Sequence[AuxiliaryHead] = (),
     ) -> None:
         super().__init__()
         assert len(features) == 1 + len(stages), "one feature map for the stem and each stage"
@@ -44,6 +46,7 @@ class Network(nn.Module):
         self.stem = stem
         self.stages = nn.Sequential(OrderedDict(stages))
         self.head = head
+        self.auxiliary = nn.ModuleList(auxiliary)
         modules = ["stem", *(f"stages.{name}" for name in stages)]
         self.feature_info = FeatureInfo(
             Feature(num_chs=width, reduction=reduction, module=module)
@@ -85,6 +88,25 @@ class Network(nn.Module):
         """Compute logits from the last feature map, or the vector before the classifier."""
         return self.head(x, pre_logits)  # type: ignore[no-any-return]
 
+    def training_logits(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Compute what the training loss sees: the logits, then those of each auxiliary head."""
+        check_input(self.spec, self.min_size, x.shape)
+        x, auxiliary = self.stem(x), []
+        for name, stage in self.stages.named_children():
+            heads = [head for head in self.auxiliary_heads() if head.stage == name]
+            for block_name, block in stage.named_children() if heads else [("", stage)]:
+                x = block(x)
+                auxiliary += [head(x) for head in heads if head.block == block_name]
+        return [self.forward_head(x), *auxiliary]
+
+    def loss_weights(self) -> list[float]:
+        """Return the weight of each of the `training_logits` in the loss; the first is 1."""
+        return [1.0, *(head.weight for head in self.auxiliary_heads())]
+
+    def auxiliary_heads(self) -> list[AuxiliaryHead]:
+        """Return the auxiliary heads in the order of their stages."""
+        return list(self.auxiliary)  # type: ignore[arg-type]
+
     def get_classifier(self) -> nn.Module:
         """Return the layer that puts out the logits."""
         return self.head.classifier
@@ -101,7 +123,10 @@ class Network(nn.Module):
             num_classes=num_classes,
             dropout=self.spec.dropout if dropout is None else dropout,
         )
-        self.head.reset(num_classes, dropout, like=next(self.stem.parameters()))
+        like = next(self.stem.parameters())
+        self.head.reset(num_classes, dropout, like=like)
+        for auxiliary in self.auxiliary_heads():
+            auxiliary.head.reset(num_classes, None, like=like)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Keep few maps of each stage for the backward pass, which recomputes the others."""

@@ -24,7 +24,7 @@ from reslab.training.optimizer import make_optimizer
 from reslab.training.recipe import Recipe
 from reslab.training.schedule import Plan
 from reslab.training.state import TrainState
-from reslab.training.step import Training
+from reslab.training.step import Training, TrainingForward
 
 LARGE_INPUT = 160
 RESIZE_MARGIN = 256 / 224
@@ -150,12 +150,12 @@ def assemble(
 
 
 def _wrap(network: Network, recipe: Recipe, device: torch.device, world: World) -> nn.Module:
-    forward: nn.Module = network
+    forward: nn.Module = TrainingForward(network)
     if world.size > 1:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             forward = nn.parallel.DistributedDataParallel(
-                network, device_ids=[device.index] if device.type == "cuda" else None
+                forward, device_ids=[device.index] if device.type == "cuda" else None
             )
     return torch.compile(forward) if recipe.compile else forward  # type: ignore[return-value]
 

@@ -119,7 +119,8 @@ def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) 
         # The time sets the length; the schedule is stretched or shrunk to it.
         changes |= {"steps": 0, "epochs": float(MOST_EPOCHS_IN_TIME)}
     recipe = override(recipe, changes)
-    spec = dataclasses.replace(spec, dropout=recipe.dropout)
+    if recipe.dropout is not None:
+        spec = dataclasses.replace(spec, dropout=recipe.dropout)
     length = f"{recipe.steps} steps" if recipe.steps else f"{recipe.epochs:g} epochs"
     if request.time_s is not None:
         length = f"what fits into {request.time_s:g} s, at most {length}"

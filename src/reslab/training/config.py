@@ -10,7 +10,7 @@ from typing import Any
 from reslab import spec as specs
 from reslab.data.dataset import Dataset
 from reslab.errors import UsageError
-from reslab.models import Stem
+from reslab.spec import Stem
 from reslab.training import recipe as recipes
 from reslab.training.recipe import Recipe
 

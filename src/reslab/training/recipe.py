@@ -51,7 +51,7 @@ class Recipe:
         class_weights: weight the loss by inverse class frequency.
         balanced: draw every class equally often.
         clip: largest global gradient norm; 0 for none.
-        dropout: before the classifier.
+        dropout: before the classifier; None for the network's own.
         ema: decay of the running average of the weights; 0 for none.
         zero_last_scale: start the last norm scale of each residual branch at zero.
         patience: stop after so many epochs without improvement; 0 for never.
@@ -93,7 +93,7 @@ class Recipe:
     class_weights: bool = False
     balanced: bool = False
     clip: float = 0.0
-    dropout: float = 0.0
+    dropout: float | None = None
     ema: float = 0.0
     zero_last_scale: bool = False
     patience: int = 0
@@ -126,7 +126,8 @@ class Recipe:
         for name in ("weight_decay", "warmup_steps", "warmup_lr", "clip", "patience", "img_size"):
             _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         for name in ("momentum", "smoothing", "dropout", "ema", "val_fraction"):
-            _need(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+            value = getattr(self, name)
+            _need(value is None or 0 <= value < 1, name, value, "in [0, 1)")
         for milestone in self.milestones:
             _need(0 < milestone < 1, "milestones", milestone, "fractions of the run, in (0, 1)")
         _need(self.freeze >= -1, "freeze", self.freeze, "-1 or more")

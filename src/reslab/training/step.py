@@ -25,8 +25,8 @@ class Training:
 
     Args:
         network: the network itself.
-        forward: what is called in training: the network, compiled or wrapped for several
-            processes.
+        forward: images to the logits of the loss (`Network.training_logits`), compiled or
+            wrapped for several processes where asked for.
         optimizer: the optimizer over the trainable parameters.
         ema: the running average, if any.
         scaler: the loss scaler of fp16, if any.
@@ -67,13 +67,13 @@ def train_step(training: Training, batch: Batch, rate: float) -> Tensor:
         float64 (3,) on the device: loss summed over the images, errors, images.
     """
     recipe = training.recipe
-    if recipe.dropout > 0:
-        # Dropout too is a pure function of (seed, step, rank): nothing to save, exact to resume.
-        torch.manual_seed(_mixed(training.seed, training.state.step, training.world.rank))
+    # Dropout too is a pure function of (seed, step, rank): nothing to save, exact to resume.
+    torch.manual_seed(_mixed(training.seed, training.state.step, training.world.rank))
     set_learning_rate(training.optimizer, rate)
     training.optimizer.zero_grad(set_to_none=True)
     sums = torch.zeros(3, dtype=torch.float64, device=training.device)
     num_images = len(batch.labels)
+    weights = training.network.loss_weights()[1:]
     parts = _split(batch, recipe.accumulate)
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
@@ -81,8 +81,12 @@ def train_step(training: Training, batch: Batch, rate: float) -> Tensor:
             with torch.autocast(
                 training.device.type, dtype=training.dtype, enabled=training.dtype is not None
             ):
-                logits = training.forward(part.images)
+                logits, *auxiliary = training.forward(part.images)
             losses = mixed_loss(logits.float(), part, recipe.smoothing, training.class_weights)
+            for inner, weight in zip(auxiliary, weights, strict=True):
+                losses = losses + weight * mixed_loss(
+                    inner.float(), part, recipe.smoothing, training.class_weights
+                )
             loss = losses.sum() / num_images
             (training.scaler.scale(loss) if training.scaler else loss).backward()
         sums[0] += losses.detach().sum()
@@ -90,6 +94,22 @@ def train_step(training: Training, batch: Batch, rate: float) -> Tensor:
     sums[2] = num_images
     _update(training)
     return sums
+
+
+class TrainingForward(nn.Module):
+    """images -> the logits of the loss, as a module that can be compiled or wrapped.
+
+    Args:
+        network: what computes them; its parameters keep their names behind "network.".
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Compute the network's own logits, then those of each auxiliary head."""
+        return self.network.training_logits(x)
 
 
 def mixed_loss(

@@ -1,9 +1,4 @@
-"""What a network is, as data: frozen, comparable, JSON in and out, no torch.
-
-A specification says everything the assembler needs and nothing else. The common one,
-`ResNetSpec`, describes the regular networks: a stem, stages of equal blocks, a linear head.
-Irregular networks bring a specification of their own and register it with `spec_kind`.
-"""
+"""What every network's specification has, and its way through JSON."""
 
 from __future__ import annotations
 
@@ -11,13 +6,11 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 
 from reslab.errors import UsageError, unknown
 
-Branch = Literal["basic", "bottleneck"]
-ShortcutOption = Literal["none", "A", "B", "C"]
-StrideOn = Literal["1x1", "3x3"]
+Stem = Literal["small", "imagenet"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,37 +43,18 @@ class NetworkSpec:
         if not 0.0 <= self.dropout < 1.0:
             raise UsageError(f"dropout must be in [0, 1), received {self.dropout}")
 
+    def with_stem(self, stem: Stem) -> Self:
+        """Return the same network with the first layers for small or for large images.
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StemSpec:
-    """The first convolution and what follows it.
+        A family that has both forms overrides this; "small" is meant for images of about 32
+        pixels. `img_size` stays as it is: who asks for a stem knows the size.
 
-    Args:
-        width: output channels.
-        kernel: side of the convolution.
-        stride: its stride.
-        max_pool: whether a 3x3 max pool of stride 2 (padding 1) follows.
-    """
-
-    width: int
-    kernel: int
-    stride: int
-    max_pool: bool
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StageSpec:
-    """A run of equal blocks; the first one may subsample.
-
-    Args:
-        width: channels of the 3x3 convolutions (a bottleneck puts out four times as many).
-        depth: number of blocks.
-        stride: stride of the first block.
-    """
-
-    width: int
-    depth: int
-    stride: int
+        Raises:
+            UsageError: the network has only the form it has, or an unknown stem.
+        """
+        if stem not in get_args(Stem):
+            raise unknown("stem", str(stem), get_args(Stem))
+        raise UsageError(f"the stem of {self.name} cannot be changed")
 
 
 SpecT = TypeVar("SpecT", bound=NetworkSpec)
@@ -99,49 +73,9 @@ def spec_kind(kind: str) -> Callable[[type[SpecT]], type[SpecT]]:
     return register
 
 
-@spec_kind("resnet")
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ResNetSpec(NetworkSpec):
-    """A plain or residual network as in He et al. 2015 (arXiv 1512.03385, section 3).
-
-    Args:
-        stem: the first layers.
-        stages: the runs of blocks.
-        branch: two 3x3 convolutions ("basic") or 1x1, 3x3, 1x1 ("bottleneck").
-        shortcut: "none" for the plain network; "A" zero padding, "B" projection where
-            dimensions change, "C" projection everywhere.
-        stride_on: which convolution of a bottleneck subsamples: "1x1" as in the paper,
-            "3x3" as in the later form known as v1.5. A basic block always uses its first.
-    """
-
-    stem: StemSpec
-    stages: tuple[StageSpec, ...]
-    branch: Branch = "basic"
-    shortcut: ShortcutOption = "B"
-    stride_on: StrideOn = "1x1"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for field, allowed in (
-            ("branch", get_args(Branch)),
-            ("shortcut", get_args(ShortcutOption)),
-            ("stride_on", get_args(StrideOn)),
-        ):
-            if getattr(self, field) not in allowed:
-                raise unknown(field, str(getattr(self, field)), allowed)
-        if not self.stages:
-            raise UsageError(f"network '{self.name}' has no stages")
-
-
 def replace(spec: SpecT, **changes: Any) -> SpecT:
     """Return a copy of a spec with some fields changed."""
     return dataclasses.replace(spec, **changes)
-
-
-def with_small_stem(spec: ResNetSpec, img_size: int | None = None) -> ResNetSpec:
-    """Give a network the stem for small images: one 3x3 convolution of stride 1, no pool."""
-    stem = StemSpec(width=spec.stem.width, kernel=3, stride=1, max_pool=False)
-    return dataclasses.replace(spec, stem=stem, img_size=img_size or spec.img_size)
 
 
 def to_json(spec: NetworkSpec) -> dict[str, Any]:

@@ -1,0 +1,33 @@
+"""One builder a family: from its specification to a network."""
+
+from reslab.nn.builders import (
+    alexnet,
+    googlenet,
+    highway,
+    ideas,
+    identity,
+    inception,
+    keras_tutorial,
+    mobilenet,
+    resnet,
+    shufflenet,
+    squeezenet,
+    vgg,
+    zfnet,
+)
+
+__all__ = [
+    "alexnet",
+    "googlenet",
+    "highway",
+    "ideas",
+    "identity",
+    "inception",
+    "keras_tutorial",
+    "mobilenet",
+    "resnet",
+    "shufflenet",
+    "squeezenet",
+    "vgg",
+    "zfnet",
+]

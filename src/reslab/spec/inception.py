@@ -1,0 +1,1 @@
+"""Inception-v4 and Inception-ResNet (Szegedy et al. 2016, arXiv 1602.07261), as data."""

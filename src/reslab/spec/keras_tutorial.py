@@ -1,0 +1,1 @@
+"""A Keras tutorial's pre-activation network, as data."""

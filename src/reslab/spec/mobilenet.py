@@ -1,0 +1,1 @@
+"""MobileNet (Howard et al. 2017, arXiv 1704.04861), as data."""
