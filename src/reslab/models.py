@@ -10,6 +10,7 @@ from reslab import artifact, catalog
 from reslab import spec as specs
 from reslab.errors import UsageError
 from reslab.nn import FeatureMaps, Network, build
+from reslab.nn.surgery import adapt_channels
 from reslab.spec import Stem
 
 
@@ -131,24 +132,7 @@ def _trained(
     if img_size is not None:
         network.spec = specs.replace(found, img_size=img_size)
     if in_chans is not None and in_chans != found.in_chans:
-        network = _with_channels(network, in_chans)
+        network = adapt_channels(network, in_chans)
     if num_classes is not None and num_classes != found.num_classes:
         network.reset_classifier(num_classes)
     return network.train()
-
-
-def _with_channels(network: Network, in_chans: int) -> Network:
-    """Rebuild a network for other input channels, the same function of grey images.
-
-    Each new channel's weights are the sum over the old channels divided by the number of new
-    ones.
-    """
-    rebuilt = build(specs.replace(network.spec, in_chans=in_chans))
-    shapes = {name: value.shape for name, value in rebuilt.state_dict().items()}
-    tensors = network.state_dict()
-    for name, value in tensors.items():
-        if value.shape != shapes[name]:
-            spread = value.sum(dim=1, keepdim=True) / in_chans
-            tensors[name] = spread.expand(shapes[name])
-    rebuilt.load_state_dict(tensors)
-    return rebuilt
