@@ -33,6 +33,7 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "--warmup-lr": ("0.003", 0.003),
     "--warmup-until-error-pct": ("70", 70.0),
     "--clip": ("2.5", 2.5),
+    "--max-filter-rms": ("0.1", 0.1),
     "--ema": ("0.9", 0.9),
     "--smoothing": ("0.15", 0.15),
     "--dropout": ("0.3", 0.3),

@@ -12,6 +12,7 @@ from reslab.errors import CheckpointError
 from reslab.training.optimizer import (
     load_state_tensors,
     make_optimizer,
+    renormalise_filters,
     set_learning_rate,
     state_tensors,
 )
@@ -86,6 +87,25 @@ def test_adamw_is_its_formula(decay_all):
     run(net, make_optimizer(net, recipe), steps)
     for found, w in zip(net.parameters(), expected, strict=True):
         torch.testing.assert_close(found.detach(), w)
+
+
+def test_filters_are_scaled_back_to_the_limit():
+    net = network()
+    torch.manual_seed(1)
+    frozen = nn.Conv2d(3, 3, 3).double().requires_grad_(False)
+    net.append(frozen)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    filters = [f.flatten().tolist() for f in before["0.weight"]]
+    sizes = [(sum(w * w for w in f) / len(f)) ** 0.5 for f in filters]
+    limit = sorted(sizes)[1]
+    renormalise_filters(net, limit)
+    for found, old, size in zip(net[0].weight.detach(), before["0.weight"], sizes, strict=True):
+        if size > limit:
+            torch.testing.assert_close(found, old * limit / size)
+        else:
+            assert torch.equal(found, old)
+    for name in before.keys() - {"0.weight"}:
+        assert torch.equal(net.state_dict()[name], before[name]), name
 
 
 def test_frozen_parameters_have_no_group():

@@ -24,7 +24,7 @@ OTHER: dict[str, Any] = {
     "plateau_patience": 9, "warmup_steps": 17, "warmup_lr": 1e-3 / 3,
     "warmup_until_error_pct": 70.0, "smoothing": 0.15, "class_weights": True, "balanced": True,
     "clip": 2.5, "dropout": 0.3, "ema": 0.9, "zero_last_scale": True, "patience": 4,
-    "monitor": "val_loss", "freeze": 2, "precision": "bf16", "compile": True,
+    "max_filter_rms": 0.1, "monitor": "val_loss", "freeze": 2, "precision": "bf16", "compile": True,
     "channels_last": False, "checkpoint_activations": True, "normalisation": "pixel-mean",
     "img_size": 96, "resize": "pad", "val_fraction": 0.25, "track_test": True,
 }  # fmt: skip
@@ -87,6 +87,7 @@ def test_an_unknown_field_names_the_nearest(wrong, meant):
         ({"erase": 1.5}, r"erase must be in \[0, 1\]"),
         ({"crop_scale": (0.9, 0.3)}, "crop_scale"),
         ({"clip": -1.0}, "clip must be 0 or more"),
+        ({"max_filter_rms": -0.1}, "max_filter_rms must be 0 or more"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_with_what_can(changes, message):

@@ -130,6 +130,17 @@ def test_clipping_bounds_the_update(start):
     assert moved(free * 2) == pytest.approx(free, rel=1e-5)
 
 
+def test_filters_stay_within_their_limit():
+    training = make_training({"max_filter_rms": 0.1, "lr": 0.5, "clip": 0, "ema": 0.5})
+    train_step(training, training.loader.batch(0), 0.5)
+    largest = []
+    for module in training.network.modules():
+        if isinstance(module, nn.Conv2d):
+            rms = module.weight.detach().flatten(1).square().mean(1).sqrt()
+            largest.append(float(rms.max()))
+    assert max(largest) == pytest.approx(0.1)  # some filters had to be scaled back
+
+
 def test_dropout_is_a_function_of_the_step():
     training = make_training({"dropout": 0.5, "ema": 0})
     item = training.loader.batch(0)

@@ -71,6 +71,7 @@ OPTIMIZER = (
         "warm up until the training error is below this (He et al. 2015: 80)",
     ),
     Setting("--clip", "clip", float, "largest gradient norm (0: none)"),
+    Setting("--max-filter-rms", "max_filter_rms", float, "largest RMS of a filter (0: any)"),
     Setting("--ema", "ema", float, "decay of the averaged weights (0: none)"),
 )
 LOSS = (

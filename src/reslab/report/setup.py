@@ -147,6 +147,7 @@ def _extras(recipe: Mapping[str, Any]) -> str:
         for name, text in (
             ("smoothing", "label smoothing"),
             ("clip", "gradient norm clipped at"),
+            ("max_filter_rms", "filters kept to an RMS of"),
             ("dropout", "dropout"),
             ("ema", "averaged weights with decay"),
         )

@@ -45,6 +45,22 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
+@torch.no_grad()
+def renormalise_filters(network: nn.Module, limit: float) -> None:
+    """W_f *= limit / max(limit, RMS(W_f)) for each filter f of each trainable convolution.
+
+    Args:
+        network: its weights are changed in place.
+        limit: largest root mean square of one output channel's weights; more than 0.
+
+    Source: Zeiler and Fergus 2013 (arXiv 1311.2901), section 3: 0.1.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.weight.requires_grad:
+            rms = module.weight.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+            module.weight.mul_(limit / rms.clamp(min=limit))
+
+
 def state_tensors(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, Tensor]:
     """Return the optimizer's state as ``parameter name/state name`` -> tensor."""
     tensors = {}

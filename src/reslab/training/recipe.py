@@ -51,6 +51,8 @@ class Recipe:
         class_weights: weight the loss by inverse class frequency.
         balanced: draw every class equally often.
         clip: largest global gradient norm; 0 for none.
+        max_filter_rms: largest root mean square of a convolution filter, which an update that
+            exceeds it is scaled back to (Zeiler and Fergus 2013, section 3: 0.1); 0 for any.
         dropout: before the classifier; None for the network's own.
         ema: decay of the running average of the weights; 0 for none.
         zero_last_scale: start the last norm scale of each residual branch at zero.
@@ -93,6 +95,7 @@ class Recipe:
     class_weights: bool = False
     balanced: bool = False
     clip: float = 0.0
+    max_filter_rms: float = 0.0
     dropout: float | None = None
     ema: float = 0.0
     zero_last_scale: bool = False
@@ -123,7 +126,9 @@ class Recipe:
         for name in ("batch_size", "accumulate"):
             _need(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _need(0 < self.lr < float("inf"), "lr", self.lr, "more than 0 and finite")
-        for name in ("weight_decay", "warmup_steps", "warmup_lr", "clip", "patience", "img_size"):
+        for name in ("weight_decay", "warmup_steps", "warmup_lr", "clip", "max_filter_rms"):
+            _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        for name in ("patience", "img_size"):
             _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         for name in ("momentum", "smoothing", "dropout", "ema", "val_fraction"):
             value = getattr(self, name)

@@ -14,7 +14,7 @@ from reslab.data.loader import Batch, TrainLoader
 from reslab.nn import Network
 from reslab.training.distributed import World
 from reslab.training.ema import Ema
-from reslab.training.optimizer import set_learning_rate
+from reslab.training.optimizer import renormalise_filters, set_learning_rate
 from reslab.training.recipe import Recipe
 from reslab.training.state import TrainState
 
@@ -148,6 +148,8 @@ def _update(training: Training) -> None:
         scaler.update()
     else:
         optimizer.step()
+    if training.recipe.max_filter_rms > 0:
+        renormalise_filters(training.network, training.recipe.max_filter_rms)
     if training.ema is not None:
         training.ema.update(training.state.step + 1)
 
