@@ -31,6 +31,9 @@ from reslab.spec import (
     mobilenet as _mobilenet,
 )
 from reslab.spec import (
+    preact as _preact,
+)
+from reslab.spec import (
     shufflenet as _shufflenet,
 )
 from reslab.spec import (
@@ -61,6 +64,7 @@ del (
     _inception,
     _keras_tutorial,
     _mobilenet,
+    _preact,
     _shufflenet,
     _squeezenet,
     _vgg,
