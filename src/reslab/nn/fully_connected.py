@@ -1,0 +1,65 @@
+"""The hidden layers of a classifier of fully-connected layers: AlexNet's, ZFNet's, VGG's."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+from reslab.nn.head import GlobalAveragePool, Head
+from reslab.spec.fully_connected import FullyConnectedSpec
+
+FIRST = 6  # five convolutional layers or stages come before it in all of these networks
+
+
+def make_fully_connected_head(spec: FullyConnectedSpec, in_width: int, pool: nn.Module) -> Head:
+    """logits = W8 drop(relu(W7 drop(relu(W6 flatten(pool(x)))))), for two hidden layers.
+
+    Args:
+        spec: hidden widths, the side of the map that W6 sees, dropout.
+        in_width: channels of the last map.
+        pool: what comes before the flattening.
+
+    Source: Krizhevsky et al. 2012, section 3.5.
+    """
+    layers = _convolutions if spec.fully_convolutional else _linear_layers
+    return Head(
+        nn.Sequential(OrderedDict({"pool": pool, **layers(spec, in_width)})),
+        num_features=spec.fc_widths[-1],
+        num_classes=spec.num_classes,
+        dropout=spec.dropout,
+    )
+
+
+def _linear_layers(spec: FullyConnectedSpec, in_width: int) -> dict[str, nn.Module]:
+    """Average the map to the grid that W6 is meant for (as it is, at that size), and flatten."""
+    children: dict[str, nn.Module] = {
+        "grid": nn.AdaptiveAvgPool2d(spec.fc_grid),
+        "flatten": nn.Flatten(),
+    }
+    in_width *= spec.fc_grid**2
+    for number, width in enumerate(spec.fc_widths, start=FIRST):
+        if number > FIRST:
+            children[f"drop{number - 1}"] = nn.Dropout(spec.dropout)
+        children[f"fc{number}"] = nn.Linear(in_width, width)
+        children[f"act{number}"] = nn.ReLU()
+        in_width = width
+    return children
+
+
+def _convolutions(spec: FullyConnectedSpec, in_width: int) -> dict[str, nn.Module]:
+    """Slide the same layers over the map and average what they put out.
+
+    The classifier is linear: of the mean it computes the mean of its own map of logits.
+
+    Source: Simonyan and Zisserman 2014 (arXiv 1409.1556), section 3.2.
+    """
+    children: dict[str, nn.Module] = {}
+    for number, width in enumerate(spec.fc_widths, start=FIRST):
+        if number > FIRST:
+            children[f"drop{number - 1}"] = nn.Dropout(spec.dropout)
+        kernel = spec.fc_grid if number == FIRST else 1
+        children[f"fc{number}"] = nn.Conv2d(in_width, width, kernel)
+        children[f"act{number}"] = nn.ReLU()
+        in_width = width
+    return {**children, "average": GlobalAveragePool()}
