@@ -22,6 +22,7 @@ from reslab.nn.inception_blocks import (
     Layer,
     LinearResidualBlock,
     MakeConv,
+    Pool,
     ScaledResidualBlock,
     conv_norm_act,
     expanded,
@@ -34,7 +35,7 @@ from reslab.nn.inception_blocks import (
 from reslab.nn.init import initialise
 from reslab.nn.network import Network
 from reslab.nn.stage import Stage
-from reslab.nn.stem import make_pool, make_stem
+from reslab.nn.stem import make_stem
 from reslab.spec import NetworkSpec, StemSpec
 from reslab.spec.inception import InceptionSpec, SmallInceptionSpec
 
@@ -103,22 +104,21 @@ def build_small_inception(spec: SmallInceptionSpec) -> Network:
     stem = StemSpec(
         width=SMALL_WIDTH, kernel=3 if small else 7, stride=1 if small else 2, max_pool=not small
     )
+    pool: tuple[Layer, ...] = (Pool("max", stride=2),) if stem.max_pool else ()
+    openings = (pool, *SMALL_REDUCTIONS)
     width, reduction = SMALL_WIDTH, stem.stride
     features = [(width, reduction)]
     stages = {}
-    for number, (opening, module) in enumerate(zip(SMALL_REDUCTIONS, SMALL_MODULES, strict=True)):
+    for number, (opening, module) in enumerate(zip(openings, SMALL_MODULES, strict=True)):
         in_width, width = width, out_width(width, opening)
         branches = [expanded(width, module, conv_norm_act) for _ in range(spec.depths[number])]
         blocks = [
             PlainBlock(branch) if spec.scale is None else ScaledResidualBlock(branch, spec.scale)
             for branch in branches
         ]
-        if opening or stem.max_pool:
-            reduction *= 2
+        reduction *= 2 if opening else 1
         stages[f"stage{number + 1}"] = make_stage(in_width, opening, blocks, conv_norm_act)
         features.append((width, reduction))
-    if stem.max_pool:
-        stages["stage1"].insert(0, make_pool())
     network = Network(
         spec,
         stem=make_stem(stem, spec.in_chans),

@@ -185,7 +185,6 @@ PLANS: dict[str, Plan] = {
 # where maps are small, at widths that cost what a residual network of 50 layers does.
 SMALL_WIDTH = 64
 SMALL_REDUCTIONS: tuple[tuple[Layer, ...], ...] = (
-    (),
     (
         fork(
             [Conv(32, 3, stride=2)],
