@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from reslab.nn.blocks import ResidualBlock
+from reslab.nn.preact import AdditiveBlock, SharedActivationBlock
 
 
 def initialise(network: nn.Module) -> None:
@@ -29,13 +30,21 @@ def initialise(network: nn.Module) -> None:
 
 
 def zero_last_scale(network: nn.Module) -> None:
-    """Start each residual branch at F(x) = 0: the scale of its last batch norm becomes zero.
+    """Start each residual branch at F(x) = 0: the scale of the batch norm at its end becomes zero.
 
-    Every block then begins as relu(shortcut(x)). Plain blocks are left alone: they would put
-    out nothing at all. This is in neither of the residual network papers; source: Goyal et
-    al. 2017 (arXiv 1706.02677), section 5.1.
+    Every block then begins as its shortcut (and the ReLU behind it, where there is one). Left
+    alone are:
+
+    - branches that do not end in a batch norm: those without any, and those of pre-activation
+      units, where a ReLU behind the zeros would keep the branch from ever learning;
+    - blocks that scale or gate their shortcut: a stack of them would put out next to nothing;
+    - plain blocks, which would put out nothing at all.
+
+    This is in neither of the residual network papers; source: Goyal et al. 2017 (arXiv
+    1706.02677), section 5.1.
     """
     for block in network.modules():
-        if isinstance(block, ResidualBlock):
-            norms = [m for m in block.branch.modules() if isinstance(m, nn.BatchNorm2d)]
-            nn.init.zeros_(norms[-1].weight)
+        if isinstance(block, ResidualBlock | AdditiveBlock | SharedActivationBlock):
+            last = list(block.branch.modules())[-1]
+            if isinstance(last, nn.BatchNorm2d):
+                nn.init.zeros_(last.weight)
