@@ -1,5 +1,8 @@
 """Which views of an image a model is shown: its centre, ten crops, or several scales.
 
+At several scales a network sees the whole image. Where it has fully-connected layers they slide
+over the larger maps and their logits are averaged, as in VGG's own evaluation.
+
 Averages are of probabilities, as in the release of He et al. 2015, or of logits, as in
 fb.resnet.torch; the two differ little and are both reported in the literature.
 """
@@ -26,6 +29,7 @@ from reslab.errors import UsageError
 from reslab.evaluate.compare import together
 from reslab.evaluate.metrics import Evaluation
 from reslab.evaluate.run import Batches, evaluate_network
+from reslab.nn.surgery.dense import dense_at
 from reslab.predict.predictor import enough_memory
 
 ViewName = Literal["centre", "10-crop", "multi-scale"]
@@ -101,6 +105,7 @@ def evaluate_model(
         crops = TenCrop(network, own.img_size, model.temperature, setup.average)
         return measure(crops, own, 1.0, _whole_batches)
     sizes = setup.scales or default_scales(own.img_size)
+    network = dense_at(network, own.img_size)
     if min(sizes) < network.min_size:
         raise UsageError(
             f"{network.spec.name} needs a side of {network.min_size} pixels or more, "
