@@ -141,6 +141,8 @@ class Network(nn.Module):
     def freeze(self, count: int) -> None:
         """Fix leading parts: no gradients, and batch norms keep their running statistics.
 
+        An auxiliary head that looks into a fixed part is fixed too: it has nothing to teach.
+
         Args:
             count: 1 for the stem, 2 for the first stage too, and so on; -1 for all but the
                 classifier; 0 lets everything learn again.
@@ -152,6 +154,11 @@ class Network(nn.Module):
                 f"({', '.join(self.parts())}), received {count}"
             )
         self._fixed = [*parts, self.head.features] if count == -1 else parts[:count]
+        self._fixed += [
+            head
+            for head in self.auxiliary_heads()
+            if self.stages.get_submodule(head.stage) in self._fixed
+        ]
         self.requires_grad_(True)
         for part in self._fixed:
             part.requires_grad_(False)
