@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
+import re
 from typing import Any
 
 import torch
@@ -104,6 +106,42 @@ def processor_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+_HEAP_STEP_BYTES = 1 << 30
+_LARGEST_IN_HEAP_BYTES = 32 << 20  # glibc takes no more
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _MADV_HUGEPAGE = -1, -2, -3, 14
+
+
+def keep_memory() -> bool:
+    """Keep freed memory in this process, in large pages, instead of handing it back.
+
+    Feature maps are freed and asked for again at every step. glibc gives such blocks back to
+    the system each time, and the system clears every page anew: a fifth of the time of a
+    training step on a processor. Peak memory stays the same.
+
+    Returns:
+        Whether it could be done (Linux with glibc).
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_IN_HEAP_BYTES)
+    libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    libc.mallopt(_M_TOP_PAD, _HEAP_STEP_BYTES)
+    _grow_heap(libc)
+    with open("/proc/self/maps", encoding="utf-8") as file:
+        for begin, end in re.findall(r"^(\w+)-(\w+) .*\[heap\]$", file.read(), re.MULTILINE):
+            length = ctypes.c_size_t(int(end, 16) - int(begin, 16))
+            libc.madvise(ctypes.c_void_p(int(begin, 16)), length, _MADV_HUGEPAGE)
+    return True
+
+
+def _grow_heap(libc: ctypes.CDLL) -> None:
+    """Let the heap grow now, so that its pages can be asked to be large before they are used."""
+    libc.malloc.restype = ctypes.c_void_p
+    libc.free.argtypes = [ctypes.c_void_p]
+    libc.free(libc.malloc(ctypes.c_size_t(_LARGEST_IN_HEAP_BYTES - 4096)))
 
 
 def describe(device: torch.device) -> dict[str, Any]:

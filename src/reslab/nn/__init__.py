@@ -4,6 +4,7 @@ from reslab.nn import builders as _builders  # registers every family
 from reslab.nn.build import build, builds
 from reslab.nn.feature_maps import FeatureMaps
 from reslab.nn.features import Feature, FeatureInfo
+from reslab.nn.fused import fuse
 from reslab.nn.init import initialise, zero_last_scale
 from reslab.nn.network import Network
 
@@ -16,6 +17,7 @@ __all__ = [
     "Network",
     "build",
     "builds",
+    "fuse",
     "initialise",
     "zero_last_scale",
 ]

@@ -16,7 +16,7 @@ from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess
 from reslab.data.statistics import statistics
 from reslab.errors import UsageError
-from reslab.nn import Network, build, zero_last_scale
+from reslab.nn import Network, build, fuse, zero_last_scale
 from reslab.training.config import Config
 from reslab.training.distributed import World, check_divides
 from reslab.training.ema import Ema
@@ -114,6 +114,8 @@ def assemble(
     network = make_network(config).to(device)
     if recipe.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if device.type == "cpu" and not recipe.compile:
+        fuse(network)
     if recipe.checkpoint_activations:
         network.set_grad_checkpointing(True)
     dtype = machine.autocast_dtype(recipe.precision, device)

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from reslab import machine
+from reslab import kernels, machine
 from reslab.data.dataset import Dataset
 from reslab.data.split import splits_to_json
 from reslab.durable import Lock
@@ -87,6 +87,7 @@ def start(request: Request, observer: Observer | None = None) -> Result:
             environment={
                 **machine.describe(device),
                 "processes": world.size,
+                "kernels": kernels.reason() if device.type == "cpu" else "torch",
                 "precision": "fp32" if dtype is None else str(dtype).removeprefix("torch."),
             },
         )
@@ -149,6 +150,8 @@ def _execute(job: Job) -> Result:
     """Train to the end, evaluate, save; leave an honest status whatever happens."""
     run, writes = job.run, job.world.writes
     job.observer.note(f"run directory: {run.path}")
+    if job.device.type == "cpu":
+        machine.keep_memory()
     with _failures_recorded(job):
         preprocess, bank = fitted_images(
             job.config,

@@ -1,0 +1,193 @@
+"""The fused passes against the equations in float64, and what happens where there are none."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from reslab import kernels
+from reslab.kernels import library, norm_act, reference
+
+NATIVE = pytest.mark.skipif(not kernels.available(), reason=kernels.reason())
+TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 5e-3}  # of the norm: half a unit of bf16 is 2e-3
+
+
+def nhwc(*shape, dtype, seed):
+    values = torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return values.to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+def make_norm(channels):
+    norm = nn.BatchNorm2d(channels)
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(0.5, 1.5, channels))
+        norm.bias.copy_(torch.linspace(-0.5, 0.5, channels))
+        norm.running_mean.copy_(torch.linspace(-1, 1, channels))
+        norm.running_var.copy_(torch.linspace(0.5, 2, channels))
+    return norm
+
+
+def by_the_equations(norm, x, residual, act):
+    """y = relu(scale (x - mean) / sqrt(var + eps) + shift + residual), everything in float64."""
+    mean = x.mean((0, 2, 3)) if norm.training else norm.running_mean.double()
+    var = x.var((0, 2, 3), correction=0) if norm.training else norm.running_var.double()
+    scale = norm.weight.double() / torch.sqrt(var + norm.eps)
+    y = (x - mean[:, None, None]) * scale[:, None, None] + norm.bias.double()[:, None, None]
+    y = y if residual is None else y + residual
+    return y.clamp(min=0) if act else y
+
+
+def distance(got, wanted):
+    return ((got.double() - wanted.double()).norm() / wanted.double().norm()).item()
+
+
+@NATIVE
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["f32", "bf16"])
+@pytest.mark.parametrize("channels", [16, 48, 64, 80, 256])
+@pytest.mark.parametrize("act", [True, False])
+@pytest.mark.parametrize("added", [True, False])
+def test_values_gradients_and_statistics(dtype, channels, act, added):
+    norm, exact = make_norm(channels), make_norm(channels)
+    x = (2 * nhwc(7, channels, 13, 9, dtype=torch.float64, seed=0) + 3).to(dtype)
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    residual = nhwc(7, channels, 13, 9, dtype=dtype, seed=1).requires_grad_() if added else None
+    g = nhwc(7, channels, 13, 9, dtype=dtype, seed=2)
+    assert library.fits(x)
+    y = norm_act(norm, x, residual, act=act)
+    y.backward(g)
+
+    x64 = x.detach().double().requires_grad_()
+    r64 = residual.detach().double().requires_grad_() if added else None
+    wanted = by_the_equations(exact, x64, r64, act)
+    # A value that rounds to another side of zero would change its whole gradient: mask by ours.
+    pre = by_the_equations(exact, x64, r64, False)
+    (pre * (y.detach().double() > 0) if act else pre).backward(g.double())
+    limit = TOLERANCE[dtype]
+    assert y.dtype == dtype
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert distance(y, wanted) < limit
+    assert distance(x.grad, x64.grad) < 2 * limit
+    assert distance(norm.weight.grad, exact.weight.grad) < limit
+    assert distance(norm.bias.grad, exact.bias.grad) < limit
+    if added:
+        assert distance(residual.grad, r64.grad) < limit
+    nn.BatchNorm2d.forward(exact, x.detach().float())
+    torch.testing.assert_close(norm.running_mean, exact.running_mean)
+    torch.testing.assert_close(norm.running_var, exact.running_var)
+    assert norm.num_batches_tracked == 1
+
+
+@NATIVE
+@pytest.mark.parametrize("added", [True, False])
+def test_evaluation_uses_the_running_statistics(added):
+    norm = make_norm(32).eval()
+    x = nhwc(3, 32, 5, 6, dtype=torch.float32, seed=0)
+    residual = nhwc(3, 32, 5, 6, dtype=torch.float32, seed=1) if added else None
+    r64 = residual.double() if added else None
+    with torch.no_grad():
+        y = norm_act(norm, x, residual)
+        assert distance(y, by_the_equations(norm, x.double(), r64, True)) < 1e-6
+    torch.testing.assert_close(norm_act(norm, x, residual), y)  # the form that has a gradient
+    assert norm.num_batches_tracked == 0
+
+
+@NATIVE
+def test_a_mean_far_from_zero_keeps_its_variance():
+    """E[x^2] - E[x]^2 without a shift would lose it."""
+    norm = make_norm(16)
+    x = 1000 + nhwc(8, 16, 32, 32, dtype=torch.float32, seed=0)
+    norm_act(norm, x)
+    wanted = 0.9 * torch.linspace(0.5, 2, 16).double() + 0.1 * x.double().var((0, 2, 3))
+    assert distance(norm.running_var, wanted) < 1e-5
+
+
+@NATIVE
+def test_the_same_bits_for_any_number_of_threads():
+    x = nhwc(16, 48, 17, 19, dtype=torch.bfloat16, seed=0).requires_grad_()
+    found, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            norm, x.grad = make_norm(48), None
+            norm_act(norm, x).square().sum().backward()
+            found.append((x.grad, norm.weight.grad, norm.running_var))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+@NATIVE
+def test_nonsense_stays_visible():
+    """A NaN must reach the loss, which stops the run; a plain maximum would hide it."""
+    x = nhwc(2, 16, 4, 4, dtype=torch.bfloat16, seed=0)
+    x[0, 3, 1, 2] = float("nan")
+    y = norm_act(make_norm(16).eval(), x.requires_grad_(False))
+    assert y[0, 3, 1, 2].isnan()
+    assert norm_act(make_norm(16), x)[:, 3].isnan().all()
+
+
+@NATIVE
+def test_double_use_of_a_residual():
+    """The block's input goes through the branch and around it: gradients add up."""
+    norm, plain = make_norm(16), make_norm(16)
+    x = nhwc(4, 16, 5, 5, dtype=torch.float32, seed=0).requires_grad_()
+    norm_act(norm, 2 * x, x).sum().backward()
+    ours, x.grad = x.grad, None
+    reference(plain, 2 * x, x).sum().backward()
+    torch.testing.assert_close(ours, x.grad)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        torch.randn(2, 16, 4, 4),  # NCHW
+        torch.randn(2, 10, 4, 4).contiguous(memory_format=torch.channels_last),
+        torch.randn(2, 16, 4, 4).double().contiguous(memory_format=torch.channels_last),
+        torch.empty(0, 16, 4, 4),
+    ],
+    ids=["nchw", "channels", "float64", "empty"],
+)
+def test_what_does_not_fit_runs_as_plain_torch(odd):
+    assert not library.fits(odd)
+    norm = make_norm(odd.shape[1]).to(odd.dtype).eval()
+    assert torch.equal(norm_act(norm, odd), reference(norm, odd))
+
+
+@pytest.mark.parametrize(
+    ("environment", "why"),
+    [({"RESLAB_NATIVE": "0"}, "RESLAB_NATIVE=0"), ({"CC": "false", "PATH": ""}, "no C compiler")],
+)
+def test_without_a_compiler_the_answers_are_the_same(environment, why, tmp_path):
+    script = (
+        "import torch\n"
+        "from reslab import kernels\n"
+        "x = torch.ones(1, 16, 2, 2).contiguous(memory_format=torch.channels_last)\n"
+        "y = kernels.norm_act(torch.nn.BatchNorm2d(16).eval(), x)\n"
+        "print(kernels.reason(), float(y.sum()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"RESLAB_CACHE": str(tmp_path)} | environment,
+    )
+    assert why in done.stdout
+    assert float(done.stdout.split()[-1]) == pytest.approx(64, abs=1e-3)
+
+
+def test_a_compiler_that_fails_is_no_error(tmp_path):
+    script = "from reslab import kernels; print(kernels.reason(), kernels.available())"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"RESLAB_CACHE": str(tmp_path), "CC": "false"},
+    )
+    assert "do not compile" in done.stdout
+    assert "False" in done.stdout

@@ -1,0 +1,58 @@
+import pytest
+import torch
+from torch import nn
+
+from reslab import create_model, kernels
+from reslab.nn import fuse
+from reslab.nn.fused import FusedNorm, FusedNormRelu, FusedResidualBlock
+
+pytestmark = pytest.mark.skipif(not kernels.available(), reason=kernels.reason())
+
+
+def pair(name):
+    """The same network twice, the second one fused."""
+    torch.manual_seed(0)
+    plain = create_model(name, num_classes=10).to(memory_format=torch.channels_last)
+    torch.manual_seed(0)
+    fused = create_model(name, num_classes=10).to(memory_format=torch.channels_last)
+    taken = fuse(fused)
+    assert taken == sum(isinstance(m, nn.BatchNorm2d) for m in plain.modules())
+    return plain, fused
+
+
+@pytest.mark.parametrize("name", ["plain20", "resnet20", "resnet20_b", "resnet18_half"])
+def test_a_fused_network_is_the_same_function(name):
+    plain, fused = pair(name)
+    images = torch.randn(8, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(8)
+    for network in (plain, fused):
+        logits = network(images)
+        nn.functional.cross_entropy(logits, labels).backward()
+    torch.testing.assert_close(fused(images), plain(images), rtol=1e-3, atol=1e-4)
+    assert list(plain.state_dict()) == list(fused.state_dict())
+    for key, value in plain.state_dict().items():
+        torch.testing.assert_close(fused.state_dict()[key], value, rtol=1e-4, atol=1e-5)
+    for (key, a), b in zip(plain.named_parameters(), fused.parameters(), strict=True):
+        # A value that rounds to the other side of zero turns a ReLU's gradient on or off.
+        assert (a.grad - b.grad).norm() < 2e-2 * a.grad.norm() + 1e-6, key
+    torch.testing.assert_close(fused.eval()(images), plain.eval()(images), rtol=1e-3, atol=1e-4)
+
+
+def test_every_pass_is_taken():
+    """In a basic block: one norm with its ReLU, one with the sum and the last ReLU."""
+    _, fused = pair("resnet20")
+    kinds = [type(m) for m in fused.modules()]
+    assert kinds.count(FusedResidualBlock) == 9
+    assert kinds.count(FusedNormRelu) == 1 + 9
+    assert kinds.count(FusedNorm) == 9
+    assert kinds.count(nn.ReLU) == 9  # the blocks' own, which the fused form does not call
+
+
+def test_recomputation_counts_statistics_once():
+    torch.manual_seed(0)
+    _, fused = pair("resnet20")
+    fused.set_grad_checkpointing(True)
+    images = torch.randn(4, 3, 16, 16).contiguous(memory_format=torch.channels_last)
+    fused(images).sum().backward()
+    counts = [m.num_batches_tracked for m in fused.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert all(count == 1 for count in counts)
