@@ -18,7 +18,7 @@ ANYONE_MAY = {"errors", "registry"}
 # Besides the table: how the rooms above the networks are tied together.
 ALSO = {
     "training": {"analyze", "models"},
-    "models": {"artifact", "nn", "catalog", "spec"},
+    "models": {"artifact", "weights", "nn", "catalog", "spec"},
     "": {"api", "catalog", "data", "models"},
 }
 PLAIN = {"errors", "registry", "spec", "durable", "catalog", "cli", "", "__main__"}
@@ -131,7 +131,25 @@ def test_our_own_formats_are_never_unpickled():
         tree = tree_of(path)
         if "torch" in {n.split(".")[0] for n in imports(tree)}:
             assert "pickle" not in {n.split(".")[0] for n in imports(tree)}, path
-        assert not re.search(r"\btorch\.(load|save)\(", path.read_text(encoding="utf-8")), path
+        assert not {"torch.load", "torch.save"} & set(imports(tree)), path
+
+
+def calls_of_torch(path: Path, function: str) -> list[ast.Call]:
+    return [
+        node
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == f"torch.{function}"
+    ]
+
+
+def test_other_programs_files_are_read_in_one_place_as_plain_tensors():
+    reading = [(path, call) for path in FILES for call in calls_of_torch(path, "load")]
+    assert [path for path, _ in reading] == [SOURCE / "weights" / "read.py"]
+    for _, call in reading:
+        given = {word.arg: ast.unparse(word.value) for word in call.keywords}
+        assert given["weights_only"] == "True"
+    writing = [path for path in FILES if calls_of_torch(path, "save")]
+    assert writing == [SOURCE / "weights" / "write.py"]
 
 
 @pytest.mark.parametrize(

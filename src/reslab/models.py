@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, overload
 
-from reslab import artifact, catalog
+from reslab import catalog
 from reslab import spec as specs
 from reslab.errors import UsageError
 from reslab.nn import FeatureMaps, Network, build
 from reslab.nn.surgery import adapt_channels
 from reslab.spec import Stem
+from reslab.weights.source import load_network
 
 
 @overload
@@ -51,7 +52,9 @@ def create_model(
 
     Args:
         name: a name that `list_models` gives.
-        pretrained: a run directory or a model folder of reslab with the same network; its
+        pretrained: a run directory or a model folder of reslab with the same network; a file
+            of weights of another program (torchvision, timm, ...; see
+            ``reslab weights import``); or ``hf-hub:owner/name``, a repository with either. The
             classifier is kept where `num_classes` is not given or the same, and replaced by a
             new one otherwise. With other `in_chans`, the first convolution is spread over the
             new channels so that a grey image gives the same output as before.
@@ -66,6 +69,7 @@ def create_model(
     Raises:
         UsageError: an unknown name, or values that the network cannot take.
         CheckpointError: `pretrained` cannot be read.
+        MachineError: the hub cannot be reached, or a package that `pretrained` needs is missing.
     """
     if out_indices is not None and not features_only:
         raise UsageError("out_indices chooses among feature maps", remedy="set features_only=True")
@@ -117,7 +121,7 @@ def _trained(
     stem: Stem | None,
 ) -> Network:
     """Load a trained network, check that it is the one that was asked for, fit its ends."""
-    network = artifact.load(pretrained).network
+    network = load_network(pretrained, wanted.name, stem)
     found = network.spec
     if found.name != wanted.name:
         raise UsageError(

@@ -19,6 +19,7 @@ VERBS = {
     "report": "write a run's report again",
     "list": "list the networks",
     "show": "show a network layer by layer",
+    "weights": "import, export, push and pull weights",
     "shapes": "draw a seeded data set of geometric shapes into a folder",
 }
 

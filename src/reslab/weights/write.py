@@ -1,0 +1,92 @@
+"""Files of weights as other programs read them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import torch as safetensors_torch
+
+from reslab import durable
+from reslab.artifact import Artifact
+from reslab.errors import UsageError
+from reslab.weights.convert import to_layout
+from reslab.weights.layout import Layout
+from reslab.weights.layouts import TIMM
+from reslab.weights.read import CONFIG
+
+WRITTEN = (".safetensors", ".pth", ".pt")
+
+
+def export_file(artifact: Artifact, layout: Layout, out: Path) -> tuple[Path, ...]:
+    """Write a model's weights under another program's names.
+
+    Args:
+        artifact: the model.
+        layout: whose names.
+        out: a .safetensors, .pth or .pt file. For timm also a folder: it gets
+            `model.safetensors` and the `config.json` with classes and preprocessing that
+            ``timm.create_model("local-dir:FOLDER", pretrained=True)`` reads.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        UsageError: the program has no such network, another suffix, or the file exists.
+        MachineError: the disk is full or cannot be written.
+    """
+    tensors = to_layout(artifact.network, layout)
+    if out.suffix == "" and layout is TIMM:
+        _refuse_to_replace(out)
+        config = json.dumps(timm_config(artifact), indent=2, ensure_ascii=False) + "\n"
+        files = {"model.safetensors": _safetensors(tensors), CONFIG: config.encode()}
+        durable.save_directory(out, files)
+        return tuple(out / name for name in files)
+    if out.suffix not in WRITTEN:
+        folder = " or, for timm, a folder" if layout is TIMM else ""
+        raise UsageError(
+            f"cannot write weights to {out}", remedy=f"name a {', '.join(WRITTEN)} file{folder}"
+        )
+    _refuse_to_replace(out)
+    data = _safetensors(tensors) if out.suffix == ".safetensors" else _pickled(tensors)
+    durable.write_file(out, data)
+    return (out,)
+
+
+def timm_config(artifact: Artifact) -> dict[str, Any]:
+    """Describe a model as timm's `config.json` does."""
+    spec, preprocess = artifact.network.spec, artifact.preprocess
+    return {
+        "architecture": TIMM.networks[spec.name],
+        "num_classes": spec.num_classes,
+        "num_features": artifact.network.num_features,
+        "pretrained_cfg": {
+            "num_classes": spec.num_classes,
+            "input_size": [spec.in_chans, preprocess.img_size, preprocess.img_size],
+            "crop_pct": preprocess.img_size / preprocess.resize_size,
+            "crop_mode": "squash" if preprocess.resize == "squash" else "center",
+            "interpolation": preprocess.interpolation,
+            "mean": list(preprocess.mean),
+            "std": list(preprocess.std),
+        },
+        "label_names": list(artifact.classes),
+    }
+
+
+def _safetensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
+    return safetensors_torch.save(dict(tensors), metadata={"format": "pt"})
+
+
+def _pickled(tensors: Mapping[str, torch.Tensor]) -> memoryview:
+    buffer = io.BytesIO()
+    torch.save(dict(tensors), buffer)
+    return buffer.getbuffer()
+
+
+def _refuse_to_replace(out: Path) -> None:
+    if out.exists():
+        raise UsageError(f"{out} exists already", remedy="choose another name")
