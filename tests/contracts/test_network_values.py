@@ -1,0 +1,123 @@
+"""Promises about values: gradients, layouts, precision, weights that come back."""
+
+import pytest
+import torch
+from networks import ONE_A_KIND, SMALL, batch, slow_unless, small_size
+from safetensors.torch import load_file, save_file
+
+from reslab import catalog
+from reslab.nn import build, fuse
+
+SOME = slow_unless(set(SMALL) | set(ONE_A_KIND))
+QUICK = slow_unless(set(ONE_A_KIND))
+
+
+def built(name, **changes):
+    torch.manual_seed(0)
+    return build(catalog.entry(name).spec)
+
+
+def without_dropout(network):
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return network
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_every_parameter_gets_a_gradient(name):
+    network = without_dropout(built(name))
+    size = max(small_size(network), 3 * network.min_size if network.min_size < 32 else 0)
+    logits = network.training_logits(batch(network.spec, size))
+    labels = torch.tensor([1, 2])
+    sum(torch.nn.functional.cross_entropy(x, labels) for x in logits).backward()
+    for parameter_name, parameter in network.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+        assert parameter.grad.any(), parameter_name
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_memory_layout_and_precision_do_not_matter(name):
+    """In float64 for the layout: deep plain networks magnify every rounding at their start."""
+    network = without_dropout(built(name))
+    images = batch(network.spec, small_size(network))
+    with torch.no_grad():
+        logits = network(images)
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = network(images).float()
+        exact = network.double()(images.double())
+        nhwc = network.to(memory_format=torch.channels_last)
+        again = nhwc(images.double().to(memory_format=torch.channels_last))
+    torch.testing.assert_close(again, exact)
+    assert (rough - logits).norm() < (0.5 if "plain" in name else 0.25) * logits.norm()
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_saved_weights_give_the_same_network(name, tmp_path):
+    first, second = built(name).eval(), build(catalog.entry(name).spec).eval()
+    tensors = {k: v.contiguous() for k, v in first.state_dict().items()}
+    save_file(tensors, tmp_path / "weights.safetensors")
+    second.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    images = batch(first.spec, max(9, first.min_size), images=1)
+    with torch.no_grad():
+        assert torch.equal(first(images), second(images))
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_recomputed_activations_give_the_same_gradients(name):
+    images, found = None, []
+    for recompute in (False, True):
+        network = without_dropout(built(name)).double()
+        network.set_grad_checkpointing(recompute)
+        if images is None:
+            images = batch(network.spec, small_size(network)).double()
+        network(images).square().sum().backward()
+        found.append((network, [p.grad for p in network.parameters()]))
+    (plain, wanted), (recomputed, got) = found
+    for a, b in zip(got, wanted, strict=True):
+        assert (a is None) == (b is None)  # auxiliary heads have none
+        if a is not None:
+            torch.testing.assert_close(a, b)
+    for a, b in zip(recomputed.buffers(), plain.buffers(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_fused_passes_are_the_same_function(name):
+    network, fused = (without_dropout(built(name)) for _ in range(2))
+    fuse(fused)
+    images = batch(network.spec, small_size(network))
+    images = images.contiguous(memory_format=torch.channels_last)
+    assert list(network.state_dict()) == list(fused.state_dict())
+    with torch.no_grad():
+        trained, ours = network(images), fused(images)
+        assert (ours - trained).norm() < 0.02 * trained.norm() + 1e-5
+        evaluated, ours = network.eval()(images), fused.eval()(images)
+        assert (ours - evaluated).norm() < 0.02 * evaluated.norm() + 1e-5
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_auxiliary_heads_never_change_the_logits(name):
+    network = without_dropout(built(name)).eval()
+    images = batch(network.spec, small_size(network))
+    with torch.no_grad():
+        alone = network(images)
+        assert torch.equal(network.training_logits(images)[0], alone)
+        for parameter in network.auxiliary.parameters():
+            parameter.fill_(7.0)
+        assert torch.equal(network(images), alone)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_captured_by_export_and_by_compile(name):
+    """One graph without a break; what code is generated from it is torch's affair."""
+    network = built(name).eval()
+    images = batch(network.spec, small_size(network))
+    with torch.no_grad():
+        wanted = network(images)
+        exported = torch.export.export(network, (images,), strict=False).module()(images)
+        torch.testing.assert_close(exported, wanted)
+        torch.compiler.reset()
+        compiled = torch.compile(network, backend="eager", fullgraph=True)(images)
+        torch.testing.assert_close(compiled, wanted)
