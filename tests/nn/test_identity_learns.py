@@ -30,15 +30,11 @@ def smaller(spec):
     return specs.replace(spec, width=16) if "cnn" in spec.name else spec
 
 
-QUICK = (
-    "resnet20_exclusive_gate",
+QUICK = ("resnet20_exclusive_gate", "preact_resnet20", "highway10")
+OTHERS = (
     "resnet20_dropout_shortcut",
     "resnet20_relu_preact",
-    "preact_resnet20",
-    "highway10",
     "five_block_residual",
-)
-OTHERS = (
     "resnet20_halved",
     "resnet20_shortcut_gate_b0",
     "resnet20_bn_after_add",

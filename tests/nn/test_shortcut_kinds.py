@@ -179,7 +179,6 @@ def test_zero_last_scale_only_where_the_shortcut_passes_whole(kind):
 @pytest.mark.parametrize(
     ("name", "params", "macs"),
     [
-        ("resnet110_scaled", 1_727_962, 252_887_680),
         ("resnet110_exclusive_gate", 1_824_186, 266_781_312),
         ("resnet110_shortcut_gate", 1_824_186, 266_781_312),
         ("resnet110_conv_shortcut", 1_826_202, 266_781_312),
