@@ -66,7 +66,7 @@ ENTRIES: tuple[Entry, ...] = (
             "torchvision; the paper's footnote says 384, the author's release 256",
             "dropout on what the hidden fully-connected layers put out, as in 2012; torchvision "
             "drops what goes into them",
-            "weights begin as N(0, 2 / fan_in)",
+            "weights begin as N(0, 2 / fan_in), the classifier's as N(0, 0.01^2)",
             GRID,
         ),
     ),

@@ -22,8 +22,8 @@ PLANS: dict[str, tuple[tuple[int, ...], ...]] = {
 }
 PROTOCOL = "ILSVRC 2012 validation, single model, dense, short side 256 in training and test"
 START = (
-    "weights begin as N(0, 2 / fan_in); the paper starts A from N(0, 0.1^2) and the deeper "
-    "networks from a trained A, and later found Glorot's initialisation to do"
+    "weights begin as N(0, 2 / fan_in), the classifier's as N(0, 0.01^2); the paper starts A from "
+    "N(0, 0.1^2) and the deeper networks from a trained A, and later found Glorot's to do"
 )
 GRID = (
     "images of other sizes are averaged to the 7x7 map that the fully-connected layers are meant "
@@ -89,7 +89,8 @@ def _residual(name: str, plan: str, shortcut: VggShortcut) -> Entry:
             "a shortcut around each pair of convolutions of a stage, or around all three, from "
             "the second stage on; the network is in neither paper",
             OPTIONS[shortcut],
-            "no batch normalisation: maps grow with each addition, so smaller learning rates",
+            "no batch normalisation; the last convolution of each of the N branches begins at "
+            "1 / N of the variance that is usual, so that the sums do not grow",
             GRID,
         ),
     )

@@ -4,15 +4,44 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import torch
 from torch import nn
 
 from reslab.nn.head import GlobalAveragePool, Head
 from reslab.spec.fully_connected import FullyConnectedSpec
 
+CLASSIFIER_STD = 0.01
 FIRST = 6  # five convolutional layers or stages come before it in all of these networks
 
 
-def make_fully_connected_head(spec: FullyConnectedSpec, in_width: int, pool: nn.Module) -> Head:
+class FullyConnectedHead(Head):
+    """logits = W dropout(features(x)) + b, where W begins as N(0, 0.01^2).
+
+    Without batch norm before it, a classifier of W ~ N(0, 2 / fan_in) begins with logits and
+    gradients so large that the first updates overshoot. The dropout between hidden layers is
+    always that of the classifier.
+
+    Source: Krizhevsky et al. 2012, section 5.
+    """
+
+    def begin(self) -> None:
+        """Draw the classifier anew."""
+        if isinstance(self.classifier, nn.Linear) and not self.classifier.weight.is_meta:
+            nn.init.normal_(self.classifier.weight, std=CLASSIFIER_STD)
+            nn.init.zeros_(self.classifier.bias)
+
+    def reset(self, num_classes: int, dropout: float | None, like: torch.Tensor) -> None:
+        """Put a new classifier in place of the old one, of the device and type of `like`."""
+        super().reset(num_classes, dropout, like)
+        self.begin()
+        for module in self.features.modules():
+            if dropout is not None and isinstance(module, nn.Dropout):
+                module.p = dropout
+
+
+def make_fully_connected_head(
+    spec: FullyConnectedSpec, in_width: int, pool: nn.Module
+) -> FullyConnectedHead:
     """logits = W8 drop(relu(W7 drop(relu(W6 flatten(pool(x)))))), for two hidden layers.
 
     Args:
@@ -23,7 +52,7 @@ def make_fully_connected_head(spec: FullyConnectedSpec, in_width: int, pool: nn.
     Source: Krizhevsky et al. 2012, section 3.5.
     """
     layers = _convolutions if spec.fully_convolutional else _linear_layers
-    return Head(
+    return FullyConnectedHead(
         nn.Sequential(OrderedDict({"pool": pool, **layers(spec, in_width)})),
         num_features=spec.fc_widths[-1],
         num_classes=spec.num_classes,

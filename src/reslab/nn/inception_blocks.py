@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -152,7 +152,9 @@ class LinearResidualBlock(nn.Module):
 
 
 def make_layers(in_width: int, layers: Sequence[Layer], make_conv: MakeConv) -> nn.Sequential:
-    """Turn a run of layers into modules, named by kind and place.
+    """Turn a run of layers into modules, named by kind and counted by kind.
+
+    So convolutions keep their names where a pool between them is left out.
 
     Args:
         in_width: channels of the input.
@@ -160,13 +162,17 @@ def make_layers(in_width: int, layers: Sequence[Layer], make_conv: MakeConv) -> 
         make_conv: from input channels and a `Conv` to the convolution with what follows it.
     """
     modules: OrderedDict[str, nn.Module] = OrderedDict()
-    for number, layer in enumerate(layers, start=1):
+    seen: Counter[str] = Counter()
+    for layer in layers:
+        kind = type(layer).__name__.lower()
+        seen[kind] += 1
+        name = f"{kind}{seen[kind]}"
         if isinstance(layer, Conv):
-            modules[f"conv{number}"] = make_conv(in_width, layer)
+            modules[name] = make_conv(in_width, layer)
         elif isinstance(layer, Pool):
-            modules[f"pool{number}"] = make_pool(layer)
+            modules[name] = make_pool(layer)
         else:
-            modules[f"fork{number}"] = make_fork(in_width, layer, make_conv)
+            modules[name] = make_fork(in_width, layer, make_conv)
         in_width = out_width(in_width, [layer])
     return nn.Sequential(modules)
 

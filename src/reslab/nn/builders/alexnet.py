@@ -29,6 +29,7 @@ def build_alexnet(spec: AlexNetSpec) -> Network:
         for number, convolution in enumerate(spec.convolutions, start=1)
     ]
     first, second = spec.convolutions[0].stride, spec.convolutions[1].stride
+    head = make_fully_connected_head(spec, widths[5], _pool())
     network = Network(
         spec,
         stem=nn.Sequential(layers[0]),
@@ -36,7 +37,7 @@ def build_alexnet(spec: AlexNetSpec) -> Network:
             "stage1": Stage(OrderedDict(pool=_pool(), **layers[1])),
             "stage2": Stage(OrderedDict(pool=_pool(), **layers[2], **layers[3], **layers[4])),
         },
-        head=make_fully_connected_head(spec, widths[5], _pool()),
+        head=head,
         features=[
             (widths[1], first),
             (widths[2], first * 2 * second),
@@ -46,6 +47,7 @@ def build_alexnet(spec: AlexNetSpec) -> Network:
     )
     if spec.initialisation == "he" or spec.is_small:
         initialise(network)
+        head.begin()
     else:
         _initialise_as_in_2012(network)
     return network

@@ -11,6 +11,8 @@ from reslab.nn.build import builds
 from reslab.nn.head import GlobalAveragePool, Head
 from reslab.nn.init import initialise
 from reslab.nn.network import Network
+from reslab.nn.preact import AdditiveBlock
+from reslab.nn.sizes import least_input
 from reslab.nn.stage import Stage
 from reslab.spec.squeezenet import Bypass, FireSpec, SqueezeNetSpec
 
@@ -43,26 +45,6 @@ class Fire(nn.Module):
         pointwise = self.expand1x1_act(self.expand1x1(s))
         spatial = self.expand3x3_act(self.expand3x3(s))
         return torch.cat([pointwise, spatial], dim=1)
-
-
-class BypassedFire(nn.Module):
-    """y = fire(x) + shortcut(x); no activation after the sum.
-
-    Args:
-        branch: the fire module.
-        shortcut: the identity, or a 1x1 convolution with bias where channels change.
-
-    Source: Iandola et al. 2016, section 6 and figure 2.
-    """
-
-    def __init__(self, branch: nn.Module, shortcut: nn.Module) -> None:
-        super().__init__()
-        self.branch = branch
-        self.shortcut = shortcut
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Compute fire(x) + shortcut(x)."""
-        return self.branch(x) + self.shortcut(x)  # type: ignore[no-any-return]
 
 
 class ConvolutionalHead(Head):
@@ -154,22 +136,26 @@ def make_stage(
 
 
 def make_fire(bypass: Bypass, fire: FireSpec, in_width: int) -> nn.Module:
-    """Make a fire module, with the bypass around it that the paper's figure 2 shows there."""
+    """Make a fire module, with the bypass around it that the paper's figure 2 shows there.
+
+    Nothing follows the sum of both. A convolution in the bypass has a bias.
+
+    Source: Iandola et al. 2016, section 6 and figure 2.
+    """
     module, out_width = Fire(in_width, fire.squeeze, fire.expand), 2 * fire.expand
     if bypass != "none" and in_width == out_width:
-        return BypassedFire(module, nn.Identity())
+        return AdditiveBlock(module, nn.Identity())
     if bypass == "complex":
-        return BypassedFire(module, nn.Conv2d(in_width, out_width, 1))
+        return AdditiveBlock(module, nn.Conv2d(in_width, out_width, 1))
     return module
 
 
 def least_side(spec: SqueezeNetSpec) -> int:
     """Return the least side that every layer can take, from the last pool back to the image."""
-    pools = len(spec.stages) - (1 if spec.stem == "small" else 0)
-    side = 1
-    for _ in range(pools):
-        side = 2 * side  # a rounded-up 3x3 pool of stride 2 makes n of 2n
-    return side if spec.stem == "small" else 2 * (side - 1) + spec.stem_kernel
+    side, small = 1, spec.stem == "small"
+    for _ in spec.stages[1:] if small else spec.stages:
+        side = least_input(side, kernel=3, stride=2, ceil=True)
+    return side if small else least_input(side, kernel=spec.stem_kernel, stride=2)
 
 
 def begin(network: Network, *, small: bool) -> None:

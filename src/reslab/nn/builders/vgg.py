@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import torch
 from torch import nn
 
 from reslab.nn.blocks import ResidualBlock
@@ -36,16 +37,20 @@ def build_vgg(spec: VggSpec) -> Network:
         if children:
             stages[f"stage{number}"] = Stage(children)
             features.append((width, 2 ** (number - 1)))
+    head = make_fully_connected_head(spec, width, _pool())
     smallest = spec.fc_grid if spec.fully_convolutional else 1
     network = Network(
         spec,
         stem=nn.Sequential(stem),
         stages=stages,
-        head=make_fully_connected_head(spec, width, _pool()),
+        head=head,
         features=features,
         min_size=smallest * 2 ** len(spec.stages),
     )
     initialise(network)
+    head.begin()
+    if spec.shortcut != "none" and not spec.batch_norm:
+        _calm(network)
     return network
 
 
@@ -105,6 +110,22 @@ def _shortcut(spec: VggSpec, in_width: int, width: int) -> nn.Module:
     if spec.shortcut == "B" and in_width != width and not spec.batch_norm:
         return nn.Conv2d(in_width, width, 1, bias=False)
     return make_shortcut(in_width, width, 1, spec.shortcut)
+
+
+def _calm(network: Network) -> None:
+    """Begin N residual branches at 1 / N of the variance, and projections that keep it.
+
+    Nothing normalises the sums here: with branches of full size, each block would double the
+    variance of the maps.
+    """
+    blocks = [module for module in network.modules() if isinstance(module, ResidualBlock)]
+    for block in blocks:
+        last = list(block.branch.children())[-1]
+        assert isinstance(last, nn.Conv2d)
+        with torch.no_grad():
+            last.weight.mul_(len(blocks) ** -0.5)
+            if isinstance(block.shortcut, nn.Conv2d):
+                block.shortcut.weight.mul_(0.5**0.5)
 
 
 def _pool() -> nn.MaxPool2d:

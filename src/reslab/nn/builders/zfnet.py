@@ -34,11 +34,12 @@ def build_zfnet(spec: ZFNetSpec) -> Network:
     first, second = spec.convolutions[0].stride, spec.convolutions[1].stride
     stage1 = {"pool": _pool(), "norm": LocalResponseNorm(), **layers[1]}
     stage2 = {"pool": _pool(), "norm": LocalResponseNorm(), **layers[2], **layers[3], **layers[4]}
+    head = make_fully_connected_head(spec, widths[5], _pool())
     network = Network(
         spec,
         stem=nn.Sequential(OrderedDict(layers[0])),
         stages={"stage1": Stage(OrderedDict(stage1)), "stage2": Stage(OrderedDict(stage2))},
-        head=make_fully_connected_head(spec, widths[5], _pool()),
+        head=head,
         features=[
             (widths[1], first),
             (widths[2], first * 2 * second),
@@ -48,6 +49,7 @@ def build_zfnet(spec: ZFNetSpec) -> Network:
     )
     if spec.is_small:
         initialise(network)
+        head.begin()
     else:
         initialise_gaussian(network, std=STD)
     return network

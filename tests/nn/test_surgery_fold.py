@@ -1,0 +1,153 @@
+"""Folded batch norm: the same logits without the layers."""
+
+import dataclasses
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import reslab.spec as specs
+from reslab import catalog
+from reslab.artifact import Artifact
+from reslab.data.preprocess import Preprocess
+from reslab.nn import Network, build
+from reslab.nn.blocks import PlainBlock
+from reslab.nn.stage import Stage
+from reslab.nn.surgery import fold_batch_norm
+from reslab.predict import Predictor
+
+FAMILIES = [
+    "plain20",
+    "resnet20",
+    "resnet20_b",
+    "resnet20_conv_shortcut",
+    "resnet20_bn_after_add",
+    "resnet20_relu_before_add",
+    "preact_resnet20",
+    "mobilenet_v1",
+    "shufflenet_v1_g3",
+    "googlenet_bn",
+]
+
+
+def norms(network: nn.Module) -> list[str]:
+    return [name for name, m in network.named_modules() if isinstance(m, nn.BatchNorm2d)]
+
+
+def used(name: str, **changes: object) -> Network:
+    """Return a network whose scales, shifts and running statistics are not those of a new one."""
+    torch.manual_seed(7)
+    spec = catalog.entry(name).spec
+    network = build(specs.replace(spec, num_classes=10, **changes))
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.2)
+    side = max(32, network.min_size)
+    with torch.no_grad():
+        for _ in range(3):
+            network.train()(torch.rand(4, network.spec.in_chans, side, side))
+    return network
+
+
+def check_same_logits(network: Network) -> None:
+    side = max(32, network.min_size)
+    x = torch.randn(2, network.spec.in_chans, side, side)
+    folded = fold_batch_norm(network)
+    with torch.no_grad():
+        before, after = network.eval()(x), folded(x)
+    assert len(norms(folded)) < len(norms(network))
+    assert (after - before).abs().max() <= 1e-5 * before.abs().max()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_same_logits(name):
+    check_same_logits(used(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", catalog.list_models())
+def test_the_same_logits_of_every_network(name):
+    with torch.device("meta"):
+        network = build(catalog.entry(name).spec)
+    if not norms(network):
+        pytest.skip("it has no batch norm")
+    check_same_logits(used(name))
+
+
+def test_a_plain_network_has_no_batch_norm_left():
+    network = used("resnet20_b")
+    folded = fold_batch_norm(network)
+    assert not norms(folded)
+    assert not folded.training
+    keys = set(folded.state_dict())
+    assert {"stem.conv.weight", "stem.conv.bias"} <= keys
+    assert not [key for key in keys if "norm" in key]
+
+
+def test_a_pre_activation_network_keeps_those_in_front_of_convolutions():
+    network = used("preact_resnet20")
+    kept = norms(fold_batch_norm(network))
+    assert "stages.stage1.block2.branch.norm1" in kept
+    assert "stages.stage1.block2.branch.norm2" not in kept
+    assert "head.features.norm" in kept
+
+
+def test_the_network_itself_is_untouched():
+    network = used("resnet20")
+    kept = {name: value.clone() for name, value in network.state_dict().items()}
+    fold_batch_norm(network)
+    assert network.training
+    assert len(norms(network)) == 19
+    assert all(torch.equal(value, kept[name]) for name, value in network.state_dict().items())
+
+
+class Reordered(nn.Sequential):
+    def forward(self, x):
+        return self[0](self[1](x))
+
+
+def test_only_what_runs_in_order_is_folded():
+    """A batch norm whose neighbour in the list is not what it follows must stay."""
+    network = used("resnet20")
+    block = PlainBlock(Reordered(nn.Conv2d(16, 16, 1, bias=False), nn.BatchNorm2d(16)))
+    network.stages.stage1 = Stage(OrderedDict(block1=block))
+    folded = fold_batch_norm(network)
+    assert "stages.stage1.block1.branch.1" in norms(folded)
+    x = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(folded(x), network.eval()(x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_convolution_with_bias_and_a_norm_without_scale():
+    network = used("plain20")
+    torch.manual_seed(1)
+    layers = nn.Sequential(
+        nn.Sequential(nn.Conv2d(16, 16, 3, padding=1)), nn.BatchNorm2d(16, affine=False)
+    )
+    layers[1].running_mean.uniform_()
+    layers[1].running_var.uniform_()
+    network.stages.stage1 = Stage(OrderedDict(block1=PlainBlock(layers)))
+    folded = fold_batch_norm(network)
+    assert not norms(folded)
+    x = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(folded(x), network.eval()(x), rtol=1e-5, atol=1e-5)
+
+
+def test_predict_takes_the_folded_network():
+    network = used("resnet20").eval()
+    whole = Artifact(
+        network=network,
+        classes=tuple("abcdefghij"),
+        preprocess=Preprocess(img_size=32, resize_size=32),
+    )
+    folded = dataclasses.replace(whole, network=fold_batch_norm(network))
+    image = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    before, after = (
+        Predictor(model, device="cpu").predict(image, top=10)[0] for model in (whole, folded)
+    )
+    assert [label for label, _ in after.top] == [label for label, _ in before.top]
+    np.testing.assert_allclose(
+        [prob for _, prob in after.top], [prob for _, prob in before.top], rtol=1e-4
+    )
