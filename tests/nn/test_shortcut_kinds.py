@@ -142,12 +142,11 @@ def test_gates_start_where_the_specification_says():
     [
         ("scaled", {"shortcut_scale": 0.0}, "plain20"),
         ("scaled", {"shortcut_scale": 1.0}, "resnet20"),
-        ("conv_shortcut", {}, "resnet110_c"),
         ("dropout_shortcut", {}, "resnet20"),
     ],
 )
 def test_networks_that_are_others_in_evaluation(kind, changes, twin):
-    """Table 1 calls the shortcut scaled by 0 plain; option C of 2015 is the 1x1 shortcut."""
+    """Table 1 calls the shortcut scaled by 0 plain."""
     first = small(kind, **changes)
     second = specs.replace(with_depth(catalog.entry(twin).spec, 1), num_classes=5)
     one, other = build(first), build(second)
@@ -220,7 +219,6 @@ def test_json_round_trip(kind):
         ("exclusive_gate", {"gate_bias": None}, "unit 'exclusive_gate' needs a gate_bias"),
         ("scaled", {"unit": "scald"}, "did you mean 'scaled'"),
         ("scaled", {"shortcut": "none"}, "take a ResNetSpec"),
-        ("conv_shortcut", {"shortcut": "A"}, "is shortcut option C, received shortcut 'A'"),
         ("dropout_shortcut", {"shortcut_dropout": 1.0}, r"in \[0, 1\), received 1.0"),
     ],
 )

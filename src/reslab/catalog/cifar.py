@@ -25,10 +25,6 @@ RESNET_PAPER: dict[int, Published] = {
 }
 NOT_IN_PAPER = "not trained in the paper: the plain counterpart of resnet1202"
 OPTION_B = "shortcut option B; the paper's CIFAR networks use option A"
-OPTION_C = (
-    "shortcut option C, a projection with batch norm on every shortcut; the paper's CIFAR "
-    "networks use option A"
-)
 
 
 def _entry(
@@ -93,5 +89,4 @@ ENTRIES: tuple[Entry, ...] = (
         )
         for depth in DEPTHS
     ),
-    _entry("resnet110_c", 110, "C", "all projected (C)", deviations=(OPTION_C,)),
 )

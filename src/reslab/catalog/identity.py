@@ -12,7 +12,7 @@ from typing import Any
 from reslab.catalog.entry import Entry, Published
 from reslab.catalog.imagenet import POOL
 from reslab.catalog.imagenet import STEM as IMAGENET_STEM
-from reslab.spec import Branch, ResNetSpec, ShortcutOption, StageSpec, StemSpec
+from reslab.spec import Branch, ResNetSpec, StageSpec, StemSpec
 from reslab.spec.identity import ActivationOrder, ActivationOrderSpec, ShortcutKindSpec
 
 PAPER = "He et al. 2016, Identity Mappings in Deep Residual Networks"
@@ -33,7 +33,6 @@ NORM_ON_PROJECTION = (
     "the paper does not say whether a batch norm follows each 1x1 convolution: here one does "
     "(shortcut option C of 2015)"
 )
-SAME_AS_C = "another name for the network that resnet110_c is"
 ORDER_WHERE_DIMENSIONS_CHANGE = {
     20: "the paper does not say what happens where dimensions change: here option A as in 2015",
     110: "the paper does not say what happens where dimensions change: here option A as in 2015",
@@ -81,7 +80,6 @@ SHORTCUTS: tuple[tuple[str, str, dict[str, Any], float | None, str], ...] = (
         12.86,
         GATE_WHERE_DIMENSIONS_CHANGE,
     ),
-    ("conv_shortcut", "1x1 on shortcuts", {"unit": "conv"}, 12.22, NORM_ON_PROJECTION),
     (
         "dropout_shortcut",
         "dropout(x) + F",
@@ -117,15 +115,12 @@ def _published(error: float | None) -> Published:
 def _shortcut_kind(
     depth: int, suffix: str, summary: str, values: dict[str, Any], error: float | None, note: str
 ) -> Entry:
-    option: ShortcutOption = "C" if values["unit"] == "conv" else "A"
     of_the_paper = depth == 110
     notes = [note]
     if error is None:
         notes.insert(0, FAILS)
     if not of_the_paper:
         notes.insert(0, QUICK)
-    elif option == "C":
-        notes.append(SAME_AS_C)
     return Entry(
         family="variant",
         spec=ShortcutKindSpec(
@@ -134,13 +129,33 @@ def _shortcut_kind(
             img_size=32,
             stem=STEM,
             stages=cifar_stages(depth),
-            shortcut=option,
+            shortcut="A",
             **values,
         ),
         source=f"{PAPER}, section 3 and table 1",
         summary=summary,
         paper=_published(error if of_the_paper else None),
         deviations=tuple(notes),
+    )
+
+
+def _conv_shortcut(depth: int) -> Entry:
+    """Describe the table's 1x1 convolution on every shortcut, which is option C of 2015."""
+    of_the_paper = depth == 110
+    return Entry(
+        family="variant",
+        spec=ResNetSpec(
+            name=f"resnet{depth}_conv_shortcut",
+            num_classes=10,
+            img_size=32,
+            stem=STEM,
+            stages=cifar_stages(depth),
+            shortcut="C",
+        ),
+        source=f"{PAPER}, section 3 and table 1",
+        summary="1x1 on shortcuts",
+        paper=_published(12.22 if of_the_paper else None),
+        deviations=(NORM_ON_PROJECTION,) if of_the_paper else (QUICK, NORM_ON_PROJECTION),
     )
 
 
@@ -214,6 +229,7 @@ RESNET200 = Entry(
 
 ENTRIES: tuple[Entry, ...] = (
     *(_shortcut_kind(depth, *row) for depth in (20, 110) for row in SHORTCUTS),
+    *(_conv_shortcut(depth) for depth in (20, 110)),
     *(_order(depth, *row) for depth in (20, 110, 164) for row in ORDERS),
     _original(164, {"error_pct": 5.93, "params": 1.7e6}),
     _original(1001, {"error_pct": 7.61, "params": 10.2e6}),

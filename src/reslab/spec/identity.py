@@ -9,7 +9,7 @@ from reslab.errors import UsageError, unknown
 from reslab.spec.network import spec_kind
 from reslab.spec.resnet import ResNetSpec
 
-ShortcutKind = Literal["scaled", "exclusive_gate", "shortcut_gate", "conv", "dropout"]
+ShortcutKind = Literal["scaled", "exclusive_gate", "shortcut_gate", "dropout"]
 ActivationOrder = Literal["bn_after_addition", "relu_before_addition", "relu_preactivation"]
 
 # The values that a kind needs; the others stay None.
@@ -17,7 +17,6 @@ VALUES: dict[ShortcutKind, tuple[str, ...]] = {
     "scaled": ("shortcut_scale", "branch_scale"),
     "exclusive_gate": ("gate_bias",),
     "shortcut_gate": ("gate_bias",),
-    "conv": (),
     "dropout": ("shortcut_dropout",),
 }
 
@@ -32,8 +31,8 @@ class ShortcutKindSpec(ResNetSpec):
 
     Args:
         unit: "scaled" relu(a x + b F(x)); "exclusive_gate" relu((1 - g(x)) x + g(x) F(x));
-            "shortcut_gate" relu((1 - g(x)) x + F(x)); "conv" a 1x1 convolution with batch norm,
-            which is option C (give `shortcut` so); "dropout" relu(dropout(x) + F(x)).
+            "shortcut_gate" relu((1 - g(x)) x + F(x)); "dropout" relu(dropout(x) + F(x)). (The
+            table's 1x1 convolution on every shortcut is option C of a `ResNetSpec`.)
         shortcut_scale: a, for "scaled"; with 0 it is the plain network.
         branch_scale: b, for "scaled".
         gate_bias: where the biases of the gates' 1x1 convolutions start; a gate starts near
@@ -62,10 +61,6 @@ class ShortcutKindSpec(ResNetSpec):
             raise UsageError(
                 f"unit '{self.unit}' acts on shortcuts, received shortcut 'none'",
                 remedy="give option A, B or C; for a plain network take a ResNetSpec",
-            )
-        if self.unit == "conv" and self.shortcut != "C":
-            raise UsageError(
-                f"unit 'conv' is shortcut option C, received shortcut '{self.shortcut}'"
             )
         if self.shortcut_dropout is not None and not 0.0 <= self.shortcut_dropout < 1.0:
             raise UsageError(

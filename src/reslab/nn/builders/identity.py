@@ -59,8 +59,6 @@ def make_shortcut_kind(spec: ShortcutKindSpec, place: Place) -> nn.Module:
             return ExclusiveGateBlock(branch, shortcut, _gate(place))
         case "shortcut_gate":
             return ShortcutGateBlock(branch, shortcut, _gate(place))
-        case "conv":
-            return ResidualBlock(branch, shortcut)
         case "dropout":
             assert spec.shortcut_dropout is not None
             return ResidualBlock(branch, DropoutShortcut(shortcut, spec.shortcut_dropout))

@@ -61,7 +61,7 @@ def cannot_deepen(spec: NetworkSpec) -> str:
     if type(spec) not in (ResNetSpec, PreActSpec, ActivationOrderSpec, ShortcutKindSpec):
         return "it has no stages of equal plain or residual blocks"
     assert isinstance(spec, ResNetSpec)
-    if isinstance(spec, ShortcutKindSpec) and spec.unit != "conv":
+    if isinstance(spec, ShortcutKindSpec):
         return "what stands on its shortcuts does not hand on the input as it is"
     if isinstance(spec, ActivationOrderSpec) and spec.order == "relu_before_addition":
         return "a new branch, at zero behind its last ReLU, would never learn"
