@@ -142,7 +142,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     main = parser.add_argument_group("what to train")
     main.add_argument("--model", help="network (see 'reslab list'), or auto")
     main.add_argument(
-        "--recipe", help="he2015-cifar, he2015-imagenet, small-images, fine-tune, deepened, auto"
+        "--recipe",
+        help="he2015-cifar, he2015-imagenet, keras-tutorial, small-images, fine-tune, deepened, auto",
     )
     main.add_argument("--start", type=Path, metavar="MODEL", help="start from a trained model")
     main.add_argument(
