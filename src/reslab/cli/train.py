@@ -143,7 +143,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     main.add_argument("--model", help="network (see 'reslab list'), or auto")
     main.add_argument(
         "--recipe",
-        help="he2015-cifar, he2015-imagenet, keras-tutorial, small-images, fine-tune, deepened, auto",
+        help="he2015-cifar, he2015-imagenet, keras-tutorial, small-images, fine-tune, deepened, "
+        "or auto",
     )
     main.add_argument("--start", type=Path, metavar="MODEL", help="start from a trained model")
     main.add_argument(
