@@ -31,6 +31,7 @@ def train(
     time_s: float | None = None,
     device: str = "auto",
     start: Path | str | None = None,
+    deepen_from: Path | str | None = None,
     observer: Observer | None = None,
 ) -> Result:
     """Train a network on images: the command ``reslab train`` as a function.
@@ -45,6 +46,7 @@ def train(
         time_s: time budget, seconds.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         start: a trained model to start from.
+        deepen_from: a trained model to start from, deepened to `model`.
         observer: who watches; None for silence.
 
     Returns:
@@ -66,6 +68,7 @@ def train(
             time_s=time_s,
             device=device,
             start=None if start is None else Path(start),
+            deepen_from=None if deepen_from is None else Path(deepen_from),
             command=("reslab.train", str(data)),
         ),
         observer,

@@ -148,6 +148,7 @@ def test_numbers_lists_and_booleans_of_a_file(requested, tmp_path):
         (["--model", "resnet32"], "model", "resnet32"),
         (["--recipe", "fine-tune"], "recipe", "fine-tune"),
         (["--start", "runs/a"], "start", Path("runs/a")),
+        (["--deepen-from", "runs/a"], "deepen_from", Path("runs/a")),
         (["--stem", "small"], "stem", "small"),
         (["--time", "1.5h"], "time_s", 5400.0),
         (["--time", "90"], "time_s", 90.0),

@@ -1,4 +1,4 @@
-"""The Keras tutorial's network: its integers, its graph with Keras' paddings, its builder."""
+"""The Keras tutorial's network: its integers, its graph with Keras' paddings, its errors."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ from reslab.errors import UsageError
 from reslab.nn import FeatureMaps, build
 from reslab.nn.builders.keras_tutorial import SamePadding
 from reslab.spec.keras_tutorial import KerasTutorialSpec
-from reslab.training.optimizer import make_optimizer
-from reslab.training.recipes import RECIPES, Situation
-from reslab.tutorial import ResNet
 
 NAMES = catalog.list_models("keras_preact*")
 TINY = KerasTutorialSpec(
@@ -265,51 +262,6 @@ def test_spec_survives_json(name):
 def test_wrong_values_are_refused(changes, message):
     with pytest.raises(UsageError, match=message):
         specs.replace(TINY, **changes)
-
-
-def test_the_tutorials_own_call():
-    with torch.device("meta"):
-        network = ResNet.build(64, 64, 3, 10, (9, 9, 9), (64, 64, 128, 256), reg=0.0005)
-    assert network.spec == spec_of("keras_preact_9_9_9", reg=0.0005)
-    assert network.spec.weight_decay == 0.001
-    with torch.device("meta"):
-        network = ResNet.build(64, 64, 3, 10, [3, 4, 6], [64, 128, 256, 512])
-    assert network.spec == spec_of("keras_preact_3_4_6")
-    with torch.device("meta"):
-        network = ResNet.build(128, 128, 1, 7, (1, 1, 1), (8, 8, 8, 16), bn_eps=1e-3, bn_mom=0.99)
-        assert network(torch.empty(2, 1, 128, 128)).shape == (2, 7)
-    assert network.get_classifier().weight.shape == (7, 2 * 2 * 16)
-    assert (network.spec.bn_eps, network.spec.bn_mom) == (1e-3, 0.99)
-
-
-def test_the_tutorials_call_is_checked():
-    with pytest.raises(UsageError, match="leave a map of 4x4; take images of 64x64"):
-        ResNet.build(32, 32, 3, 10, (9, 9, 9), (64, 64, 128, 256))
-    with pytest.raises(UsageError, match="the same, received 64 and 32"):
-        ResNet.build(64, 32, 3, 10, (9, 9, 9), (64, 64, 128, 256))
-    with pytest.raises(UsageError, match="3 stages need 4 numbers of filters"):
-        ResNet.build(64, 64, 3, 10, (9, 9, 9), (64, 128, 256))
-
-
-def test_the_recipe_decays_by_twice_reg_and_spares_norms_and_biases():
-    """One step of SGD without data: w <- w - rate * d(reg * sum of squares)/dw."""
-    recipe = RECIPES["keras-tutorial"](Situation(50_000, 32, 10))
-    assert recipe.weight_decay == TINY.weight_decay == 2 * TINY.reg
-    torch.manual_seed(0)
-    network = build(TINY)
-    before = {name: value.detach().clone() for name, value in network.named_parameters()}
-    regularised = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    penalty = sum(TINY.reg * module.weight.square().sum() for module in regularised)
-    penalty.backward()
-    gradients = {name: value.grad for name, value in network.named_parameters()}
-    for value in network.parameters():
-        value.grad = torch.zeros_like(value)
-    make_optimizer(network, recipe).step()
-    for name, value in network.named_parameters():
-        gradient = gradients[name]
-        expected = before[name] if gradient is None else before[name] - recipe.lr * gradient
-        torch.testing.assert_close(value.detach(), expected)
-    assert sum(gradient is not None for gradient in gradients.values()) == len(regularised)
 
 
 def test_small_form_learns_digits():

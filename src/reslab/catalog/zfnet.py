@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reslab.catalog.alexnet import GRID
+from reslab.catalog.alexnet import GRID, RANGE
 from reslab.catalog.entry import Entry
 from reslab.spec.alexnet import ConvolutionSpec
 from reslab.spec.zfnet import ZFNetSpec
@@ -16,6 +16,8 @@ DEVIATIONS = (
     "the paper states none",
     "the paper keeps the RMS of each convolution filter at 0.1 at most after every update: that "
     "is part of the training (--max-filter-rms 0.1), for inputs of its range of -128 to 128",
+    "weights begin as N(0, 0.01^2); the paper says that they begin at 0.01",
+    RANGE,
     GRID,
 )
 

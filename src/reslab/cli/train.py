@@ -142,9 +142,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     main = parser.add_argument_group("what to train")
     main.add_argument("--model", help="network (see 'reslab list'), or auto")
     main.add_argument(
-        "--recipe", help="he2015-cifar, he2015-imagenet, small-images, fine-tune, auto"
+        "--recipe",
+        help="he2015-cifar, he2015-imagenet, keras-tutorial, small-images, fine-tune, deepened, "
+        "or auto",
     )
     main.add_argument("--start", type=Path, metavar="MODEL", help="start from a trained model")
+    main.add_argument(
+        "--deepen-from",
+        type=Path,
+        metavar="MODEL",
+        help="start from a trained shallower model, deepened to --model",
+    )
     main.add_argument("--stem", choices=("small", "imagenet"), help="first layers of the network")
     main.add_argument("--time", type=parse_duration, help="time budget, as 90s, 10m or 1.5h")
     main.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/...)")
@@ -236,6 +244,7 @@ def _refuse_with_resume(args: argparse.Namespace) -> None:
         "--model": args.model,
         "--recipe": args.recipe,
         "--start": args.start,
+        "--deepen-from": args.deepen_from,
         "--stem": args.stem,
         "--time": args.time,
         "--out": args.out,
@@ -268,6 +277,7 @@ def _request(args: argparse.Namespace, overrides: dict[str, Any]) -> Any:
         device=args.device or "auto",
         workers=args.workers or 0,
         start=args.start,
+        deepen_from=args.deepen_from,
         stem=args.stem,
         test_fraction=0.2 if args.test is None else args.test,
         skip_bad=bool(args.skip_bad),

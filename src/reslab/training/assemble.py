@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
-from reslab import artifact, machine
+from reslab import machine
 from reslab.data.bank import Bank
 from reslab.data.dataset import Dataset, count_by_class
 from reslab.data.loader import TrainLoader
@@ -23,11 +25,13 @@ from reslab.training.ema import Ema
 from reslab.training.optimizer import make_optimizer
 from reslab.training.recipe import Recipe
 from reslab.training.schedule import Plan
+from reslab.training.source import take_over
 from reslab.training.state import TrainState
 from reslab.training.step import Training, TrainingForward
 
 LARGE_INPUT = 160
 RESIZE_MARGIN = 256 / 224
+LOOKED_AT_PIXELS = 1 << 19
 
 
 def geometry(recipe: Recipe, in_chans: int) -> Preprocess:
@@ -65,8 +69,14 @@ def with_statistics(
     return dataclasses.replace(preprocess, mean=measured.mean, std=measured.std)
 
 
-def make_network(config: Config) -> Network:
+def make_network(config: Config, images: Callable[[], torch.Tensor], *, new: bool) -> Network:
     """Build the network with the run's own initial weights.
+
+    Args:
+        config: what was decided.
+        images: returns normalised training images, for weights that follow from them.
+        new: whether the weights matter; those of a resumed run come from its checkpoint, so
+            that the model it started from need not be there any more.
 
     Raises:
         CheckpointError: the model to start from cannot be read.
@@ -74,20 +84,11 @@ def make_network(config: Config) -> Network:
     recipe = config.recipe
     torch.manual_seed(config.request.seed)
     network = build(config.spec)
-    if recipe.zero_last_scale and config.request.start is None:
-        zero_last_scale(network)
-    if config.request.start is not None:
-        source = artifact.load(config.request.start)
-        own, theirs = network.state_dict(), source.network.state_dict()
-        # Other classes, or the same ones in another order, get a new head; all else is taken over.
-        same_classes = list(source.classes) == list(config.dataset["classes"])
-        head = set() if same_classes else _classifier_keys(network)
-        kept = {
-            k: v
-            for k, v in theirs.items()
-            if k in own and k not in head and own[k].shape == v.shape
-        }
-        artifact.load_weights(network, {**own, **kept}, where=str(config.request.start))
+    if config.request.source is None:
+        if recipe.zero_last_scale:
+            zero_last_scale(network)
+    elif new:
+        take_over(network, config, images)
     if recipe.freeze:
         network.freeze(recipe.freeze)
     if not any(p.requires_grad for p in network.parameters()):
@@ -95,9 +96,11 @@ def make_network(config: Config) -> Network:
     return network
 
 
-def _classifier_keys(network: Network) -> set[str]:
-    classifier = set(network.get_classifier().parameters())
-    return {name for name, p in network.named_parameters() if p in classifier}
+def _first_images(loader: TrainLoader) -> torch.Tensor:
+    """Return the views that training begins with: 16 to 512 of them, fewer where they are large."""
+    num_images = min(512, max(16, LOOKED_AT_PIXELS // loader.preprocess.img_size**2))
+    steps = range(max(1, round(num_images * loader.world_size / loader.batch_size)))
+    return torch.cat([loader.batch(step).images for step in steps])[:num_images].cpu()
 
 
 def assemble(
@@ -107,18 +110,12 @@ def assemble(
     preprocess: Preprocess,
     device: torch.device,
     world: World,
+    *,
+    new: bool = True,
 ) -> Training:
-    """Put a training together at step 0."""
+    """Put a training together at step 0; `new` as for `make_network`."""
     recipe, seed = config.recipe, config.request.seed
     check_divides(recipe.batch_size, world)
-    network = make_network(config).to(device)
-    if recipe.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if device.type == "cpu" and not recipe.compile:
-        fuse(network)
-    if recipe.checkpoint_activations:
-        network.set_grad_checkpointing(True)
-    dtype = machine.autocast_dtype(recipe.precision, device)
     train = dataset.split("train")
     order = Order(train, seed, dataset.labels, balanced=recipe.balanced)
     loader = TrainLoader(
@@ -133,6 +130,15 @@ def assemble(
         world_size=world.size,
         device=device,
     )
+    network = make_network(config, functools.partial(_first_images, loader), new=new)
+    network = network.to(device)
+    if recipe.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if device.type == "cpu" and not recipe.compile:
+        fuse(network)
+    if recipe.checkpoint_activations:
+        network.set_grad_checkpointing(True)
+    dtype = machine.autocast_dtype(recipe.precision, device)
     total = recipe.steps or max(1, round(recipe.epochs * len(train) / recipe.batch_size))
     return Training(
         network=network,

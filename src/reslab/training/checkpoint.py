@@ -22,6 +22,7 @@ SCHEMA = 1
 _NAME = re.compile(r"step-(\d{9})")
 
 Tensors = dict[str, Tensor]
+Found = tuple[TrainState, dict[str, Tensors]]
 
 
 def save(folder: Path, state: TrainState, groups: dict[str, Tensors]) -> Path:
@@ -71,7 +72,7 @@ def load_best(folder: Path) -> Tensors:
         raise CheckpointError(f"{folder / 'best'} is not readable: {error}") from error
 
 
-def load(path: Path) -> tuple[TrainState, dict[str, Tensors]]:
+def load(path: Path) -> Found:
     """Read one checkpoint and check every byte of it.
 
     Raises:
@@ -93,9 +94,7 @@ def load(path: Path) -> tuple[TrainState, dict[str, Tensors]]:
     return state, groups
 
 
-def load_newest(
-    folder: Path, note: Callable[[str], None]
-) -> tuple[TrainState, dict[str, Tensors]] | None:
+def load_newest(folder: Path, note: Callable[[str], None]) -> Found | None:
     """Read the newest complete checkpoint by step; damaged ones are named and passed over."""
     if not folder.is_dir():
         return None

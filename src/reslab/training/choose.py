@@ -106,6 +106,7 @@ def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) 
         num_classes=len(dataset.classes),
         depth=_depth(spec),
         pretrained=start is not None,
+        deepened=request.deepen_from is not None,
     )
     name = request.recipe
     if name == "auto":

@@ -30,6 +30,7 @@ class Request:
         device: as for `machine.choose_device`.
         workers: threads that decode images; 0 for one a core.
         start: an artifact to start from, or None.
+        deepen_from: an artifact to deepen to `model` and train on, or None.
         stem: "small" or "imagenet" in place of the network's own stem.
         test_fraction: share held out for the test where the data has no test split.
         skip_bad: leave unreadable images out (recorded) instead of stopping.
@@ -48,12 +49,18 @@ class Request:
     device: str = "auto"
     workers: int = 0
     start: Path | None = None
+    deepen_from: Path | None = None
     stem: Stem | None = None
     test_fraction: float = 0.2
     skip_bad: bool = False
     save_every_s: float = 30.0
     cache: Path | None = None
     command: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> Path | None:
+        """The trained model that the run starts from, as it is or deepened."""
+        return self.start or self.deepen_from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +107,7 @@ class Config:
         from reslab import __version__
 
         request = dataclasses.asdict(self.request)
-        for name in ("out", "start", "cache"):
+        for name in ("out", "start", "deepen_from", "cache"):
             request[name] = None if request[name] is None else str(request[name])
         return {
             "reslab": __version__,
@@ -121,8 +128,8 @@ class Config:
     def from_json(cls, value: Mapping[str, Any]) -> Config:
         """Rebuild what `to_json` returned."""
         request = dict(value["request"])
-        for name in ("out", "start", "cache"):
-            request[name] = None if request[name] is None else Path(request[name])
+        for name in ("out", "start", "deepen_from", "cache"):
+            request[name] = None if request.get(name) is None else Path(request[name])
         request["command"] = tuple(request["command"])
         return cls(
             request=Request(**request),

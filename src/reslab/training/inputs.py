@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from reslab import artifact
 from reslab import spec as specs
 from reslab.analyze import cost
+from reslab.artifact import Artifact
 from reslab.data.bank import Bank, open_bank
 from reslab.data.check import check_dataset
 from reslab.data.dataset import Dataset
@@ -17,12 +18,14 @@ from reslab.data.open import open_dataset
 from reslab.data.preprocess import Preprocess
 from reslab.data.split import complete_splits, splits_from_json
 from reslab.errors import DataError, UsageError
+from reslab.evaluate import protocol
 from reslab.nn import build
 from reslab.training.assemble import geometry, with_statistics
 from reslab.training.choose import Chosen, choose
 from reslab.training.config import Config, Request
 from reslab.training.distributed import World
 from reslab.training.observe import Observer
+from reslab.training.source import initial_spec, kept_settings, load_source
 
 
 def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[str, Any]]:
@@ -36,9 +39,13 @@ def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[
         UsageError: the request asks for what cannot be.
     """
     dataset = open_dataset(request.data, skip_bad=request.skip_bad, notify=observer.note)
+    source = load_source(request)
+    dataset, recorded = _recorded(dataset, request, source, observer)
     dataset = _split(dataset, request, val_fraction=0.0)
-    initial = artifact.load(request.start).network.spec if request.start else None
-    chosen = choose(request, dataset, initial)
+    settings = {**kept_settings(request, source), **recorded, **request.overrides}
+    chosen = choose(
+        dataclasses.replace(request, overrides=settings), dataset, initial_spec(request, source)
+    )
     dataset = _split(dataset, request, val_fraction=chosen.recipe.val_fraction)
     if chosen.recipe.needs_validation() and "val" not in dataset.splits:
         raise UsageError(
@@ -54,6 +61,26 @@ def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[
         first = next(f for f in findings["findings"] if f["severity"] == "error")
         raise DataError(first["message"], remedy=first["remedy"])
     return dataset, chosen, findings
+
+
+def _recorded(
+    dataset: Dataset, request: Request, source: Artifact | None, observer: Observer
+) -> tuple[Dataset, dict[str, Any]]:
+    """Split the images that the source was trained on as then, whatever the seed is now.
+
+    Otherwise images that it knows would come into the test. Where it held none out for
+    validation, none can be: they would all be known.
+
+    Returns:
+        The data set, and the recipe fields that follow.
+    """
+    if source is None or request.source is None:
+        return dataset, {}
+    again = protocol.with_recorded_splits(dataset, request.source, source)
+    if again is dataset:
+        return dataset, {}
+    observer.note(f"split as in {request.source}, which was trained on these images")
+    return again, {} if "val" in again.splits else {"val_fraction": 0.0}
 
 
 def _try_freezing(chosen: Chosen) -> None:

@@ -161,8 +161,11 @@ def _execute(job: Job) -> Result:
             decoding=functools.partial(_decoding, job),
             note=job.observer.note,
         )
-        training = assemble(job.config, job.dataset, bank, preprocess, job.device, job.world)
-        clock = Clock(_restore(job, training), job.began)
+        found = _newest_checkpoint(job)
+        training = assemble(
+            job.config, job.dataset, bank, preprocess, job.device, job.world, new=found is None
+        )
+        clock = Clock(_restore(job, training, found), job.began)
         if writes:
             status.write(run, training, "running")
         measure = split_evaluator(training, job.dataset, bank, preprocess, job.stop)
@@ -235,17 +238,23 @@ def _record(job: Job, error: ReslabError) -> None:
         status.write_failure(job.run, error, job.observer)
 
 
-def _restore(job: Job, training: Training) -> float:
-    """Put the newest complete checkpoint back; returns the time the run has used, seconds."""
+def _newest_checkpoint(job: Job) -> checkpoint.Found | None:
+    """Read the newest complete checkpoint of a resumed run; nothing else is needed to go on."""
     if job.former is None:
-        return 0.0
+        return None
     found = checkpoint.load_newest(job.run.checkpoints, job.observer.note)
-    planned = training.state.plan
     if found is None:
         job.observer.note("no checkpoint yet: starting from the beginning")
         if job.world.writes:
             job.run.forget_events_after(-1)
+    return found
+
+
+def _restore(job: Job, training: Training, found: checkpoint.Found | None) -> float:
+    """Put a checkpoint back; returns the time the run has used, seconds."""
+    if job.former is None or found is None:
         return 0.0
+    planned = training.state.plan
     training.state, groups = found
     saving.restore(training, groups)
     state = training.state

@@ -64,7 +64,7 @@ def deepen(
         tensors[new_name] = value
     deep.load_state_dict(tensors)
     deep.to(next(network.parameters()))
-    measured = {} if images is None else _measured(network, images)
+    measured = functools.cache(lambda: {} if images is None else _measured(network, images))
     trained, origin = dict(_blocks(network)), {new: old for old, new in kept.items()}
     before = ""
     with torch.no_grad():
@@ -98,10 +98,10 @@ def _blocks(network: Network) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _moments(
-    name: str, measured: Mapping[str, Moments], blocks: Mapping[str, nn.Module]
+    name: str, measured: Callable[[], Mapping[str, Moments]], blocks: Mapping[str, nn.Module]
 ) -> Moments:
     """Return mean and variance, by channel, of what a trained block puts out."""
-    return measured[name] if measured else _expected(blocks[name])
+    return measured().get(name) or _expected(blocks[name])
 
 
 def _measured(network: Network, images: torch.Tensor) -> dict[str, Moments]:

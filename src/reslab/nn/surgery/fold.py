@@ -38,7 +38,8 @@ def fold_batch_norm(network: Network) -> Network:
     folded = copy.deepcopy(network).eval()
     behind = [pair for run in _runs(folded) for pair in itertools.pairwise(run)]
     for (_, _, first), (parent, name, second) in behind:
-        if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+        # A fused batch norm also does what follows it, so that it cannot go.
+        if isinstance(first, nn.Conv2d) and type(second) is nn.BatchNorm2d:
             _fold(first, second)
             setattr(parent, name, nn.Identity())
     return folded

@@ -1,0 +1,101 @@
+"""The trained model that a run starts from: what it decides, and how its weights are taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from reslab import artifact
+from reslab import spec as specs
+from reslab.artifact import Artifact
+from reslab.errors import UsageError
+from reslab.nn import Network
+from reslab.nn.surgery import deepen, deeper_names, deeper_spec
+from reslab.training.config import Config, Request
+
+
+def load_source(request: Request) -> Artifact | None:
+    """Read the model that a run starts from or deepens; None where it starts from nothing.
+
+    Raises:
+        CheckpointError: it cannot be read.
+        UsageError: there are two.
+    """
+    if request.start is not None and request.deepen_from is not None:
+        raise UsageError(
+            "a run starts from one model, as it is or deepened",
+            remedy="give either --start or --deepen-from",
+        )
+    return None if request.source is None else artifact.load(request.source)
+
+
+def initial_spec(request: Request, source: Artifact | None) -> specs.NetworkSpec | None:
+    """Return the network that the source prescribes, or None without one.
+
+    Raises:
+        UsageError: the source cannot be deepened to the network that was asked for.
+    """
+    if source is None:
+        return None
+    spec = source.network.spec
+    if request.deepen_from is None:
+        return spec
+    if request.model == "auto":
+        names = deeper_names(spec)
+        raise UsageError(
+            f"deepening a {spec.name} needs the name of the deeper network",
+            remedy=f"add --model {' or '.join(names)}" if names else "train the deeper one anew",
+        )
+    return deeper_spec(spec, request.model)
+
+
+def kept_settings(request: Request, source: Artifact | None) -> dict[str, Any]:
+    """Return recipe fields that keep the images of a deepened network what they were before it.
+
+    On the same data the deeper network then begins with the very logits of the trained one.
+    """
+    if source is None or request.deepen_from is None:
+        return {}
+    pixel_mean = source.preprocess.mean_image is not None
+    return {
+        "normalisation": "pixel-mean" if pixel_mean else "channel",
+        "resize": source.preprocess.resize,
+    }
+
+
+def take_over(network: Network, config: Config, images: Callable[[], torch.Tensor]) -> None:
+    """Load the weights of the source into a new network.
+
+    The classifier stays new where the classes are others, or the same in another order.
+
+    Args:
+        network: as built from the run's specification.
+        config: of a run with a source.
+        images: returns normalised training images; asked only where they are needed.
+
+    Raises:
+        CheckpointError: the source cannot be read, or its weights do not fit.
+    """
+    source = load_source(config.request)
+    assert source is not None
+    trained = source.network
+    if config.request.deepen_from is not None:
+        target = specs.replace(network.spec, num_classes=trained.num_classes)
+        trained = deepen(trained, target, images())
+    own = network.state_dict()
+    same_classes = list(source.classes) == list(config.dataset["classes"])
+    new = set() if same_classes else _classifier_keys(network)
+    kept = {
+        name: value
+        for name, value in trained.state_dict().items()
+        if name in own and name not in new and own[name].shape == value.shape
+    }
+    artifact.load_weights(network, {**own, **kept}, where=str(config.request.source))
+
+
+def _classifier_keys(network: Network) -> set[str]:
+    heads = [network.head, *(auxiliary.head for auxiliary in network.auxiliary_heads())]
+    classifiers = {p for head in heads for p in head.classifier.parameters()}
+    return {name for name, p in network.named_parameters() if p in classifiers}
