@@ -93,6 +93,12 @@ def test_other_channels_and_classes(name):
 
 
 @pytest.mark.parametrize("name", NOT_EXTREME)
+def test_specs_know_whether_there_is_batch_norm(name):
+    found = any(isinstance(m, torch.nn.BatchNorm2d) for m in on_meta(name).modules())
+    assert catalog.entry(name).spec.has_batch_norm == found
+
+
+@pytest.mark.parametrize("name", NOT_EXTREME)
 def test_the_loss_sees_the_logits_first(name):
     network = on_meta(name)
     with torch.no_grad():

@@ -31,3 +31,8 @@ class FullyConnectedSpec(NetworkSpec):
             raise UsageError(f"fc_grid must be 1 or more, received {self.fc_grid}")
         if not self.fc_widths or min(self.fc_widths) < 1:
             raise UsageError(f"fc_widths must be 1 or more each, received {self.fc_widths}")
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether batch norms keep the scale of the maps: there are none."""
+        return False

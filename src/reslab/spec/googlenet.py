@@ -58,3 +58,8 @@ class GoogLeNetSpec(NetworkSpec):
     def with_stem(self, stem: Stem) -> Self:
         """Give the network its first layers for images of about 32 pixels, or the published."""
         return dataclasses.replace(self, stem=stem)
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether batch norms keep the scale of the maps: the paper has none."""
+        return self.norm == "batch"

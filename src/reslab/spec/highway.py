@@ -66,3 +66,8 @@ class HighwaySpec(NetworkSpec):
                 raise UsageError(f"dropout of a stage must be in [0, 1), received {stage.dropout}")
         if not 0.0 <= self.input_dropout < 1.0:
             raise UsageError(f"input_dropout must be in [0, 1), received {self.input_dropout}")
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether batch norms keep the scale of the maps: there are none."""
+        return False

@@ -36,6 +36,11 @@ class HighwayCNNSpec(NetworkSpec):
                 f"received {self.depths}"
             )
 
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether batch norms keep the scale of the maps: there are none."""
+        return False
+
 
 @spec_kind("two_layer_blocks")
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,3 +65,8 @@ class TwoLayerBlocksSpec(NetworkSpec):
         super().__post_init__()
         if not self.depths or min(self.depths) < 1:
             raise UsageError(f"each stage needs a block or more, received depths {self.depths}")
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether batch norms keep the scale of the maps: there are none."""
+        return False

@@ -43,6 +43,11 @@ class NetworkSpec:
         if not 0.0 <= self.dropout < 1.0:
             raise UsageError(f"dropout must be in [0, 1), received {self.dropout}")
 
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether batch norms keep the scale of the maps; recipes go more slowly without."""
+        return True
+
     def with_stem(self, stem: Stem) -> Self:
         """Return the same network with the first layers for small or for large images.
 

@@ -58,3 +58,8 @@ class SqueezeNetSpec(NetworkSpec):
     def with_stem(self, stem: Stem) -> Self:
         """Give the network the first layers for small or for large images."""
         return dataclasses.replace(self, stem=stem)
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether batch norms keep the scale of the maps: there are none."""
+        return False

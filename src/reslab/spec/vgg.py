@@ -71,3 +71,8 @@ class VggSpec(FullyConnectedSpec):
             fc_grid=1 if small else 7,
             fc_widths=(512, 512) if small else (4096, 4096),
         )
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether batch norms keep the scale of the maps: in the `_bn` forms."""
+        return self.batch_norm

@@ -105,6 +105,7 @@ def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) 
         img_size=img_size,
         num_classes=len(dataset.classes),
         depth=_depth(spec),
+        batch_norm=spec.has_batch_norm,
         pretrained=start is not None,
         deepened=request.deepen_from is not None,
     )
