@@ -36,6 +36,7 @@ class Layout:
         convolutions: linear layers of ours (by module name) that are convolutions there.
         small_stem: whether its networks for images of 224 pixels also come with the stem for
             small ones.
+        writable: whether files for the program can be written, too.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Layout:
     zero_padding: ZeroPadding = "end"
     convolutions: tuple[str, ...] = ()
     small_stem: bool = False
+    writable: bool = True
 
     def knows(self, spec: NetworkSpec) -> bool:
         """Tell whether there are names for this kind of network."""
@@ -87,9 +89,9 @@ class Layout:
         """Give a linear layer that is a convolution there the square kernel it has."""
         if key.removesuffix(".weight") not in self.convolutions or tensor.dim() != 2:
             return tensor
-        spec = network.spec
-        first = isinstance(spec, FullyConnectedSpec) and key.endswith(f"fc{FIRST}.weight")
-        side = spec.fc_grid if first else 1
+        side = 1
+        if isinstance(network.spec, FullyConnectedSpec) and key.endswith(f"fc{FIRST}.weight"):
+            side = network.spec.fc_grid
         return tensor.reshape(len(tensor), -1, side, side)
 
 

@@ -8,10 +8,12 @@ from reslab.spec import NetworkSpec, ResNetSpec
 from reslab.spec.alexnet import AlexNetSpec
 from reslab.spec.googlenet import GoogLeNetSpec
 from reslab.spec.inception import InceptionSpec
+from reslab.spec.keras_tutorial import KerasTutorialSpec
 from reslab.spec.squeezenet import SqueezeNetSpec
 from reslab.spec.vgg import VggSpec
 from reslab.weights import preparation
 from reslab.weights.inception_names import timm_inception, torchvision_googlenet
+from reslab.weights.keras_names import by_kind
 from reslab.weights.layout import Layout
 from reslab.weights.resnet_names import by_attribute, by_position
 from reslab.weights.sequential_names import in_sequence
@@ -144,12 +146,26 @@ FB_LUA = Layout(
     },
     preprocess=preparation.imagenet,
 )
+KERAS_TUTORIALS = (
+    "keras_preact_9_9_9",
+    "keras_preact_3_4_6",
+    "keras_preact_9_9_9_cifar",
+    "keras_preact_3_4_6_cifar",
+)
+KERAS = Layout(
+    name="keras",
+    source="Keras (the tutorial's pre-activation network)",
+    names={KerasTutorialSpec: by_kind},
+    networks=dict.fromkeys(KERAS_TUTORIALS, "ResNet.build"),
+    preprocess=preparation.unit,
+    writable=False,
+)
 
 
 def _all_layouts() -> Registry[Layout]:
     """List the layouts; where several fit a file equally, the first is taken."""
     layouts: Registry[Layout] = Registry("layout")
-    for layout in (TORCHVISION, TIMM, CADENE, CIFAR_MODELS, AKAMASTER, KUANGLIU, FB_LUA):
+    for layout in (TORCHVISION, TIMM, CADENE, CIFAR_MODELS, AKAMASTER, KUANGLIU, FB_LUA, KERAS):
         layouts.register(layout.name, layout)
     return layouts
 
