@@ -17,7 +17,9 @@ TOGETHER = [
     ("vgg19", "plain34", "resnet34"),
     ("vgg19", "inception_v4", "resnet20"),
     ("highway10", "squeezenet1_0_complex", "preact_resnet18"),
-    ("inception_resnet_v2", "resnet152", "googlenet"),
+]
+MORE_TOGETHER = [
+    ("inception_resnet_v2", "resnet56", "googlenet"),
     ("resnet20_exclusive_gate", "resnet20_halved", "shufflenet_v1_g3"),
     ("alexnet", "mobilenet_v1", "vgg16_residual_b", "resnet34_c"),
 ]
@@ -101,6 +103,12 @@ def check_arc(arc: Arc, column: Column) -> None:
 @pytest.mark.parametrize("names", TOGETHER, ids="-".join)
 def test_nothing_overlaps(names):
     check(draw([models.named_spec(name) for name in names], title="Networks"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", MORE_TOGETHER, ids="-".join)
+def test_nothing_overlaps_in_more_of_them(names):
+    check(draw([models.named_spec(name) for name in names], folded=False))
 
 
 @pytest.mark.slow
