@@ -45,6 +45,35 @@ def test_the_first_convolution_is_spread_and_nothing_else_changes():
         assert torch.equal(after["stem.conv.weight"][:, channel], expected)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("alexnet", "zfnet", "vgg11", "googlenet", "inception_v4", "highway10", "squeezenet1_1"),
+        *("mobilenet_v1", "shufflenet_v1_g3", "preact_resnet20", "resnet18", "keras_preact_9_9_9"),
+    ],
+)
+@pytest.mark.parametrize("in_chans", [1, 4])
+def test_networks_of_every_family(name, in_chans):
+    with torch.device("meta"):
+        network = build(catalog.entry(name).spec)
+        adapted = adapt_channels(network, in_chans)
+        assert adapted.spec == specs.replace(network.spec, in_chans=in_chans)
+        side = max(adapted.min_size, 32)
+        assert adapted(torch.empty(2, in_chans, side, side)).shape == (2, adapted.num_classes)
+
+
+def test_a_batch_norm_on_the_image_is_averaged():
+    name = next(n for n in catalog.list_models() if n.startswith("keras"))
+    spec = specs.replace(catalog.entry(name).spec, num_classes=4)
+    torch.manual_seed(3)
+    network = build(spec)
+    grey = torch.rand(4, 1, spec.img_size, spec.img_size)
+    network(grey.expand(-1, 3, -1, -1))
+    adapted = adapt_channels(network.eval(), 1).eval()
+    # All three channels have seen the same: their means are exact.
+    torch.testing.assert_close(adapted(grey), network(grey.expand(-1, 3, -1, -1)))
+
+
 def test_less_than_one_channel():
     with pytest.raises(UsageError, match="in_chans must be 1 or more"):
         adapt_channels(used("resnet20"), 0)

@@ -25,14 +25,14 @@ from reslab.training.recipes import RECIPES, Situation
 from reslab.training.recipes import choose as choose_recipe
 from reslab.training.source import initial_spec, kept_settings, load_source, take_over
 
-SHORT = ("--epochs", "1", "--batch-size", "64")
+SHORT = ("--steps", "6", "--batch-size", "64")
 
 
 @pytest.fixture(scope="module")
 def plain(launcher, tmp_path_factory) -> Finished:
-    """Return a plain20 after two epochs on digits, with the paper's mean image."""
+    """Return a plain20 after a few steps on digits, with the paper's mean image."""
     folder = tmp_path_factory.mktemp("plain")
-    flags = ("--model", "plain20", "--epochs", "2", "--normalisation", "pixel-mean", "--seed", "3")
+    flags = ("--model", "plain20", "--steps", "16", "--normalisation", "pixel-mean", "--seed", "3")
     return train_in(launcher, folder, "digits", flags, {}).succeeded()
 
 

@@ -15,6 +15,7 @@ LIGHT = ("pad", "dropout")  # nothing is drawn for them on the main path
 _SAME = {
     "image": "image", "conv": "conv", "linear": "fc", "pool": "pool", "pad": "pad",
     "dropout": "dropout", "concat": "concat", "other": "pill", "norm": "pill", "act": "pill",
+    "scale": "scale",
 }  # fmt: skip
 
 

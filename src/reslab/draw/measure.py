@@ -17,6 +17,8 @@ BESIDE = 16.0  # between branches
 NEAR = 10.0
 REACH = 24.0  # of an arc beyond what it goes around
 BRACE = 12.0
+HEIGHTS = {"pill": PILL, "scale": PILL, "concat": BAR, "gate": BAR, "sum": DOT}
+PILLS = ("pill", "scale")
 ASIDE = "auxiliary classifier"
 LEAD = 10.0  # more room above branches that arcs go around
 ARRIVE, LEAVE = 4.0, 6.5  # how far below and above boxes arcs meet the way
@@ -40,7 +42,7 @@ def box_width(items: Sequence[Item]) -> float:
 def _widest(item: Item) -> float:
     match item:
         case Box(layer):
-            return 0.0 if layer.kind == "pill" else _label_width(layer.text)
+            return 0.0 if layer.kind in PILLS else _label_width(layer.text)
         case Fork(branches, _, _):
             return box_width(branches[0]) if len(branches) == 1 else 0.0
         case Repeat(inner, _):
@@ -133,12 +135,16 @@ def is_drawn(join: Layer, branches: Sequence[Sequence[Item]]) -> bool:
 
 def width_of(layer: Layer, width: float) -> float:
     """Return the width of a layer's box on a way whose boxes are `width` wide."""
-    return _label_width(layer.text) if layer.kind == "pill" else width
+    if layer.kind == "sum":
+        return DOT
+    return _label_width(layer.text) if layer.kind in PILLS else width
 
 
 def height_of(layer: Layer) -> float:
     """Return the height of a layer's box."""
-    return {"pill": PILL, "concat": BAR, "gate": BAR, "sum": DOT}.get(layer.kind, ROW)
+    return {"pill": PILL, "scale": PILL, "concat": BAR, "gate": BAR, "sum": DOT}.get(
+        layer.kind, ROW
+    )
 
 
 def _aside(layer: Layer) -> float:

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 Kind = Literal[
-    "image", "conv", "linear", "norm", "act", "pool", "pad", "dropout", "pointwise", "concat",
-    "other",
+    "image", "conv", "linear", "norm", "act", "pool", "pad", "dropout", "pointwise", "scale",
+    "concat", "other",
 ]  # fmt: skip
 _ACTIVATIONS = {"relu": "ReLU", "sigmoid": "σ", "tanh": "tanh", "hardtanh": "ReLU6", "silu": "SiLU"}
 _POINTWISE = {"add", "sub", "rsub", "mul", "div", "neg", "lerp"}
@@ -62,6 +62,8 @@ def describe_call(
         return "linear", f"fc {result.shape[-1]}"
     if name in _ACTIVATIONS:
         return "act", _ACTIVATIONS[name]
+    if name == "mul" and len(inputs) == 1 and isinstance(args[1], int | float):
+        return ("scale", f"× {args[1]:g}") if args[1] != 1 else None
     if name in _POINTWISE:
         return "pointwise", name
     if name in _NORMS:

@@ -31,8 +31,8 @@ from reslab.draw.structure import Box, Fork, Item, Repeat, Shortcut
 
 Way = tuple[Point, ...]  # the wire so far, from where something ended
 _LOOKS: dict[str, Look] = {
-    "conv": "conv", "fc": "fc", "pool": "pool", "pill": "pill", "concat": "bar", "gate": "bar",
-    "sum": "dot",
+    "conv": "conv", "fc": "fc", "pool": "pool", "pill": "pill", "scale": "pill",
+    "concat": "bar", "gate": "bar", "sum": "dot",
 }  # fmt: skip
 
 
@@ -109,11 +109,11 @@ class Placer:
         for way in exits:
             self._wire(_turned(way, x, top - TURN) if join.kind == "sum" else way, top)
         middle = x if join.kind == "sum" else (left + right) / 2
-        leaving = self._node(join, middle, top, wide)
+        self._node(join, middle, top, wide)
         side, height = middle + wide / 2, top + height_of(join) / 2
         for number, shortcut in enumerate(fork.shortcuts):
             self._arc(shortcut, number, x, side, leave, height, right)
-        return leaving
+        return [((x, top + height_of(join)),)]
 
     def _node(self, layer: Layer, x: float, y: float, width: float) -> list[Way]:
         height = height_of(layer)

@@ -25,7 +25,7 @@ class Shortcut:
 
     Args:
         dotted: whether dimensions change along it.
-        text: what it does besides, e.g. "1×1" for a projection; empty for the identity.
+        text: what it does besides, e.g. "1×1" for a projection or "× 0.5"; empty for the identity.
         layers: those on it.
     """
 
@@ -152,14 +152,16 @@ class _Nester:
         """Tell whether a branch is a shortcut: nothing, padding, or a projection to a sum."""
         if join is None:
             return None
-        heavy = [layer for layer in inside if layer.kind not in LIGHT]
-        dotted = join.kind != "concat" and source.shape != join.shape
-        if not heavy:
-            dropped = any(layer.kind == "dropout" for layer in inside)
-            return Shortcut(dotted, "dropout" if dropped else "", tuple(inside))
+        heavy = [layer for layer in inside if layer.kind not in (*LIGHT, "scale")]
+        said = [layer.text for layer in inside if layer.kind in ("scale", "dropout")]
         if join.kind == "sum" and len(heavy) == 1 and heavy[0].text.startswith("1×1 conv"):
-            return None if heavy[0].gated else Shortcut(dotted, "1×1", tuple(inside))
-        return None
+            if heavy[0].gated:
+                return None
+            said.insert(0, "1×1")
+        elif heavy:
+            return None
+        dotted = join.kind != "concat" and source.shape != join.shape
+        return Shortcut(dotted, ", ".join(said), tuple(inside))
 
 
 def _is_gate(branch: tuple[Item, ...]) -> bool:

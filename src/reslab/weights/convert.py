@@ -169,6 +169,8 @@ def to_layout(network: Network, layout: Layout) -> dict[str, torch.Tensor]:
         UsageError: the program has no network that computes the same.
     """
     spec = network.spec
+    if not layout.writable:
+        raise UsageError(f"files for {layout.name} can only be read")
     if spec.name not in layout.networks:
         have = ", ".join(layout.networks)
         raise UsageError(

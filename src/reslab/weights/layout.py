@@ -12,7 +12,9 @@ from torch import nn
 from reslab.data.preprocess import Preprocess
 from reslab.errors import unknown
 from reslab.nn import Network
+from reslab.nn.fully_connected import FIRST
 from reslab.spec import NetworkSpec
+from reslab.spec.fully_connected import FullyConnectedSpec
 from reslab.weights.zero_padding import padded_at_the_end, padded_on_both_sides
 
 Names = Callable[[Network], Mapping[str, str]]
@@ -31,8 +33,10 @@ class Layout:
         preprocess: how its images are prepared, where the file does not say.
         zero_padding: on which side its option A puts the new channels: "end", or half on
             "both" sides.
+        convolutions: linear layers of ours (by module name) that are convolutions there.
         small_stem: whether its networks for images of 224 pixels also come with the stem for
             small ones.
+        writable: whether files for the program can be written, too.
     """
 
     name: str
@@ -41,7 +45,9 @@ class Layout:
     networks: Mapping[str, str]
     preprocess: Callable[[NetworkSpec], Preprocess]
     zero_padding: ZeroPadding = "end"
+    convolutions: tuple[str, ...] = ()
     small_stem: bool = False
+    writable: bool = True
 
     def knows(self, spec: NetworkSpec) -> bool:
         """Tell whether there are names for this kind of network."""
@@ -75,9 +81,18 @@ class Layout:
         if self.zero_padding == "both":
             tensors = padded_on_both_sides(network, tensors)
         return {
-            theirs: tensors[ours].detach().cpu().contiguous()
+            theirs: self._as_theirs(network, ours, tensors[ours].detach().cpu()).contiguous()
             for ours, theirs in self.keys(network).items()
         }
+
+    def _as_theirs(self, network: Network, key: str, tensor: torch.Tensor) -> torch.Tensor:
+        """Give a linear layer that is a convolution there the square kernel it has."""
+        if key.removesuffix(".weight") not in self.convolutions or tensor.dim() != 2:
+            return tensor
+        side = 1
+        if isinstance(network.spec, FullyConnectedSpec) and key.endswith(f"fc{FIRST}.weight"):
+            side = network.spec.fc_grid
+        return tensor.reshape(len(tensor), -1, side, side)
 
 
 def modules_with_tensors(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:

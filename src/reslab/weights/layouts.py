@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from reslab.data.preprocess import Preprocess
 from reslab.registry import Registry
-from reslab.spec import ResNetSpec
+from reslab.spec import NetworkSpec, ResNetSpec
+from reslab.spec.alexnet import AlexNetSpec
+from reslab.spec.googlenet import GoogLeNetSpec
+from reslab.spec.inception import InceptionSpec
+from reslab.spec.keras_tutorial import KerasTutorialSpec
+from reslab.spec.squeezenet import SqueezeNetSpec
+from reslab.spec.vgg import VggSpec
 from reslab.weights import preparation
+from reslab.weights.inception_names import timm_inception, torchvision_googlenet
+from reslab.weights.keras_names import by_kind
 from reslab.weights.layout import Layout
 from reslab.weights.resnet_names import by_attribute, by_position
+from reslab.weights.sequential_names import in_sequence
 
 # torchvision's and timm's bottleneck networks have their stride on the 3x3 convolution.
 RESNETS = {
@@ -18,19 +28,79 @@ RESNETS = {
 }
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 
+VGGS = tuple(f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn"))
+# Our names are those of torchvision and timm.
+SAME_VGGS = {name: name for name in VGGS}
+
+
+def _in_torchvision(spec: NetworkSpec) -> Preprocess:
+    # Its GoogLeNet has TF-slim's weights and turns its input into what those expect.
+    halves = isinstance(spec, GoogLeNetSpec)
+    return preparation.halved(spec) if halves else preparation.imagenet(spec)
+
+
+def _in_timm(spec: NetworkSpec) -> Preprocess:
+    slim = isinstance(spec, InceptionSpec)
+    return preparation.inception(spec) if slim else preparation.imagenet(spec)
+
+
 TORCHVISION = Layout(
     name="torchvision",
     source="torchvision.models",
-    names={ResNetSpec: by_attribute(head="fc", shortcut="downsample")},
-    networks=RESNETS,
-    preprocess=preparation.imagenet,
+    names={
+        ResNetSpec: by_attribute(head="fc", shortcut="downsample"),
+        AlexNetSpec: in_sequence(
+            features="features",
+            head={
+                "features.fc6": "classifier.1",
+                "features.fc7": "classifier.4",
+                "classifier": "classifier.6",
+            },
+        ),
+        VggSpec: in_sequence(
+            features="features",
+            head={
+                "features.fc6": "classifier.0",
+                "features.fc7": "classifier.3",
+                "classifier": "classifier.6",
+            },
+        ),
+        SqueezeNetSpec: in_sequence(features="features", head={"classifier": "classifier.1"}),
+        GoogLeNetSpec: torchvision_googlenet,
+    },
+    networks={
+        **RESNETS,
+        **SAME_VGGS,
+        "alexnet_owt": "alexnet",
+        "squeezenet1_0": "squeezenet1_0",
+        "squeezenet1_1": "squeezenet1_1",
+        "googlenet_bn": "googlenet",
+    },
+    preprocess=_in_torchvision,
 )
 TIMM = Layout(
     name="timm",
     source="timm (pytorch-image-models)",
-    names={ResNetSpec: by_attribute(head="fc", shortcut="downsample")},
-    networks=RESNETS,
-    preprocess=preparation.imagenet,
+    names={
+        ResNetSpec: by_attribute(head="fc", shortcut="downsample"),
+        VggSpec: in_sequence(
+            features="features",
+            head={
+                "features.fc6": "pre_logits.fc1",
+                "features.fc7": "pre_logits.fc2",
+                "classifier": "head.fc",
+            },
+        ),
+        InceptionSpec: timm_inception,
+    },
+    networks={
+        **RESNETS,
+        **SAME_VGGS,
+        "inception_v4": "inception_v4",
+        "inception_resnet_v2_slim": "inception_resnet_v2",
+    },
+    preprocess=_in_timm,
+    convolutions=("head.features.fc6", "head.features.fc7"),
 )
 CADENE = Layout(
     name="cadene",
@@ -76,12 +146,26 @@ FB_LUA = Layout(
     },
     preprocess=preparation.imagenet,
 )
+KERAS_TUTORIALS = (
+    "keras_preact_9_9_9",
+    "keras_preact_3_4_6",
+    "keras_preact_9_9_9_cifar",
+    "keras_preact_3_4_6_cifar",
+)
+KERAS = Layout(
+    name="keras",
+    source="Keras (the tutorial's pre-activation network)",
+    names={KerasTutorialSpec: by_kind},
+    networks=dict.fromkeys(KERAS_TUTORIALS, "ResNet.build"),
+    preprocess=preparation.unit,
+    writable=False,
+)
 
 
 def _all_layouts() -> Registry[Layout]:
     """List the layouts; where several fit a file equally, the first is taken."""
     layouts: Registry[Layout] = Registry("layout")
-    for layout in (TORCHVISION, TIMM, CADENE, CIFAR_MODELS, AKAMASTER, KUANGLIU, FB_LUA):
+    for layout in (TORCHVISION, TIMM, CADENE, CIFAR_MODELS, AKAMASTER, KUANGLIU, FB_LUA, KERAS):
         layouts.register(layout.name, layout)
     return layouts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,6 +27,12 @@ def imagenet(spec: NetworkSpec) -> Preprocess:
     size = spec.img_size
     resize = size if size < 128 else math.floor(size / 0.875)
     return _square(spec, size, resize, IMAGENET_MEAN, IMAGENET_STD)
+
+
+def halved(spec: NetworkSpec) -> Preprocess:
+    """As `imagenet`, but pixels scaled to [-1, 1]."""
+    half = (0.5,) * spec.in_chans
+    return dataclasses.replace(imagenet(spec), mean=half, std=half)
 
 
 def inception(spec: NetworkSpec) -> Preprocess:
