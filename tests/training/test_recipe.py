@@ -26,7 +26,8 @@ OTHER: dict[str, Any] = {
     "clip": 2.5, "dropout": 0.3, "ema": 0.9, "zero_last_scale": True, "patience": 4,
     "max_filter_rms": 0.1, "monitor": "val_loss", "freeze": 2, "precision": "bf16", "compile": True,
     "channels_last": False, "checkpoint_activations": True, "normalisation": "pixel-mean",
-    "img_size": 96, "resize": "pad", "val_fraction": 0.25, "track_test": True,
+    "img_size": 96, "early_size": 48, "early_share": 0.2,
+    "resize": "pad", "val_fraction": 0.25, "track_test": True,
 }  # fmt: skip
 VIEWS: dict[str, Any] = {
     "pad_crop": 3, "flip": True, "crop_scale": (0.3, 0.9), "crop_ratio": (0.7, 1.1),

@@ -95,6 +95,8 @@ VIEWS = (
 )
 IMAGES = (
     Setting("--img-size", "img_size", int, "side of the network's input, pixels"),
+    Setting("--early-size", "early_size", int, "side of the training images early in the run"),
+    Setting("--early-share", "early_share", float, "share of the run that is early (0: none)"),
     Setting("--resize", "resize", str, "how images become square", ("squash", "crop", "pad")),
     Setting(
         "--normalisation",

@@ -162,6 +162,8 @@ def _extras(recipe: Mapping[str, Any]) -> str:
         )
         if get(name)
     ]
+    if get("early_share"):
+        words.append(f"the first {100 * get('early_share', 0):.0f}% at {get('early_size')} px")
     if get("freeze"):
         frozen = get("freeze", 0)
         words.append(

@@ -66,6 +66,9 @@ class Recipe:
         checkpoint_activations: recompute activations in the backward pass to save memory.
         normalisation: per-channel mean and std, or the paper's per-pixel mean.
         img_size: side of the network's input; 0 to choose from the data.
+        early_size: side of the training images at the beginning of the run.
+        early_share: share of the run (of its time, where that is limited) that trains on
+            images of `early_size`; 0 for none.
         resize: how images of other shapes are fitted to a square.
         val_fraction: share of train held out for validation where the data has no such split.
         track_test: measure the test split after each epoch too, as the papers' figures do;
@@ -108,6 +111,8 @@ class Recipe:
     checkpoint_activations: bool = False
     normalisation: Normalisation = "channel"
     img_size: int = 0
+    early_size: int = 0
+    early_share: float = 0.0
     resize: Literal["squash", "crop", "pad"] = "squash"
     val_fraction: float = 0.1
     track_test: bool = False
@@ -128,9 +133,10 @@ class Recipe:
         _need(0 < self.lr < float("inf"), "lr", self.lr, "more than 0 and finite")
         for name in ("weight_decay", "warmup_steps", "warmup_lr", "clip", "max_filter_rms"):
             _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        _need(self.early_size >= 0, "early_size", self.early_size, "0 or more")
         for name in ("patience", "img_size"):
             _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        for name in ("momentum", "smoothing", "dropout", "ema", "val_fraction"):
+        for name in ("momentum", "smoothing", "dropout", "ema", "val_fraction", "early_share"):
             value = getattr(self, name)
             _need(value is None or 0 <= value < 1, name, value, "in [0, 1)")
         for milestone in self.milestones:
@@ -141,6 +147,9 @@ class Recipe:
                 "patience needs something to watch",
                 remedy="set monitor to val_loss or val_accuracy",
             )
+
+        if self.early_share > 0 and self.early_size == 0:
+            raise UsageError("early_share needs a size", remedy="set early_size, in pixels")
 
     def needs_validation(self) -> bool:
         """Tell whether the run takes a decision that must not look at the test split."""

@@ -15,6 +15,7 @@ from reslab.nn import Network
 from reslab.training.distributed import World
 from reslab.training.ema import Ema
 from reslab.training.optimizer import renormalise_filters, set_learning_rate
+from reslab.training.progressive import resized, training_size
 from reslab.training.recipe import Recipe
 from reslab.training.state import TrainState
 
@@ -74,6 +75,8 @@ def train_step(training: Training, batch: Batch, rate: float) -> Tensor:
     sums = torch.zeros(3, dtype=torch.float64, device=training.device)
     num_images = len(batch.labels)
     weights = training.network.loss_weights()[1:]
+    progress = training.state.plan.progress(training.state.step)
+    size = training_size(recipe, progress)
     parts = _split(batch, recipe.accumulate)
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
@@ -81,7 +84,7 @@ def train_step(training: Training, batch: Batch, rate: float) -> Tensor:
             with torch.autocast(
                 training.device.type, dtype=training.dtype, enabled=training.dtype is not None
             ):
-                logits, *auxiliary = training.forward(part.images)
+                logits, *auxiliary = training.forward(resized(part.images, size))
             losses = mixed_loss(logits.float(), part, recipe.smoothing, training.class_weights)
             for inner, weight in zip(auxiliary, weights, strict=True):
                 losses = losses + weight * mixed_loss(

@@ -1,0 +1,26 @@
+"""Smaller images early in a run: coarse features are learned at a fraction of the work."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from reslab.training.recipe import Recipe
+
+
+def training_size(recipe: Recipe, progress: float) -> int:
+    """Return the side of the training images at a share of the run, pixels.
+
+    The run begins at `early_size` and goes over to `img_size` when `early_share` of it is done:
+    of its updates, or of its time where that is what limits it.
+
+    Source: Howard 2018 ("progressive resizing"); Tan and Le 2021 (arXiv 2104.00298), section 4.
+    """
+    return recipe.early_size if progress < recipe.early_share else recipe.img_size
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """Scale (B, C, H, W) to (B, C, size, size), averaging where pixels become fewer."""
+    if images.shape[-1] == size:
+        return images
+    return F.interpolate(images, (size, size), mode="bilinear", antialias=True)
