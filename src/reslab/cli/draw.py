@@ -1,6 +1,6 @@
 """Draw networks side by side: layers as boxes, shortcuts as arcs, output sizes at the left.
 
-A shortcut along which dimensions change is dotted; "1×1" on it is a projection. Repeats of very
+A shortcut along which dimensions change is dotted; "1x1" on it is a projection. Repeats of very
 tall networks are drawn once with their count.
 
 examples:
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dark", action="store_true", help="light on dark, for dark slides")
     folding = parser.add_mutually_exclusive_group()
     folding.add_argument(
-        "--fold", action="store_true", help="draw repeats once with their count ('× 36')"
+        "--fold", action="store_true", help="draw repeats once with their count ('x 36')"
     )
     folding.add_argument(
         "--unfold", action="store_true", help="draw every layer, however tall that gets"

@@ -20,6 +20,7 @@ examples:
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from reslab.errors import UsageError
 if TYPE_CHECKING:
     from reslab.weights import Imported
 
+LINES_SHOWN = 40
 HELP = "import, export, push and pull weights"
 # Which flags and how many names belong to which action.
 FLAGS = {
@@ -133,11 +135,20 @@ def _import(args: argparse.Namespace) -> None:
     try:
         imported = import_file(request)
     except MisfitError as error:
-        for line in error.details:
-            output.note(line)
+        if args.json:
+            output.emit_json({"misfits": list(error.details)})
+        else:
+            for line in _some(error.details):
+                output.note(line)
         raise
     artifact.save(imported.artifact, out)
     _report_import(imported, out, as_json=bool(args.json))
+
+
+def _some(lines: Sequence[str]) -> list[str]:
+    """Return the lines, or the first of very many and where the others are."""
+    more = len(lines) - LINES_SHOWN
+    return list(lines) if more <= 0 else [*lines[:LINES_SHOWN], f"and {more} more (--json)"]
 
 
 def _report_import(imported: Imported, out: Path, *, as_json: bool) -> None:
@@ -146,13 +157,13 @@ def _report_import(imported: Imported, out: Path, *, as_json: bool) -> None:
     converted, spec = imported.converted, imported.artifact.network.spec
     for note in imported.notes:
         output.note(f"note: {note}")
-    for key in converted.unplaced:
-        output.note(f"left out: {key}")
-    for key in converted.missing:
-        output.note(f"newly initialised: {key}")
     if as_json:
         output.emit_json(_import_json(imported, out))
         return
+    for line in _some([f"left out: {key}" for key in converted.unplaced]):
+        output.note(line)
+    for line in _some([f"newly initialised: {key}" for key in converted.missing]):
+        output.note(line)
     print(out)
     output.note(
         f"{spec.name} by {converted.layout.name}'s names, {spec.num_classes} classes, "

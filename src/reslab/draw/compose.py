@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from reslab.draw import text
@@ -57,8 +58,8 @@ class _Composer:
         wide = MARGIN * 2 + text.width(self.title, 19, bold=True)
         names = ", ".join(network.spec.name for network in self.networks)
         return Drawing(
-            width=max(x - BETWEEN + MARGIN, wide),
-            height=self.foot + FOOT,
+            width=math.ceil(max(x - BETWEEN + MARGIN, wide)),
+            height=math.ceil(self.foot + FOOT),
             columns=tuple(columns),
             lines=tuple(self.tops[level] - BAND_GAP / 2 for level in self.levels[1:]),
             labels=(*title, *sizes),

@@ -21,7 +21,7 @@ HEIGHTS = {"pill": PILL, "scale": PILL, "concat": BAR, "gate": BAR, "sum": DOT}
 PILLS = ("pill", "scale")
 ASIDE = "auxiliary classifier"
 LEAD = 10.0  # more room above branches that arcs go around
-ARRIVE, LEAVE = 4.0, 6.5  # how far below and above boxes arcs meet the way
+ARRIVE, LEAVE = 4.0, 7.0  # how far below and above boxes arcs meet the way
 TURN = 7.5  # how far above boxes wires turn to branches
 
 

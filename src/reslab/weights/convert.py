@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -86,7 +85,7 @@ def convert(
         rest = tuple(key for key in found.unplaced if key not in absorbed)
         found = dataclasses.replace(found, unplaced=rest)
     if found.faults and not allow_partial:
-        raise _misfit(found, weights.path, name)
+        raise _misfit(found, weights, name)
     spec = found.network.spec
     if spec.name not in found.layout.networks:
         notes.append(
@@ -145,7 +144,7 @@ def _absorb_biases(
     return placed
 
 
-def _misfit(found: Fit, path: Path, name: str | None) -> MisfitError:
+def _misfit(found: Fit, weights: Weights, name: str | None) -> MisfitError:
     details = [
         *(f"no place for {key}" for key in found.unplaced),
         *(f"missing {key}" for key in found.missing),
@@ -153,13 +152,16 @@ def _misfit(found: Fit, path: Path, name: str | None) -> MisfitError:
     ]
     ours, layout = found.network.spec.name, found.layout.name
     shown = ", ".join(details[:3]) + (f" and {len(details) - 3} more" if len(details) > 3 else "")
-    if name is not None:
-        message = f"{path} does not fit {ours} by {layout}'s names: {shown}"
+    if name is None:
+        what = f"fits no network; the nearest is {ours} by {layout}'s names"
+        remedy = "name the network (--as), or leave these out (--allow-partial)"
     else:
-        message = f"{path} fits no network; the nearest is {ours} by {layout}'s names: {shown}"
-    return MisfitError(
-        message, details, remedy="name the network (--as), or leave these out (--allow-partial)"
-    )
+        what = f"does not fit {ours} by {layout}'s names"
+        other = recognise(weights)
+        remedy = "leave these out with --allow-partial"
+        if other.faults == 0:
+            remedy = f"it fits {other.network.spec.name} of {other.layout.name}: leave --as out"
+    return MisfitError(f"{weights.path} {what}: {shown}", details, remedy=remedy)
 
 
 def to_layout(network: Network, layout: Layout) -> dict[str, torch.Tensor]:

@@ -131,7 +131,6 @@ KUANGLIU = Layout(
     networks={
         **RESNETS,
         **{f"resnet{depth}_b": f"resnet{depth}" for depth in CIFAR_DEPTHS},
-        "resnet110_c": "resnet110",
     },
     preprocess=preparation.cifar10,
     small_stem=True,

@@ -176,7 +176,7 @@ def _without_prefix(
     while True:
         for prefix in PREFIXES:
             having = [name for name in found if name.startswith(prefix)]
-            if len(having) > 0.9 * len(found):
+            if len(having) > len(found) / 2:
                 notes.append(f"took the prefix '{prefix}' off the names")
                 found = {name.removeprefix(prefix): value for name, value in found.items()}
                 break

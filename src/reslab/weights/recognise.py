@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -65,6 +66,8 @@ def recognise(
     """
     best: Fit | None = None
     for candidate, spec in _candidates(weights, name, layout, stem):
+        if best is not None and _misnamed(candidate, spec, weights.tensors) >= best.faults:
+            continue
         found = fit(candidate, spec, weights.tensors)
         if best is None or found.faults < best.faults:
             best = found
@@ -78,19 +81,23 @@ def recognise(
     return best
 
 
+def _misnamed(layout: Layout, spec: NetworkSpec, tensors: Mapping[str, torch.Tensor]) -> int:
+    """Count names in the file that the network has no place for: quicker than a whole fit."""
+    return len(tensors.keys() - set(layout.keys(_template(spec)).values()))
+
+
 def fit(layout: Layout, spec: NetworkSpec, tensors: Mapping[str, torch.Tensor]) -> Fit:
     """Compare a file's names and shapes with those of a network."""
-    network = _on_meta(spec)
+    template = _template(spec)
+    network = _on_meta(_with_ends_of(spec, template, layout.keys(template), tensors))
     keys = layout.keys(network)
-    network = _on_meta(_with_ends_of(spec, network, keys, tensors))
-    keys = layout.keys(network)
-    own = network.state_dict()
+    own, theirs = network.state_dict(), set(keys.values())
     adapted = layout.to_ours(network, tensors)
     needed = [ours for ours in own if not ours.endswith(OPTIONAL)]
     return Fit(
         layout,
         network,
-        unplaced=tuple(key for key in tensors if key not in set(keys.values())),
+        unplaced=tuple(key for key in tensors if key not in theirs),
         missing=tuple(
             keys[ours]
             for ours in needed
@@ -121,8 +128,7 @@ def _candidates(
     for each in layouts:
         names = sorted(each.networks, key=lambda ours: each.networks[ours] != told)
         for ours in names:
-            if ours in catalog.NETWORKS:
-                yield from ((each, form) for form in _forms(each, catalog.entry(ours).spec, stem))
+            yield from ((each, form) for form in _forms(each, catalog.entry(ours).spec, stem))
 
 
 def _forms(layout: Layout, spec: NetworkSpec, stem: Stem | None) -> list[NetworkSpec]:
@@ -153,6 +159,12 @@ def _with_ends_of(
     return specs.replace(
         spec, num_classes=0 if classifier is None else len(classifier), in_chans=in_chans
     )
+
+
+@functools.lru_cache(maxsize=256)
+def _template(spec: NetworkSpec) -> Network:
+    """Build a network on the meta device once; for looking at only."""
+    return _on_meta(spec)
 
 
 def _on_meta(spec: NetworkSpec) -> Network:

@@ -26,7 +26,8 @@ def padded_at_the_end(
     """
     found = dict(tensors)
     for key, dim, order in _orders(network):
-        if key in found:
+        # What has another size is of another network, which is for others to say.
+        if key in found and found[key].shape[dim : dim + 1] == order.shape:
             found[key] = found[key].index_select(dim, order)
     return found
 
