@@ -87,7 +87,7 @@ def value_of(recipe: Recipe, field: str) -> Any:
 
 
 def test_every_flag_is_tried_here_and_every_field_has_one():
-    assert {*SETTINGS, *SWITCHES, "--patience"} == set(ALL)
+    assert {*SETTINGS, *SWITCHES, "--patience", "--early-size", "--early-share"} == set(ALL)
     fields = {f.name for f in (*dataclasses.fields(Recipe), *dataclasses.fields(Augment))}
     assert {setting.field for setting in ALL.values()} == fields - {"name", "augment"}
 
@@ -114,6 +114,12 @@ def test_a_switch_goes_both_ways(requested, flag):
 def test_patience_needs_a_monitor(requested):
     request = requested("--patience", "4", "--monitor", "val_accuracy")
     assert override(Recipe(name="x"), request.overrides).patience == 4
+
+
+def test_an_early_size_needs_a_share(requested):
+    request = requested("--early-size", "24", "--early-share", "0.4")
+    recipe = override(Recipe(name="x"), request.overrides)
+    assert (recipe.early_size, recipe.early_share) == (24, 0.4)
 
 
 @pytest.mark.parametrize("flag", SETTINGS)

@@ -16,13 +16,14 @@ def test_the_size_is_a_function_of_the_progress(progress, size):
     assert training_size(RECIPE, progress) == size
 
 
-def test_without_a_share_every_image_keeps_its_size():
-    assert training_size(override(RECIPE, {"early_share": 0.0}), 0.0) == 32
+def test_without_an_early_part_every_image_keeps_its_size():
+    assert training_size(Recipe(name="x", img_size=32), 0.0) == 32
 
 
-def test_a_share_without_a_size_is_refused():
-    with pytest.raises(UsageError, match="early_share needs a size"):
-        override(RECIPE, {"early_size": 0})
+@pytest.mark.parametrize("field", ["early_size", "early_share"])
+def test_one_without_the_other_is_refused(field):
+    with pytest.raises(UsageError, match="early_size and early_share go together"):
+        override(RECIPE, {field: 0})
 
 
 def test_fewer_pixels_are_averages_of_the_old_ones():

@@ -148,8 +148,11 @@ class Recipe:
                 remedy="set monitor to val_loss or val_accuracy",
             )
 
-        if self.early_share > 0 and self.early_size == 0:
-            raise UsageError("early_share needs a size", remedy="set early_size, in pixels")
+        if (self.early_share > 0) != (self.early_size > 0):
+            raise UsageError(
+                f"early_size and early_share go together, received {self.early_size} and "
+                f"{self.early_share:g}"
+            )
 
     def needs_validation(self) -> bool:
         """Tell whether the run takes a decision that must not look at the test split."""
