@@ -58,6 +58,21 @@ def test_auto_fits_the_images(data, img_size, in_chans, model, optimizer):
     assert named["recipe"] == chosen.recipe.name
 
 
+@pytest.mark.parametrize(
+    ("side", "count", "model", "early"),
+    [
+        (32, 5_000, "resnet20", (24, 0.5)),
+        (28, 5_000, "resnet20", (21, 0.5)),
+        (16, 5_000, "resnet20", (0, 0.0)),
+        (32, 500, "resnet20", (0, 0.0)),
+        (32, 5_000, "googlenet", (0, 0.0)),  # takes 31 px and more
+    ],
+)
+def test_a_run_begins_with_smaller_images_where_that_pays(side, count, model, early):
+    recipe = decide(dataset(side, 1, count=count), model=model).recipe
+    assert (recipe.early_size, recipe.early_share) == early
+
+
 def test_the_users_words_are_kept_and_not_called_choices():
     chosen = decide(
         dataset(100, 3),

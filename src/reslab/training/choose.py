@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import torch
 
 from reslab import models
 from reslab import spec as specs
 from reslab.data.dataset import Dataset, FileImages
 from reslab.data.decode import read_header
 from reslab.errors import UsageError
+from reslab.nn import build
 from reslab.training.config import Choice, Request
 from reslab.training.recipe import Recipe, override
 from reslab.training.recipes import MANY_IMAGES, RECIPES, Situation
@@ -113,7 +115,7 @@ def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) 
     if name == "auto":
         name, why = choose_recipe(situation)
         choices.append(Choice("recipe", name, why))
-    recipe = RECIPES[name](situation)
+    recipe = _fitting(RECIPES[name](situation), spec)
     changes = {"img_size": img_size, **request.overrides}
     if "epochs" in request.overrides and "steps" not in request.overrides:
         changes["steps"] = 0
@@ -128,6 +130,16 @@ def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) 
         length = f"what fits into {request.time_s:g} s, at most {length}"
     choices.append(Choice("length", length, f"recipe {recipe.name}"))
     return Chosen(spec, recipe, tuple(choices))
+
+
+def _fitting(recipe: Recipe, spec: specs.NetworkSpec) -> Recipe:
+    """Leave out the early part of a recipe where its images are too small for the network."""
+    if recipe.early_share > 0:
+        with torch.device("meta"):
+            least = build(spec).min_size
+        if recipe.early_size < least:
+            return override(recipe, {"early_size": 0, "early_share": 0.0})
+    return recipe
 
 
 def _refuse_other_network(request: Request, start: specs.NetworkSpec) -> None:
