@@ -128,8 +128,8 @@ def small_images(situation: Situation) -> Recipe:
     Images up to 48 px: SGD as for CIFAR, the first half at three quarters of the size where
     images and data are large enough for that to pay. Photographs: AdamW without smoothing,
     because a few hundred updates have to do; measured on 2,000 photographs of 100 px. Networks
-    without batch norm learn with AdamW at a tenth of that rate and clipped gradients at any size: with the
-    others they diverge or stay where they began.
+    without batch norm learn with AdamW at a tenth of that rate and clipped gradients at any size:
+    with the others they diverge or stay where they began.
     """
     recipe = _cifar_like(situation) if situation.img_size <= 48 else _photographs(situation)
     if situation.batch_norm:
