@@ -21,6 +21,7 @@ from reslab.data.preprocess import Preprocess
 from reslab.nn import build
 from reslab.weights import LAYOUTS, to_layout
 
+pytestmark = pytest.mark.slow
 REPO = "someone/small-net"
 METRICS = {
     "test": {
