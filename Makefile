@@ -1,6 +1,7 @@
 # make demo   an environment, the package, and the main job on the embedded digits
 # make test   the same environment with the test tools, then every check
-# make test-all   also the tests that are slow or need a GPU
+# make test-all   also the tests that are slow or need a GPU, and other people's networks to
+#                 compare with (torchvision, timm, Keras)
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -13,7 +14,7 @@ demo: $(VENV)/installed
 test: check
 	$(BIN)/python -m pytest
 
-test-all: check
+test-all: check $(VENV)/installed-reference
 	$(BIN)/python -m pytest -m "slow or gpu or not slow"
 
 check: $(VENV)/installed-test
@@ -34,6 +35,12 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+# Without their dependencies: all that these two need is there, and they would bring another torch.
+$(VENV)/installed-reference: $(VENV)/installed-test
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[reference]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31
 	touch $@
 
 clean:

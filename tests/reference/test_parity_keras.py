@@ -18,8 +18,11 @@ from reslab.nn import build
 from reslab.spec.keras_tutorial import KerasTutorialSpec
 from reslab.weights import LAYOUTS, Request, convert, import_file, read
 
-# Of Keras' own conversion of its variables.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    # Of Keras' own conversion of its variables.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 PRINTED = {
     "keras_preact_9_9_9": (64, (9, 9, 9), (64, 64, 128, 256), "tiny_imagenet"),
     "keras_preact_3_4_6": (64, (3, 4, 6), (64, 128, 256, 512), "tiny_imagenet"),

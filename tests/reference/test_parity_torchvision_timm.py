@@ -15,6 +15,7 @@ from reslab.nn import build
 from reslab.weights import LAYOUTS, convert, to_layout
 from reslab.weights.read import Weights
 
+pytestmark = pytest.mark.slow
 CLASSES = 11
 PAIRS = [
     (program, ours, theirs)

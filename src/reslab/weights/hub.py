@@ -132,7 +132,7 @@ def _package() -> Any:
 @contextlib.contextmanager
 def _explained(repo: str) -> Iterator[None]:
     """Turn the package's errors into ours."""
-    errors = _package().errors
+    errors = importlib.import_module("huggingface_hub.errors")
     try:
         yield
     except errors.RevisionNotFoundError as error:

@@ -65,14 +65,19 @@ def recognise(
         UsageError: an unknown name, or a network that no layout has names for.
     """
     best: Fit | None = None
+    others: list[tuple[int, Layout, NetworkSpec]] = []
     for candidate, spec in _candidates(weights, name, layout, stem):
-        if best is not None and _misnamed(candidate, spec, weights.tensors) >= best.faults:
+        misnamed = _misnamed(candidate, spec, weights.tensors)
+        if misnamed:
+            others.append((misnamed, candidate, spec))
             continue
-        found = fit(candidate, spec, weights.tensors)
-        if best is None or found.faults < best.faults:
-            best = found
+        best = _better(best, fit(candidate, spec, weights.tensors))
         if best.faults == 0:
+            return best
+    for misnamed, candidate, spec in sorted(others, key=lambda each: each[0]):
+        if best is not None and misnamed >= best.faults:
             break
+        best = _better(best, fit(candidate, spec, weights.tensors))
     if best is None:
         raise UsageError(
             f"there are no names of other programs for {name}",
@@ -81,9 +86,20 @@ def recognise(
     return best
 
 
+def _better(best: Fit | None, found: Fit) -> Fit:
+    return found if best is None or found.faults < best.faults else best
+
+
 def _misnamed(layout: Layout, spec: NetworkSpec, tensors: Mapping[str, torch.Tensor]) -> int:
-    """Count names in the file that the network has no place for: quicker than a whole fit."""
-    return len(tensors.keys() - set(layout.keys(_template(spec)).values()))
+    """Count names that only the file or only the network has: quicker than a whole fit."""
+    keys = layout.keys(_template(spec))
+    ends = {keys[CLASSIFIER], keys[CLASSIFIER].replace("weight", "bias")}
+    needed = {theirs for ours, theirs in keys.items() if not _may_lack(ours)} - ends
+    return len(tensors.keys() - set(keys.values())) + len(needed - tensors.keys())
+
+
+def _may_lack(key: str) -> bool:
+    return key.endswith(OPTIONAL) or key.startswith("auxiliary.")
 
 
 def fit(layout: Layout, spec: NetworkSpec, tensors: Mapping[str, torch.Tensor]) -> Fit:
@@ -93,16 +109,11 @@ def fit(layout: Layout, spec: NetworkSpec, tensors: Mapping[str, torch.Tensor]) 
     keys = layout.keys(network)
     own, theirs = network.state_dict(), set(keys.values())
     adapted = layout.to_ours(network, tensors)
-    needed = [ours for ours in own if not ours.endswith(OPTIONAL)]
     return Fit(
         layout,
         network,
         unplaced=tuple(key for key in tensors if key not in theirs),
-        missing=tuple(
-            keys[ours]
-            for ours in needed
-            if ours not in adapted and not ours.startswith("auxiliary.")
-        ),
+        missing=tuple(keys[ours] for ours in own if ours not in adapted and not _may_lack(ours)),
         misshapen=tuple(
             f"{keys[ours]} is {tuple(value.shape)}, {spec.name} has {tuple(own[ours].shape)}"
             for ours, value in adapted.items()
