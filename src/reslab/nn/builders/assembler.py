@@ -8,13 +8,12 @@ from collections.abc import Callable
 
 from torch import nn
 
-from reslab.nn.blocks import basic_branch, bottleneck_branch
-from reslab.nn.builders.resnet import out_width
+from reslab.nn.blocks import BOTTLENECK_EXPANSION, basic_branch, bottleneck_branch
 from reslab.nn.head import Head
 from reslab.nn.network import Network
 from reslab.nn.stage import Stage
 from reslab.nn.stem import make_pool
-from reslab.spec import ResNetSpec
+from reslab.spec import ResNetSpec, StageSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,7 +44,7 @@ def assemble(
     make_block: Callable[[Place], nn.Module],
     features: nn.Module,
 ) -> Network:
-    """Line up stem, stages and head as `build_resnet` does, with blocks of any kind.
+    """Line up stem, stages and head, with blocks of any kind.
 
     Args:
         spec: the network.
@@ -84,3 +83,8 @@ def make_branch(spec: ResNetSpec, place: Place) -> nn.Sequential:
     if spec.branch == "basic":
         return basic_branch(place.in_width, place.width, place.stride)
     return bottleneck_branch(place.in_width, place.width, place.stride, spec.stride_on)
+
+
+def out_width(spec: ResNetSpec, stage: StageSpec) -> int:
+    """Return the channels that leave a block of the stage."""
+    return stage.width * (BOTTLENECK_EXPANSION if spec.branch == "bottleneck" else 1)

@@ -8,8 +8,7 @@ from torch import nn
 
 from reslab.nn.blocks import conv
 from reslab.nn.build import builds
-from reslab.nn.builders.assembler import Place, assemble
-from reslab.nn.builders.resnet import out_width
+from reslab.nn.builders.assembler import Place, assemble, out_width
 from reslab.nn.head import GlobalAveragePool
 from reslab.nn.init import initialise
 from reslab.nn.network import Network
