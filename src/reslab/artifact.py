@@ -161,7 +161,7 @@ def find(path: Path) -> Path:
     if is_file and path.name not in (MODEL_JSON, WEIGHTS):
         raise CheckpointError(
             f"{path} is not a model of reslab, which is a folder with {MODEL_JSON} and {WEIGHTS}",
-            remedy="name a run or a model folder (pickled files are never opened)",
+            remedy="name a run or a model folder; for other programs' files: reslab weights import",
         )
     for candidate in [path.parent] if is_file else [path, path / "model"]:
         if (durable.current(candidate) / MODEL_JSON).is_file():

@@ -34,8 +34,8 @@ def resnet() -> Network:
 def checkpoint(tmp_path: Path, resnet: Network) -> Path:
     state = to_layout(resnet, LAYOUTS["akamaster"])
     wrapped = {"state_dict": {f"module.{k}": v for k, v in state.items()}, "best_prec1": 91.0}
-    torch.save(wrapped, tmp_path / "resnet20-12fca82f.th.pth")
-    return tmp_path / "resnet20-12fca82f.th.pth"
+    torch.save(wrapped, tmp_path / "resnet20-12fca82f.th")
+    return tmp_path / "resnet20-12fca82f.th"
 
 
 def run(capsys: Capture, *words: object, code: int = 0) -> tuple[str, str]:

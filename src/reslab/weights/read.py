@@ -19,7 +19,7 @@ from safetensors import torch as safetensors_torch
 
 from reslab.errors import CheckpointError, UsageError, unknown
 
-TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl")
+TORCH_SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar", ".pkl")
 KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
 SUFFIXES = (".safetensors", *TORCH_SUFFIXES, *KERAS_SUFFIXES)
 CONFIG = "config.json"
