@@ -3,7 +3,7 @@ import torch
 from parts import make_training
 
 from reslab.errors import UsageError
-from reslab.training.progressive import resized, training_size
+from reslab.training.progressive import cost_of_the_rest, resized, training_size
 from reslab.training.recipe import Recipe, override
 from reslab.training.schedule import Plan
 from reslab.training.step import train_step
@@ -24,6 +24,14 @@ def test_without_an_early_part_every_image_keeps_its_size():
 def test_one_without_the_other_is_refused(field):
     with pytest.raises(UsageError, match="early_size and early_share go together"):
         override(RECIPE, {field: 0})
+
+
+@pytest.mark.parametrize(
+    ("progress", "wanted"),
+    [(0.0, 0.4 + 0.6 * 16 / 9), (0.2, 0.25 + 0.75 * 16 / 9), (0.4, 1.0), (0.9, 1.0)],
+)
+def test_the_rest_of_a_run_costs_more_than_its_beginning(progress, wanted):
+    assert cost_of_the_rest(RECIPE, progress) == pytest.approx(wanted)
 
 
 def test_fewer_pixels_are_averages_of_the_old_ones():

@@ -18,6 +18,7 @@ from reslab.training import checkpoint
 from reslab.training.budget import Budget, Clock
 from reslab.training.evaluating import Interrupted
 from reslab.training.observe import Observer, StepEvent
+from reslab.training.progressive import cost_of_the_rest
 from reslab.training.rundir import RunDirectory
 from reslab.training.saving import agree, diverged, save, weights
 from reslab.training.schedule import learning_rate
@@ -82,7 +83,7 @@ def train(training: Training, watch: Watch) -> None:
             state.account(*total[:3])
             _end_warm_up(training)
             clock.tick()
-            watch.observer.step(_event(training, clock, rate))
+            watch.observer.step(_event(training, watch, rate))
 
             # 3. Safety: stop on nonsense before anything good is overwritten; save; obey.
             if not math.isfinite(state.loss_sum):
@@ -220,10 +221,12 @@ def stopped(watch: Watch) -> StoppedError:
     )
 
 
-def _event(training: Training, clock: Clock, rate: float) -> StepEvent:
-    state, recipe = training.state, training.recipe
+def _event(training: Training, watch: Watch, rate: float) -> StepEvent:
+    state, recipe, clock = training.state, training.recipe, watch.clock
     step_s = clock.mean_step_s()
-    left = state.plan.total_steps - state.step
+    left: float = state.plan.total_steps - state.step
+    if watch.budget is None:  # a budget plans as many steps as the present ones would allow
+        left *= cost_of_the_rest(recipe, state.plan.progress(state.step))
     per_row = training.num_train / recipe.batch_size
     return StepEvent(
         step=state.step,

@@ -19,6 +19,17 @@ def training_size(recipe: Recipe, progress: float) -> int:
     return recipe.early_size if progress < recipe.early_share else recipe.img_size
 
 
+def cost_of_the_rest(recipe: Recipe, progress: float) -> float:
+    """Return what a step of the rest of the run costs on average, in steps of the present size.
+
+    The cost of an image grows with its area.
+    """
+    if progress >= recipe.early_share:
+        return 1.0
+    early = (recipe.early_share - progress) / (1.0 - progress)
+    return early + (1.0 - early) * (recipe.img_size / recipe.early_size) ** 2
+
+
 def resized(images: Tensor, size: int) -> Tensor:
     """Scale (B, C, H, W) to (B, C, size, size), averaging where pixels become fewer."""
     if images.shape[-1] == size:

@@ -127,7 +127,8 @@ def small_images(situation: Situation) -> Recipe:
 
     Images up to 48 px: SGD as for CIFAR, the first half at three quarters of the size where
     images and data are large enough for that to pay. Photographs: AdamW without smoothing,
-    because a few hundred updates have to do; measured on 2,000 photographs of 100 px. Networks
+    because a few hundred updates have to do, and mixed images, because a thousand photographs are
+    soon known by heart; measured on 2,000 photographs of 100 px. Networks
     without batch norm learn with AdamW at a tenth of that rate and clipped gradients at any size:
     with the others they diverge or stay where they began.
     """
@@ -169,14 +170,16 @@ def _photographs(situation: Situation) -> Recipe:
     num_train = situation.num_train
     return Recipe(
         name="small-images",
-        epochs=_epochs(num_train, images_seen=65_000, least=20, most=60),
+        epochs=_epochs(num_train, images_seen=96_000, least=20, most=80),
         batch_size=_batch_size(num_train),
         optimizer="adamw",
         lr=5e-3,
         weight_decay=0.05,
         schedule="one-cycle",
         ema=0.99,
-        augment=Augment(crop_scale=(0.5, 1.0), rotate=10, flip=True),
+        early_size=round(0.75 * situation.img_size),
+        early_share=0.5,
+        augment=Augment(crop_scale=(0.5, 1.0), rotate=10, flip=True, mixup=0.2, cutmix=1.0),
     )
 
 
