@@ -28,7 +28,7 @@ def ours(folder: Path, seed: int) -> dict[str, float]:
         began = time.perf_counter()
         done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True)
         result = json.loads(done.stdout)
-        split = next(result[name] for name in ("test", "val") if name in result)
+        split = next(result[name] for name in ("test", "val") if result.get(name))
         return {
             "accuracy_pct": split["accuracy_pct"],
             "wall_s": time.perf_counter() - began,
