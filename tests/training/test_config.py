@@ -95,11 +95,15 @@ def test_each_field_that_decides_is_named(name):
         "optimizer": "adamw", "schedule": "cosine", "monitor": "val_loss", "precision": "bf16",
         "normalisation": "channel", "resize": "crop", "milestones": (0.2,), "dropout": 0.5,
         "momentum": 0.5, "smoothing": 0.5, "ema": 0.5, "val_fraction": 0.5,
+        "early_share": 0.5,
     }  # fmt: skip
     old = getattr(RECIPE, name)
     base = RECIPE
     if name == "patience":
         base = dataclasses.replace(RECIPE, monitor="val_loss", val_fraction=0.1)
+    if name.startswith("early"):  # the two go together
+        base = dataclasses.replace(RECIPE, early_size=8, early_share=0.25)
+        old = getattr(base, name)
     value = changed[name] if name in changed else not old if isinstance(old, bool) else old + 1
     with pytest.raises(UsageError, match=rf"differ: {name} "):
         changed_recipe(base, {name: value})
