@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -89,7 +91,8 @@ PUBLISHED = {
     "keras_preact_9_9_9_cifar": (873_872, 132_581_888),
     "keras_preact_3_4_6_cifar": (2_151_376, 264_967_168),
 }
-EXTREMELY_DEEP = {"plain1202", "resnet1202_b", "resnet1001"}
+EXTREMELY_DEEP = {"plain1202", "resnet1202_b", "resnet1001", "preact_resnet1001"}
+EXTREMELY_DEEP |= {name for name in catalog.list_models() if re.search("(110|164)_", name)}
 
 
 @pytest.mark.parametrize(("name", "expected"), PUBLISHED.items())

@@ -1,6 +1,7 @@
 """Which networks the contract tests try, and how much of each the default suite can afford."""
 
 import functools
+import re
 
 import pytest
 import torch
@@ -10,13 +11,12 @@ from reslab.nn import build
 
 NAMES = catalog.list_models()
 # Minutes on meta, for nothing that their shallower brothers do not show.
-EXTREMELY_DEEP = {name for name in NAMES if "1202" in name or "1001" in name}
-KEPT = {"resnet1202", "preact_resnet1001"}
+DEEP = {name for name in NAMES if re.search(r"(plain|resnet)(101|110|152|164|200|1001|1202)", name)}
 
 
 def _affordable(name: str) -> bool:
     cost = catalog.costs()[name]
-    return cost.macs < 2e8 and cost.params < 3e6 and name not in EXTREMELY_DEEP
+    return cost.macs < 2e8 and cost.params < 3e6 and name not in DEEP
 
 
 def _one_a_kind() -> list[str]:
@@ -40,10 +40,10 @@ def slow_unless(chosen):
     ]
 
 
-NOT_EXTREME = slow_unless({n for n in NAMES if n not in EXTREMELY_DEEP or n in KEPT})
+NOT_DEEP = slow_unless(set(NAMES) - DEEP)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.cache
 def on_meta(name):
     """Build a network without memory; tests that change it take another."""
     with torch.device("meta"):
