@@ -122,7 +122,7 @@ def test_push_and_pull(hub, model, tmp_path):
         assert torch.equal(after.network.state_dict()[key], value)
     # Once more: the repository is there already, and its newest state is pulled.
     reslab(hub, tmp_path, "weights", "push", model, REPO)
-    assert "TODO" in hub.repositories[REPO]["README.md"].decode()
+    assert "None was stated" in hub.repositories[REPO]["README.md"].decode()
 
 
 CREATE = """

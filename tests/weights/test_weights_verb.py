@@ -249,5 +249,5 @@ def test_the_card_of_an_imported_model(tmp_path, checkpoint, capsys):
     assert "269,722 parameters" in card
     assert "akamaster/pytorch_resnet_cifar10" in card
     assert 'pretrained="hf-hub:someone/small-net"' in card
-    assert "TODO: say under which licence" in card
+    assert "None was stated: ask its author" in card
     assert "Nothing was measured" in card

@@ -1,4 +1,4 @@
-"""The compiled kernels: built once for this machine, checked against torch, loaded."""
+"""The compiled kernels: built once for this machine and loaded."""
 
 from __future__ import annotations
 

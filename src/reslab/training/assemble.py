@@ -96,6 +96,11 @@ def make_network(config: Config, images: Callable[[], torch.Tensor], *, new: boo
     return network
 
 
+def uses_fused_passes(recipe: Recipe, device: torch.device) -> bool:
+    """Tell whether batch norms train as fused passes: on a processor, unless torch compiles."""
+    return device.type == "cpu" and not recipe.compile
+
+
 def _first_images(loader: TrainLoader) -> torch.Tensor:
     """Return the views that training begins with: 16 to 512 of them, fewer where they are large."""
     num_images = min(512, max(16, LOOKED_AT_PIXELS // loader.preprocess.img_size**2))
@@ -134,7 +139,7 @@ def assemble(
     network = network.to(device)
     if recipe.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if device.type == "cpu" and not recipe.compile:
+    if uses_fused_passes(recipe, device):
         fuse(network)
     if recipe.checkpoint_activations:
         network.set_grad_checkpointing(True)

@@ -22,7 +22,7 @@ from reslab.data.split import splits_to_json
 from reslab.durable import Lock
 from reslab.errors import MachineError, ReslabError, StoppedError
 from reslab.training import checkpoint, loop, rundir, saving, status
-from reslab.training.assemble import assemble, geometry
+from reslab.training.assemble import assemble, geometry, uses_fused_passes
 from reslab.training.budget import Budget, Clock
 from reslab.training.config import Config, Request, changed_recipe, describe_dataset
 from reslab.training.distributed import World, joined
@@ -87,7 +87,9 @@ def start(request: Request, observer: Observer | None = None) -> Result:
             environment={
                 **machine.describe(device),
                 "processes": world.size,
-                "kernels": kernels.reason() if device.type == "cpu" else "torch",
+                "kernels": kernels.reason()
+                if uses_fused_passes(chosen.recipe, device)
+                else "torch",
                 "precision": "fp32" if dtype is None else str(dtype).removeprefix("torch."),
             },
         )

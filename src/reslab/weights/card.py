@@ -51,7 +51,7 @@ def model_card(artifact: Artifact, *, repo: str, licence: str | None = None) -> 
         "## Where it comes from\n\n" + _provenance(artifact.provenance),
         "## Files\n\n`model.safetensors` (weights), `model.json` (network, classes, preprocessing, "
         "metrics, provenance), `manifest.json` (sizes and hashes of both).",
-        "## Licence\n\n" + (licence or "TODO: say under which licence this model may be used."),
+        "## Licence\n\n" + (licence or "None was stated: ask its author before you use it."),
     ]
     return "\n\n".join(parts) + "\n"
 
