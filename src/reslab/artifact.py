@@ -66,9 +66,18 @@ def save(artifact: Artifact, folder: Path) -> None:
     """Write an artifact so that a crash leaves the old folder or the new one, never a mix.
 
     Raises:
+        CheckpointError: the network is no longer what its specification builds.
         MachineError: the disk is full or cannot be written.
     """
     state = artifact.network.state_dict()
+    with torch.device("meta"):
+        wanted = build(artifact.network.spec).state_dict()
+    if state.keys() != wanted.keys():
+        raise CheckpointError(
+            f"this {artifact.network.spec.name} has other tensors than its specification says, "
+            "so that it could not be read back",
+            remedy="save it before folding its batch norms",
+        )
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     if artifact.preprocess.mean_image is not None:
         tensors[_MEAN_IMAGE] = torch.tensor(artifact.preprocess.mean_image)

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 import reslab.spec as specs
-from reslab import catalog
+from reslab import artifact, catalog, create_model
 from reslab.artifact import Artifact
 from reslab.data.preprocess import Preprocess
+from reslab.errors import CheckpointError
 from reslab.nn import Network, build
 from reslab.nn.blocks import PlainBlock
 from reslab.nn.stage import Stage
@@ -174,3 +175,16 @@ def test_predict_takes_the_folded_network():
     np.testing.assert_allclose(
         [prob for _, prob in after.top], [prob for _, prob in before.top], rtol=1e-4
     )
+
+
+def test_a_folded_network_is_not_saved_as_what_it_was(tmp_path):
+    network = create_model("resnet20", num_classes=2).eval()
+    preprocess = Preprocess(
+        img_size=32, resize_size=32, in_chans=3, resize="squash", mean=(0.5,) * 3, std=(0.5,) * 3
+    )
+    whole = artifact.Artifact(network=network, classes=("a", "b"), preprocess=preprocess)
+    artifact.save(whole, tmp_path / "whole")
+    folded = dataclasses.replace(whole, network=fold_batch_norm(network))
+    with pytest.raises(CheckpointError, match="before folding"):
+        artifact.save(folded, tmp_path / "folded")
+    assert not (tmp_path / "folded").exists()
