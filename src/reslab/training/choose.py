@@ -173,6 +173,8 @@ def _input_size(look: Look, num_train: int, choices: list[Choice]) -> int:
 def _network(
     request: Request, look: Look, img_size: int, choices: list[Choice]
 ) -> specs.NetworkSpec:
+    if request.spec is not None:
+        return request.spec
     if request.model != "auto":
         name = request.model
     else:

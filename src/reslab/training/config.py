@@ -22,6 +22,8 @@ class Request:
     Args:
         data: a named data set or a path.
         model: a network's name, or "auto".
+        spec: a network that the catalogue need not know, in place of `model`; it gets the data's
+            classes, channels and image size.
         recipe: a recipe's name, or "auto".
         overrides: recipe fields with other values.
         out: the run directory; None for the next free one under runs/.
@@ -41,6 +43,7 @@ class Request:
 
     data: str
     model: str = "auto"
+    spec: specs.NetworkSpec | None = None
     recipe: str = "auto"
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     out: Path | None = None
@@ -109,6 +112,7 @@ class Config:
         request = dataclasses.asdict(self.request)
         for name in ("out", "start", "deepen_from", "cache"):
             request[name] = None if request[name] is None else str(request[name])
+        request["spec"] = None if self.request.spec is None else specs.to_json(self.request.spec)
         return {
             "reslab": __version__,
             "command": list(self.request.command),
@@ -130,6 +134,8 @@ class Config:
         request = dict(value["request"])
         for name in ("out", "start", "deepen_from", "cache"):
             request[name] = None if request.get(name) is None else Path(request[name])
+        if request.get("spec") is not None:
+            request["spec"] = specs.from_json(request["spec"])
         request["command"] = tuple(request["command"])
         return cls(
             request=Request(**request),
