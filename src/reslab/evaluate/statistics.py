@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,3 +45,17 @@ def log_sum_exp(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     top = logits.max(axis=1)
     total: npt.NDArray[np.float64] = np.log(np.exp(logits - top[:, None]).sum(axis=1)) + top
     return total
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted so that all of them together err with at most 5%.
+
+    Source:
+        Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, (len(p_values) - rank) * p_values[index])
+        adjusted[index] = min(1.0, largest)
+    return adjusted

@@ -58,6 +58,12 @@ def write_report(run_dir: Path, dataset: Dataset | None = None, out: Path | None
 
 def render(run: Run, images: Images) -> str:
     """Return the page as text."""
+    environment = templates()
+    return environment.get_template("page.html").render(**_content(run, images), **frame())
+
+
+def templates() -> jinja2.Environment:
+    """Return what renders the pages: strict, escaping, with numbers written as everywhere."""
     environment = jinja2.Environment(
         loader=_LOADER,
         autoescape=True,
@@ -75,18 +81,22 @@ def render(run: Run, images: Images) -> str:
         "plural": wording.plural,
         "shortened": wording.shortened,
     }
-    script = _source("page.js")
+    return environment
+
+
+def frame() -> dict[str, Any]:
+    """Return what every page carries: its style, its script and what it forbids itself."""
+    script = source("page.js")
     # The page forbids itself every request and every script but its own.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("page.html").render(
-        **_content(run, images),
-        style=Markup(_source("page.css") + _source("plots.css")),
-        script=Markup(script),
-        policy=(
+    return {
+        "style": Markup(source("page.css") + source("plots.css")),
+        "script": Markup(script),
+        "policy": (
             "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
             f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
         ),
-    )
+    }
 
 
 def _content(run: Run, images: Images) -> dict[str, Any]:
@@ -141,6 +151,7 @@ def _finalize(value: Any) -> Any:
     return value
 
 
-def _source(name: str) -> str:
-    source, _, _ = _LOADER.get_source(jinja2.Environment(), name)
-    return source
+def source(name: str) -> str:
+    """Return one of the files in templates/ as it is."""
+    text, _, _ = _LOADER.get_source(jinja2.Environment(), name)
+    return text

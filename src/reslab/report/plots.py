@@ -34,7 +34,8 @@ class Series:
         y: values; NaN leaves a gap.
         low: lower ends of intervals around `y`, for a band or for whiskers.
         high: upper ends of them.
-        style: "bold" and "thin" lines, or "points" (with whiskers where there are intervals).
+        style: "bold", "thin" and "dashed" lines, or "points" (with whiskers where there are
+            intervals).
         colour: number of the colour, 0 to 5 (colour-blind safe; see the style sheet).
         sizes: radius of each point, drawing units; None for equal ones.
     """
@@ -44,7 +45,7 @@ class Series:
     y: Sequence[float]
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
-    style: Literal["bold", "thin", "points"] = "bold"
+    style: Literal["bold", "thin", "dashed", "points"] = "bold"
     colour: int = 0
     sizes: Sequence[float] | None = None
 
@@ -68,6 +69,7 @@ class Plot:
         x_label: the horizontal axis, with its unit.
         series: the curves, those drawn first lie below.
         kind: "linear" or "log", of the vertical axis.
+        x_kind: the same of the horizontal axis.
         limits: least and greatest value of the vertical axis; None to choose round ones.
         x_limits: the same for the horizontal axis; None for the range of the data.
         marks: (position, label) of events, drawn as vertical lines.
@@ -81,6 +83,7 @@ class Plot:
     x_label: str
     series: Sequence[Series]
     kind: Kind = "linear"
+    x_kind: Kind = "linear"
     limits: tuple[float, float] | None = None
     x_limits: tuple[float, float] | None = None
     marks: Sequence[tuple[float, str]] = ()
@@ -129,8 +132,9 @@ def _scales(plot: Plot) -> tuple[Scale, Scale]:
     places = [v for one in plot.series for v in one.x]
     first, last = plot.x_limits or (min(places, default=0.0), max(places, default=1.0))
     if first == last:
-        first, last = first - 1.0, last + 1.0
-    x = Scale(first, last, _LEFT, plot.width - _RIGHT)
+        logarithmic = plot.x_kind == "log"
+        first, last = (first / 2, last * 2) if logarithmic else (first - 1.0, last + 1.0)
+    x = Scale(first, last, _LEFT, plot.width - _RIGHT, plot.x_kind)
     return x, Scale(low, high, plot.height - _BOTTOM, _TOP, plot.kind)
 
 
@@ -238,7 +242,7 @@ def _tick(value: float) -> str:
 
 def _for_pointer(plot: Plot, x: Scale) -> Markup:
     """Return the values as attributes, so that the page can show those under the pointer."""
-    if not plot.series or any(one.style == "points" for one in plot.series):
+    if not plot.series or plot.x_kind == "log" or any(one.style == "points" for one in plot.series):
         return Markup("")
     longest = max(plot.series, key=lambda one: len(one.x))
     rows = [" ".join(f"{v:g}" for v in longest.x)]
@@ -246,4 +250,5 @@ def _for_pointer(plot: Plot, x: Scale) -> Markup:
         known = {a: wording.number(float(b)) for a, b in zip(one.x, one.y, strict=True)}
         rows.append(" ".join(known.get(a, "–").replace(" ", "_") for a in longest.x))
     box = f"{x.start:g} {x.end:g} {x.low:g} {x.high:g}"
-    return Markup(' data-box="{}" data-values="{}"').format(box, ";".join(rows))
+    name = plot.x_label.split(",")[0]
+    return Markup(' data-box="{}" data-x="{}" data-values="{}"').format(box, name, ";".join(rows))

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from reslab.evaluate.statistics import holm as holm
+
 Floats = npt.NDArray[np.float64]
 
 RESAMPLES = 10_000
@@ -185,17 +187,3 @@ def _hedges(mean: float, spread: float, count: int) -> float | None:
         else math.nan
     )
     return mean / spread * exact if freedom > 1 else None
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted so that all of them together err with at most 5%.
-
-    Source:
-        Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
-    """
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, (len(p_values) - rank) * p_values[index])
-        adjusted[index] = min(1.0, largest)
-    return adjusted

@@ -40,7 +40,7 @@ document.querySelectorAll("figure svg[data-values]").forEach((svg) => {
     line.setAttribute("d", `M${at[nearest]} 12V${svg.viewBox.baseVal.height - 30}`);
     if (!line.parentNode) svg.prepend(line);
     values.forEach((cell, i) => { cell.textContent = rows[i][nearest].replace(/_/g, " "); });
-    where.textContent = "epoch " + Math.round(Number(places[nearest]) * 10) / 10;
+    where.textContent = svg.dataset.x + " " + Math.round(Number(places[nearest]) * 10) / 10;
   });
   svg.addEventListener("pointerleave", () => {
     line.remove();

@@ -1,0 +1,315 @@
+"""Runs side by side: which differ on the same test images, in what they cost, in their recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reslab.errors import UsageError
+from reslab.evaluate.compare import Paired, compare
+from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.statistics import holm
+from reslab.evaluate.summary import short_names
+from reslab.report import setup, wording
+from reslab.report.curves import throughput
+from reslab.report.run import SPLIT_WORDS, Run, read_run
+
+ALL_PAIRS_UP_TO = 5
+ALPHA = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One of the runs that are compared.
+
+    Args:
+        name: the shortest that tells it from the others.
+        run: what its directory holds.
+        evaluation: what its finished network said of the split below; None without one.
+        split: "test", else "val", else "train".
+    """
+
+    name: str
+    run: Run
+    evaluation: Evaluation | None
+    split: str
+
+    @property
+    def wall_s(self) -> float | None:
+        """Time of the whole run, seconds; None where it is not recorded."""
+        value = self.run.status.get("wall_s")
+        return float(value) if isinstance(value, int | float) else None
+
+    @property
+    def images_per_s(self) -> float | None:
+        """Median training throughput; None where it is not recorded."""
+        speeds = sorted(throughput(self.run).values())
+        return speeds[len(speeds) // 2] if speeds else None
+
+    def cost(self, name: str) -> int | None:
+        """Return the number of parameters ("params") or multiply-adds ("macs")."""
+        value = self.run.section("cost").get(name)
+        return int(value) if isinstance(value, int) else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        measured: dict[str, Any] | None = None
+        if self.evaluation is not None:
+            measured = {
+                "split": self.split,
+                "accuracy_pct": self.evaluation.accuracy_pct,
+                "ci95_pct": list(self.evaluation.ci95_pct),
+                "num_images": len(self.evaluation),
+            }
+        return {
+            "name": self.name,
+            "run_dir": str(self.run.folder),
+            "state": self.run.state,
+            "network": self.run.section("spec").get("name"),
+            "data": self.run.section("dataset").get("name"),
+            "measured": measured,
+            "params": self.cost("params"),
+            "macs": self.cost("macs"),
+            "wall_s": self.wall_s,
+            "images_per_s": self.images_per_s,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two runs on the images that both were tested on.
+
+    Args:
+        first: name of one run.
+        second: name of the other.
+        found: the paired test; differences are second minus first.
+        p_holm: its mid-p value, corrected for all pairs of the comparison.
+    """
+
+    first: str
+    second: str
+    found: Paired
+    p_holm: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        about = {"first": self.first, "second": self.second}
+        return {**about, **self.found.to_json(), "p_holm": self.p_holm}
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """Something that is not the same in all runs.
+
+    Args:
+        what: its name, e.g. "recipe: lr".
+        values: one a run, as text.
+    """
+
+    what: str
+    values: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Several runs, compared.
+
+    Args:
+        entries: the runs, as they were named.
+        pairs: paired tests of those that can be tested.
+        refused: why others cannot be, one sentence each.
+        differences: what is not the same in all of them.
+    """
+
+    entries: tuple[Entry, ...]
+    pairs: tuple[Pair, ...]
+    refused: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `compare --json` prints."""
+        return {
+            "finding": finding(self),
+            "runs": [entry.to_json() for entry in self.entries],
+            "pairs": [pair.to_json() for pair in self.pairs],
+            "refused": list(self.refused),
+            "differences": [dataclasses.asdict(one) for one in self.differences],
+        }
+
+
+def compare_runs(folders: Sequence[Path]) -> Comparison:
+    """Read runs and compare them; nothing is computed anew, and none needs to be finished.
+
+    Raises:
+        UsageError: fewer than two runs, or one named twice.
+        DataError: a folder is no run directory.
+    """
+    if len(folders) < 2:
+        raise UsageError(f"a comparison needs two runs, received {len(folders)}")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UsageError("a run is named twice", remedy="name each run once")
+    names = short_names([str(folder) for folder in folders])
+    entries = tuple(_entry(n, read_run(f)) for n, f in zip(names, folders, strict=True))
+    pairs, refused = _paired(entries)
+    return Comparison(entries, pairs, refused, tuple(_differences(entries)))
+
+
+def _entry(name: str, run: Run) -> Entry:
+    return Entry(name, run, run.splits.get(run.final_split), run.final_split)
+
+
+def _paired(entries: Sequence[Entry]) -> tuple[tuple[Pair, ...], tuple[str, ...]]:
+    tested: list[tuple[str, str, Paired]] = []
+    refused: dict[str, None] = {}
+    for first, second in pairs_of(entries):
+        reason = _refusal(first, second)
+        if reason:
+            refused[reason] = None
+            continue
+        assert first.evaluation is not None and second.evaluation is not None
+        shared = np.intersect1d(first.evaluation.samples, second.evaluation.samples)
+        found = compare(_only(first.evaluation, shared), _only(second.evaluation, shared))
+        tested.append((first.name, second.name, found))
+    adjusted = holm([found.p_mid for _, _, found in tested])
+    pairs = [Pair(*one, p) for one, p in zip(tested, adjusted, strict=True)]
+    return tuple(pairs), tuple(refused)
+
+
+def pairs_of(entries: Sequence[Entry]) -> Iterator[tuple[Entry, Entry]]:
+    """Yield all pairs of a few runs, or the first with each other of many."""
+    if len(entries) <= ALL_PAIRS_UP_TO:
+        yield from itertools.combinations(entries, 2)
+    else:
+        yield from ((entries[0], other) for other in entries[1:])
+
+
+def _refusal(first: Entry, second: Entry) -> str:
+    """Say why two runs cannot be tested on the same images, or nothing."""
+    for entry in (first, second):
+        if entry.evaluation is None:
+            return f"No paired test with {entry.name}: it has not been evaluated yet."
+    assert first.evaluation is not None and second.evaluation is not None
+    one, two = (entry.run.section("dataset") for entry in (first, second))
+    if one.get("fingerprint") is None or one.get("fingerprint") != two.get("fingerprint"):
+        names = [str(data.get("name", "data")) for data in (one, two)]
+        what = f"{names[0]} and {names[1]}" if names[0] != names[1] else f"two states of {names[0]}"
+        return (
+            f"No paired test of {first.name} and {second.name}: they were trained on different "
+            f"images ({what})."
+        )
+    if first.split != second.split:
+        return (
+            f"No paired test of {first.name} and {second.name}: one was measured on "
+            f"{SPLIT_WORDS[first.split]} images, the other on {SPLIT_WORDS[second.split]} images."
+        )
+    if not np.isin(first.evaluation.samples, second.evaluation.samples).any():
+        return f"No paired test of {first.name} and {second.name}: no image was held out from both."
+    return ""
+
+
+def _only(evaluation: Evaluation, samples: np.ndarray[Any, np.dtype[np.int64]]) -> Evaluation:
+    """Return the evaluation of some of its images, in the order of their numbers."""
+    order = np.argsort(evaluation.samples)
+    rows = order[np.searchsorted(evaluation.samples, samples, sorter=order)]
+    return dataclasses.replace(
+        evaluation,
+        logits=evaluation.logits[rows],
+        labels=evaluation.labels[rows],
+        samples=evaluation.samples[rows],
+    )
+
+
+def finding(comparison: Comparison) -> str:
+    """Say in one or two sentences which run is better, as far as the images can tell."""
+    measured = [e for e in comparison.entries if e.evaluation is not None]
+    if not comparison.pairs or len(measured) < 2:
+        return "These runs share no test: their curves and costs stand side by side."
+    if len(comparison.pairs) == 1:
+        return _finding_of_two(comparison.pairs[0])
+    tested = {name for pair in comparison.pairs for name in (pair.first, pair.second)}
+    best = max((e for e in measured if e.name in tested), key=_accuracy)
+    worse, open_ = [], []
+    for pair in comparison.pairs:
+        if best.name in (pair.first, pair.second):
+            other = pair.second if pair.first == best.name else pair.first
+            (worse if pair.p_holm < ALPHA else open_).append(other)
+    text = f"{best.name} is the most accurate with {wording.percent(_accuracy(best), 1000)}%."
+    if worse:
+        text += f" It is better than {wording.listed(worse)} beyond chance."
+    if open_:
+        text += f" From {wording.listed(open_)} it cannot be told apart on these images."
+    return text
+
+
+def _finding_of_two(pair: Pair) -> str:
+    found = pair.found
+    better, other = pair.second, pair.first
+    low, high = found.ci95_pct
+    if found.difference_pct < 0:
+        better, other = other, better
+        low, high = -high, -low
+    size = abs(found.difference_pct)
+    numbers = (
+        f"{size:.2f} points on {found.num_images:,} images (95% interval {low:.2f} to {high:.2f}, "
+        f"p = {p_value(found.p_mid)})"
+    )
+    if found.p_mid < ALPHA:
+        return f"{better} is more accurate than {other} by {numbers}."
+    return f"No difference can be told: {better} and {other} lie apart by {numbers}."
+
+
+def p_value(p: float) -> str:
+    """Write a p-value with the digits that matter."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def _accuracy(entry: Entry) -> float:
+    return entry.evaluation.accuracy_pct if entry.evaluation is not None else math.nan
+
+
+def _differences(entries: Sequence[Entry]) -> Iterator[Difference]:
+    """Yield what is not the same in all runs: network, data, recipe, preprocessing, machine."""
+    tables = [_facts(entry.run) for entry in entries]
+    same_kind = len({entry.run.section("spec").get("kind") for entry in entries}) == 1
+    for what in dict.fromkeys(itertools.chain.from_iterable(tables)):
+        if what.startswith("network: ") and not same_kind:
+            continue
+        values = tuple(table.get(what, "–") for table in tables)
+        if len(set(values)) > 1:
+            yield Difference(what, values)
+
+
+def _facts(run: Run) -> dict[str, str]:
+    data, request = run.section("dataset"), run.section("request")
+    environment = run.section("environment")
+    facts: dict[str, Any] = {
+        "network": run.section("spec").get("name"),
+        "data": data.get("name"),
+        **{f"{split} images": n for split, n in dict(data.get("counts") or {}).items()},
+        "images' fingerprint": str(data.get("fingerprint", ""))[:8],
+        "seed": run.config.get("seed"),
+        "time limit, s": request.get("time_s"),
+        "started from": request.get("start"),
+        "deepened from": request.get("deepen_from"),
+    }
+    rows = {
+        name: wording.number(v) if isinstance(v, float) else str(v) for name, v in facts.items()
+    }
+    spec = {k: v for k, v in run.section("spec").items() if k not in ("name", "kind")}
+    sections: tuple[tuple[str, Mapping[str, Any]], ...] = (
+        ("recipe", run.section("recipe")),
+        ("preprocessing", run.section("preprocess")),
+        ("network", spec),
+    )
+    for title, section in sections:
+        rows |= {f"{title}: {name}": value for name, value in setup.flat(section)}
+    for name in ("device", "precision", "threads", "processes", "torch", "cpu"):
+        if name in environment:
+            rows[f"machine: {name}"] = str(environment[name])
+    return {k: "none" if v in ("None", "") else v for k, v in rows.items()}
