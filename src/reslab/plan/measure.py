@@ -1,0 +1,111 @@
+"""A task -> what its step costs here: measured once, in a process of its own, and kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from reslab.errors import MachineError
+from reslab.plan import remember
+from reslab.plan.task import StepCost, Task
+
+SECONDS = 2.0
+LONGEST_S = 900
+# Above this the machine does something else too, and what was measured is not kept.
+STEADY = 0.25
+Note = Callable[[str], None]
+
+
+class OutOfMemory(MachineError):  # noqa: N818 - as Python's own MemoryError says what, not that
+    """The task does not fit into the memory of the machine."""
+
+
+def measure(
+    task: Task, *, seconds: float = SECONDS, fresh: bool = False, note: Note | None = None
+) -> StepCost:
+    """Measure a step of a training, or return what was measured on this machine before.
+
+    Args:
+        task: what to train.
+        seconds: how long to take steps of each size.
+        fresh: measure again.
+        note: called with a line before anything takes time.
+
+    Raises:
+        OutOfMemory: the task does not fit into memory.
+        MachineError: the measuring process failed.
+    """
+    key = remember.key_of(task)
+    kept = None if fresh else remember.recall(key)
+    if kept is not None:
+        return kept
+    if note is not None:
+        note(f"measuring {describe(task)}")
+    cost = _in_process(task, seconds)
+    if cost.spread < STEADY:
+        remember.keep(key, cost)
+    elif note is not None:
+        note(
+            f"the machine is busy: half of the steps differ by more than {cost.spread:.0%}; "
+            "what was measured now is not kept"
+        )
+    return cost
+
+
+def describe(task: Task) -> str:
+    """Say in a few words what a task is."""
+    recipe = task.recipe
+    words = [
+        task.spec.name,
+        recipe.precision,
+        f"batch {recipe.batch_size}",
+        f"{recipe.img_size} px",
+    ]
+    words += ["compiled"] if recipe.compile else []
+    words += [] if recipe.channels_last else ["NCHW"]
+    words += ["recomputing"] if recipe.checkpoint_activations else []
+    words += [f"{task.threads} threads"] if task.threads else []
+    return ", ".join(words)
+
+
+def _in_process(task: Task, seconds: float) -> StepCost:
+    environment = dict(os.environ)
+    if task.threads:
+        environment["OMP_NUM_THREADS"] = str(task.threads)
+    asked = {"task": task.to_json(), "seconds": seconds, "began": time.time()}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "reslab.plan.worker"],
+            input=json.dumps(asked),
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_S,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MachineError(
+            f"a few steps of {describe(task)} take more than {LONGEST_S // 60} minutes here",
+            remedy="use a smaller --batch-size, --img-size or network",
+        ) from error
+    if done.returncode == -9:  # the system ends who takes more memory than there is
+        raise _too_large(task)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise MachineError(f"measuring {describe(task)} failed: {lines[-1]}")
+    answer = json.loads(done.stdout.splitlines()[-1])
+    if "out_of_memory" in answer:
+        raise _too_large(task)
+    names = [field.name for field in dataclasses.fields(StepCost)]
+    return StepCost(**{name: answer[name] for name in names})
+
+
+def _too_large(task: Task) -> OutOfMemory:
+    return OutOfMemory(
+        f"{describe(task)} does not fit into the memory of {task.device}",
+        remedy="use --checkpoint-activations, or a smaller --batch-size or --img-size",
+    )

@@ -1,0 +1,112 @@
+"""What is to be trained, as far as time and memory depend on it, and what a step costs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from reslab import spec as specs
+from reslab.training import recipe as recipes
+from reslab.training.recipe import Recipe
+
+MIB = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """A training whose step is to be measured.
+
+    Args:
+        spec: the network, for the data's classes and channels.
+        recipe: every number of the training.
+        evaluated: images of the largest split that is evaluated; no batch is larger than that.
+        device: where to compute, "cpu" or "cuda:0".
+        threads: threads of the arithmetic on a processor; 0 for torch's own choice.
+    """
+
+    spec: specs.NetworkSpec
+    recipe: Recipe
+    evaluated: int
+    device: str
+    threads: int = 0
+
+    def with_recipe(self, changes: Mapping[str, Any]) -> Task:
+        """Return the task with some numbers of its recipe changed, the image size included."""
+        size = int(changes.get("img_size", self.spec.img_size))
+        return dataclasses.replace(
+            self,
+            spec=specs.replace(self.spec, img_size=size),
+            recipe=recipes.override(self.recipe, changes),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the measuring process is told."""
+        return {
+            "spec": specs.to_json(self.spec),
+            "recipe": recipes.to_json(self.recipe),
+            "evaluated": self.evaluated,
+            "device": self.device,
+            "threads": self.threads,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Task:
+        """Rebuild what `to_json` returned."""
+        return cls(
+            spec=specs.from_json(value["spec"]),
+            recipe=recipes.from_json(value["recipe"]),
+            evaluated=int(value["evaluated"]),
+            device=str(value["device"]),
+            threads=int(value["threads"]),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepCost:
+    """What was measured of a task.
+
+    Args:
+        batch_size: images a step.
+        step_s: median time of an update, making its batch included, seconds.
+        early_step_s: the same while the recipe trains on smaller images; 0 where it never does.
+        spread: distance of the quartiles of the step's time, relative to the median.
+        eval_image_s: time of an image in evaluation, seconds.
+        save_s: time of a checkpoint, seconds.
+        cold_s: time from the start of the process to a steady pace, less the steps that were
+            taken meanwhile, seconds.
+        peak_mib: peak memory, less the images of the data set, MiB: of the process, or of the
+            device where that is a GPU.
+    """
+
+    batch_size: int
+    step_s: float
+    early_step_s: float
+    spread: float
+    eval_image_s: float
+    save_s: float
+    cold_s: float
+    peak_mib: float
+
+    def at_batch(self, batch_size: int, other: StepCost) -> StepCost:
+        """Return the cost at another batch, on the straight line through this one and `other`.
+
+        A batch costs a fixed part (weights, optimizer, launching) and a part for each image.
+        """
+        share = (batch_size - self.batch_size) / (other.batch_size - self.batch_size)
+
+        def on_line(name: str) -> float:
+            here, there = float(getattr(self, name)), float(getattr(other, name))
+            # Noise must not make a larger batch cheaper, nor a smaller one cost nothing.
+            slope_only = max(here, there) * batch_size / max(self.batch_size, other.batch_size)
+            return max(here + share * (there - here), 0.5 * slope_only)
+
+        return dataclasses.replace(
+            self,
+            batch_size=batch_size,
+            step_s=on_line("step_s"),
+            early_step_s=on_line("early_step_s"),
+            peak_mib=on_line("peak_mib"),
+            spread=max(self.spread, other.spread),
+            cold_s=max(self.cold_s, other.cold_s),
+        )

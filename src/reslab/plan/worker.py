@@ -1,0 +1,210 @@
+"""The measuring process: it trains for real, for some seconds, on images of noise.
+
+A process of its own, so that the peak of its memory is the run's and nothing is left behind.
+Run as ``python -m reslab.plan.worker``, it reads a task as JSON and answers with one line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from reslab import machine
+from reslab.data.bank import Bank, resident
+from reslab.data.dataset import ArrayImages, Dataset
+from reslab.data.loader import Batch
+from reslab.data.preprocess import Preprocess
+from reslab.data.store import Store
+from reslab.plan.task import MIB, StepCost, Task
+from reslab.training import saving
+from reslab.training.assemble import assemble, geometry, with_statistics
+from reslab.training.budget import Clock
+from reslab.training.config import Config, Request
+from reslab.training.distributed import World
+from reslab.training.evaluating import EVAL_BATCH, averaged, split_evaluator
+from reslab.training.rundir import RunDirectory
+from reslab.training.step import Training, train_step
+from reslab.training.stop import StopRequest
+
+WARM_STEPS, WARM_S = 2, 0.5
+LEAST_STEPS, MOST_STEPS = 3, 200
+EVALUATION_S = 1.0
+# Noise cannot be learnt: at a rate like this the weights stay where they are, and finite.
+RATE = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    """Images of noise in the shape of a task's images.
+
+    Args:
+        dataset: as many as some batches need.
+        bank: the same, ready for the loader.
+        preprocess: how they become input.
+    """
+
+    dataset: Dataset
+    bank: Bank
+    preprocess: Preprocess
+
+
+def measure(task: Task, seconds: float, began: float) -> StepCost:
+    """Train, evaluate and save as a run does, and measure each.
+
+    Args:
+        task: what to train.
+        seconds: how long to take steps of each size, after the warm-up.
+        began: `time.time()` when this process was started.
+    """
+    device = torch.device(task.device)
+    if device.type == "cpu":
+        machine.keep_memory()
+    noise = make_noise(task, device)
+    config = Config(
+        request=Request(data="noise"),
+        spec=task.spec,
+        recipe=task.recipe,
+        choices=(),
+        dataset={},
+        preprocess={},
+        cost={},
+        environment={},
+    )
+    training = assemble(config, noise.dataset, noise.bank, noise.preprocess, device, World())
+    training.network.train()
+    batches = training.loader.prefetch(0, sys.maxsize)
+    early: list[float] = []
+    try:
+        if task.recipe.early_share > 0:
+            early = _steps(training, batches, seconds / 2)
+        training.state.step = training.state.plan.total_steps  # the images are large by now
+        steps = _steps(training, batches, seconds)
+    finally:
+        batches.close()
+    # What a run takes before it keeps its pace: imports, building, compiling, first steps.
+    cold_s = time.time() - began - sum(early) - sum(steps)
+    eval_image_s = _evaluation(training, noise)
+    return StepCost(
+        batch_size=task.recipe.batch_size,
+        step_s=statistics.median(steps),
+        early_step_s=statistics.median(early) if early else 0.0,
+        spread=_spread(steps),
+        eval_image_s=eval_image_s,
+        save_s=_save(training),
+        cold_s=max(0.0, cold_s),
+        peak_mib=(peak_bytes(device) - noise.bank.num_bytes) / MIB,
+    )
+
+
+def make_noise(task: Task, device: torch.device) -> Noise:
+    """Make images, labels and splits for the steps and one batch of evaluation."""
+    preprocess = geometry(task.recipe, task.spec.in_chans)
+    num_eval = max(1, min(task.evaluated, EVAL_BATCH))
+    num_images = 2 * task.recipe.batch_size + num_eval
+    side, channels = preprocess.resize_size, preprocess.in_chans
+    shape = (num_images, side, side) if channels == 1 else (num_images, side, side, channels)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    dataset = Dataset(
+        name="noise",
+        classes=tuple(f"class {k}" for k in range(task.spec.num_classes)),
+        images=ArrayImages(pixels),
+        labels=np.arange(num_images, dtype=np.int64) % task.spec.num_classes,
+        splits={
+            "train": np.arange(num_eval, num_images, dtype=np.int64),
+            "val": np.arange(num_eval, dtype=np.int64),
+        },
+    )
+    store = Store(torch.from_numpy(pixels.reshape(num_images, side, side, channels)))
+    preprocess = with_statistics(preprocess, task.recipe, dataset, store)
+    return Noise(dataset, resident(store, device), preprocess)
+
+
+def _steps(training: Training, batches: Iterator[Batch], seconds: float) -> list[float]:
+    """Take updates until they keep a steady pace, then for so many seconds; time the latter."""
+
+    def step() -> float:
+        began = time.perf_counter()
+        train_step(training, next(batches), RATE).tolist()  # as in the loop: the sums are awaited
+        return time.perf_counter() - began
+
+    _repeat(step, WARM_S, WARM_STEPS)
+    return _repeat(step, seconds, LEAST_STEPS)
+
+
+def _repeat(action: Callable[[], float], seconds: float, least: int) -> list[float]:
+    times: list[float] = []
+    while len(times) < least or (sum(times) < seconds and len(times) < MOST_STEPS):
+        times.append(action())
+    return times
+
+
+def _evaluation(training: Training, noise: Noise) -> float:
+    """Evaluate a batch, with the averaged weights where there are such; seconds an image."""
+    evaluate = split_evaluator(training, noise.dataset, noise.bank, noise.preprocess, StopRequest())
+
+    def once() -> float:
+        began = time.perf_counter()
+        evaluate("val")
+        return time.perf_counter() - began
+
+    with averaged(training):
+        times = _repeat(once, EVALUATION_S, 1)
+    return min(times) / len(noise.dataset.split("val"))
+
+
+def _save(training: Training) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        saving.save(training, RunDirectory(Path(folder)), Clock(0.0, began))
+        return time.perf_counter() - began
+
+
+def _spread(times: list[float]) -> float:
+    if len(times) < 4:
+        return max(times) / min(times) - 1
+    quarter, _, three_quarters = statistics.quantiles(times, n=4)
+    return (three_quarters - quarter) / statistics.median(times)
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Return the largest memory so far, of this process or of the GPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        # Not ru_maxrss: that begins with what the parent process had.
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024
+
+
+def main() -> int:
+    """Read a task, measure it, answer."""
+    asked = json.load(sys.stdin)
+    try:
+        cost = measure(Task.from_json(asked["task"]), asked["seconds"], asked["began"])
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate" not in str(error):
+            raise
+        answer: dict[str, object] = {"out_of_memory": True}
+    else:
+        answer = dataclasses.asdict(cost)
+    sys.stdout.write(json.dumps(answer) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
