@@ -17,6 +17,7 @@ VERBS = {
     "predict": "label images, folders or a list of paths",
     "check": "look for what is wrong with a data set before training",
     "report": "write a run's report again",
+    "compare": "put runs beside each other: paired test, curves, cost, settings",
     "list": "list the networks",
     "show": "show a network layer by layer",
     "weights": "import, export, push and pull weights",

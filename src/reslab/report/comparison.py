@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from reslab.evaluate.compare import Paired, compare
 from reslab.evaluate.metrics import Evaluation
 from reslab.evaluate.statistics import holm
 from reslab.evaluate.summary import short_names
-from reslab.report import setup, wording
+from reslab.report import wording
 from reslab.report.curves import throughput
+from reslab.report.differences import Difference, differences
 from reslab.report.run import SPLIT_WORDS, Run, read_run
 
 ALL_PAIRS_UP_TO = 5
@@ -104,19 +105,6 @@ class Pair:
 
 
 @dataclasses.dataclass(frozen=True)
-class Difference:
-    """Something that is not the same in all runs.
-
-    Args:
-        what: its name, e.g. "recipe: lr".
-        values: one a run, as text.
-    """
-
-    what: str
-    values: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
 class Comparison:
     """Several runs, compared.
 
@@ -157,7 +145,7 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
     names = short_names([str(folder) for folder in folders])
     entries = tuple(_entry(n, read_run(f)) for n, f in zip(names, folders, strict=True))
     pairs, refused = _paired(entries)
-    return Comparison(entries, pairs, refused, tuple(_differences(entries)))
+    return Comparison(entries, pairs, refused, tuple(differences([entry.run for entry in entries])))
 
 
 def _entry(name: str, run: Run) -> Entry:
@@ -172,7 +160,8 @@ def _paired(entries: Sequence[Entry]) -> tuple[tuple[Pair, ...], tuple[str, ...]
         if reason:
             refused[reason] = None
             continue
-        assert first.evaluation is not None and second.evaluation is not None
+        assert first.evaluation is not None
+        assert second.evaluation is not None
         shared = np.intersect1d(first.evaluation.samples, second.evaluation.samples)
         found = compare(_only(first.evaluation, shared), _only(second.evaluation, shared))
         tested.append((first.name, second.name, found))
@@ -194,7 +183,8 @@ def _refusal(first: Entry, second: Entry) -> str:
     for entry in (first, second):
         if entry.evaluation is None:
             return f"No paired test with {entry.name}: it has not been evaluated yet."
-    assert first.evaluation is not None and second.evaluation is not None
+    assert first.evaluation is not None
+    assert second.evaluation is not None
     one, two = (entry.run.section("dataset") for entry in (first, second))
     if one.get("fingerprint") is None or one.get("fingerprint") != two.get("fingerprint"):
         names = [str(data.get("name", "data")) for data in (one, two)]
@@ -271,45 +261,3 @@ def p_value(p: float) -> str:
 
 def _accuracy(entry: Entry) -> float:
     return entry.evaluation.accuracy_pct if entry.evaluation is not None else math.nan
-
-
-def _differences(entries: Sequence[Entry]) -> Iterator[Difference]:
-    """Yield what is not the same in all runs: network, data, recipe, preprocessing, machine."""
-    tables = [_facts(entry.run) for entry in entries]
-    same_kind = len({entry.run.section("spec").get("kind") for entry in entries}) == 1
-    for what in dict.fromkeys(itertools.chain.from_iterable(tables)):
-        if what.startswith("network: ") and not same_kind:
-            continue
-        values = tuple(table.get(what, "–") for table in tables)
-        if len(set(values)) > 1:
-            yield Difference(what, values)
-
-
-def _facts(run: Run) -> dict[str, str]:
-    data, request = run.section("dataset"), run.section("request")
-    environment = run.section("environment")
-    facts: dict[str, Any] = {
-        "network": run.section("spec").get("name"),
-        "data": data.get("name"),
-        **{f"{split} images": n for split, n in dict(data.get("counts") or {}).items()},
-        "images' fingerprint": str(data.get("fingerprint", ""))[:8],
-        "seed": run.config.get("seed"),
-        "time limit, s": request.get("time_s"),
-        "started from": request.get("start"),
-        "deepened from": request.get("deepen_from"),
-    }
-    rows = {
-        name: wording.number(v) if isinstance(v, float) else str(v) for name, v in facts.items()
-    }
-    spec = {k: v for k, v in run.section("spec").items() if k not in ("name", "kind")}
-    sections: tuple[tuple[str, Mapping[str, Any]], ...] = (
-        ("recipe", run.section("recipe")),
-        ("preprocessing", run.section("preprocess")),
-        ("network", spec),
-    )
-    for title, section in sections:
-        rows |= {f"{title}: {name}": value for name, value in setup.flat(section)}
-    for name in ("device", "precision", "threads", "processes", "torch", "cpu"):
-        if name in environment:
-            rows[f"machine: {name}"] = str(environment[name])
-    return {k: "none" if v in ("None", "") else v for k, v in rows.items()}
