@@ -195,6 +195,12 @@ def _check_arms(arms: Sequence[Arm], where: str) -> None:
             )
         if arm.combines is not None and arm.measure is None:
             raise UsageError(f"{where}: '{arm.name}' combines runs and needs a measure")
+        deepened = arm.after is not None and arm.after.how == "deepen"
+        if deepened and not isinstance(arm.model, str):
+            raise UsageError(
+                f"{where}: '{arm.name}' is deepened, which needs a network of the catalogue",
+                remedy="give its name",
+            )
         if arm.combines is None and arm.model == "":
             raise UsageError(f"{where}: '{arm.name}' names no network")
         known.add(arm.name)

@@ -1,0 +1,163 @@
+"""The folder of a study: a folder a run, what became of each run, and the results of all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+from reslab import durable
+from reslab.errors import CheckpointError, UsageError
+from reslab.study.expansion import PlannedRun, Setting, asked, located_data
+from reslab.study.measuring import described_data, read_rows, recipe_of
+from reslab.study.results import RunOutcome, StudyResults
+from reslab.study.study import Study
+from reslab.training.config import Config
+
+IDENTITY = "study.json"
+Stage = Literal["new", "resume", "measure", "done", "failed"]
+
+
+class StudyFolder:
+    """The files of a study.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lock_file = path / "study.lock"
+
+    def outcome_file(self, run_id: str) -> Path:
+        """Return where what became of a run is written."""
+        return self.path / f"{run_id}.json"
+
+    def claim(self, study: Study, setting: Setting) -> None:
+        """Note whose folder this is, or check it: one study, one scale, the same data.
+
+        Raises:
+            UsageError: it is that of another study, or holds something else.
+        """
+        data = located_data(setting.data or study.scale(setting.scale).data)
+        own = {"study": study.name, "scale": setting.scale, "data": data}
+        path = self.path / IDENTITY
+        if path.is_file():
+            found = _read(path)
+            differing = [f"{k} {found.get(k)} -> {v}" for k, v in own.items() if found.get(k) != v]
+            if differing:
+                raise UsageError(
+                    f"{self.path} holds another study: {', '.join(differing)}",
+                    remedy="choose another --out",
+                )
+            return
+        if self.path.exists() and any(p.name != "study.lock" for p in self.path.iterdir()):
+            raise UsageError(
+                f"{self.path} is not empty and no study's", remedy="choose another --out"
+            )
+        durable.write_file(path, (json.dumps(own, indent=2) + "\n").encode())
+
+    def stage(self, run: PlannedRun, *, retry: bool = False) -> Stage:
+        """Say what is left to do of a run.
+
+        Args:
+            run: the run.
+            retry: a failed run is to be tried again.
+
+        Returns:
+            "done" also where it diverged, which it would do again; "failed" where it failed
+            and shall not be tried again.
+
+        Raises:
+            UsageError: its folder holds a run with other settings.
+        """
+        self.check_same(run)
+        outcome = self.outcome(run)
+        if outcome is not None and not (outcome.status == "failed" and retry):
+            return "failed" if outcome.status == "failed" else "done"
+        if run.request is None:
+            return "measure"
+        run_dir = self.path / run.id
+        if not (run_dir / "config.json").is_file():
+            return "new"
+        try:
+            state = _read(run_dir / "status.json").get("state")
+        except CheckpointError:
+            state = None  # killed between the configuration and the first status
+        return "measure" if state == "finished" else "resume"
+
+    def check_same(self, run: PlannedRun) -> None:
+        """Refuse a run whose folder holds one with other settings.
+
+        Raises:
+            UsageError: names what differs.
+        """
+        path = self.path / run.id / "config.json"
+        if run.request is None or not path.is_file():
+            return
+        found = asked(Config.from_json(_read(path)).request)
+        wanted = asked(run.request)
+        differing = [f"{k} {found[k]} -> {wanted[k]}" for k in wanted if found.get(k) != wanted[k]]
+        if differing:
+            raise UsageError(
+                f"{self.path / run.id} was run with other settings: {', '.join(differing)}",
+                remedy="choose another --out, or remove that folder",
+            )
+
+    def clear(self, run: PlannedRun) -> None:
+        """Remove a run that never got as far as its configuration: there is nothing in it."""
+        run_dir = self.path / run.id
+        if run_dir.is_dir() and not (run_dir / "config.json").is_file():
+            shutil.rmtree(run_dir)
+
+    def outcome(self, run: PlannedRun) -> RunOutcome | None:
+        """Return what became of a run; None where it has not come to an end."""
+        path = self.outcome_file(run.id)
+        return RunOutcome.from_json(_read(path)) if path.is_file() else None
+
+    def write_outcome(self, run: PlannedRun, outcome: RunOutcome) -> RunOutcome:
+        """Keep what became of a run, with its curve and recipe; returns it with them."""
+        run_dir = self.path / run.id
+        known = (run_dir / "config.json").is_file()
+        whole = dataclasses.replace(
+            outcome,
+            run_dir=run.id if known else "",
+            rows=read_rows(run_dir),
+            recipe=recipe_of(run_dir),
+        )
+        text = json.dumps(whole.to_json(), ensure_ascii=False) + "\n"
+        durable.write_file(self.outcome_file(run.id), text.encode("utf-8", "surrogateescape"))
+        return whole
+
+    def results(self, study: Study, setting: Setting, plan: tuple[PlannedRun, ...]) -> StudyResults:
+        """Collect what there is; runs that have not come to an end are "missing"."""
+        config = next(
+            (
+                _read(self.path / run.id / "config.json")
+                for run in plan
+                if (self.path / run.id / "config.json").is_file()
+            ),
+            None,
+        )
+        return StudyResults(
+            study=study,
+            scale_name=setting.scale,
+            data={} if config is None else described_data(config),
+            outcomes=tuple(
+                self.outcome(run) or RunOutcome(arm=run.arm.name, seed=run.seed, status="missing")
+                for run in plan
+            ),
+            environment={} if config is None else config["environment"],
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
+        return value
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error}", remedy="remove it, and run the study again"
+        ) from error

@@ -1,0 +1,183 @@
+"""A process that does a study's runs, one after the other, as its parent names them.
+
+A process of its own, so that a run that is killed takes no other with it; one for many runs, so
+that torch is started once. Run as ``python -m reslab.study.worker``, it reads a line of JSON
+with the study, then a line for each run, and answers in lines of JSON: what happens during a
+run, and ``{"event": "done"}`` once its outcome is in the study's folder.
+
+When its parent is gone it ends at once: whatever was saved goes on with the next start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from reslab.durable import Lock
+from reslab.errors import DivergedError, MachineError, ReslabError, StoppedError
+from reslab.study.expansion import PlannedRun, Setting, expand
+from reslab.study.folder import StudyFolder
+from reslab.study.load import load_study
+from reslab.study.measuring import measure_run, sorted_out
+from reslab.study.results import RunOutcome
+from reslab.study.study import FinishedRun
+from reslab.training import job
+from reslab.training.observe import StepEvent
+from reslab.training.rundir import RunDirectory
+from reslab.training.state import Row
+
+STEP_EVERY_S = 0.5
+WAIT_S = 10.0
+
+
+class Line:
+    """Tells the parent about one run; an observer of its training.
+
+    Args:
+        stream: where the lines go.
+        run_id: the run.
+    """
+
+    def __init__(self, stream: TextIO, run_id: str) -> None:
+        self._stream, self._run_id, self._told = stream, run_id, 0.0
+
+    def say(self, event: str, **values: Any) -> None:
+        """Write a line."""
+        self._stream.write(json.dumps({"event": event, "run": self._run_id, **values}) + "\n")
+        self._stream.flush()
+
+    def note(self, text: str) -> None:
+        """Leave the notes of a run to its own files."""
+
+    def decoding(self, done: int, total: int) -> None:
+        """Say how far decoding is, now and then."""
+        if self._due():
+            self.say("decoding", done=done, total=total)
+
+    def step(self, event: StepEvent) -> None:
+        """Say how far training is, now and then."""
+        if self._due():
+            self.say("step", **dataclasses.asdict(event))
+
+    def epoch(self, row: Row) -> None:
+        """Leave rows to the run's results."""
+
+    def close(self) -> None:
+        """Do nothing: more may follow."""
+
+    def _due(self) -> bool:
+        due = time.monotonic() - self._told > STEP_EVERY_S
+        if due:
+            self._told = time.monotonic()
+        return due
+
+
+def do(run: PlannedRun, folder: StudyFolder, line: Line, *, retry: bool) -> RunOutcome:
+    """Bring one run to its end, wherever it stands, and keep what became of it.
+
+    Raises:
+        StoppedError: a signal arrived; the run goes on with the next start.
+    """
+    stage = folder.stage(run, retry=retry)
+    outcome = folder.outcome(run)
+    if stage in ("done", "failed"):
+        assert outcome is not None
+        return outcome
+    plain = RunOutcome(arm=run.arm.name, seed=run.seed, status="finished")
+    try:
+        if stage == "new":
+            folder.clear(run)
+            job.start(run.located(folder.path), line)
+        elif stage == "resume":
+            _wait_for(folder.path / run.id)
+            job.resume(folder.path / run.id, observer=line)
+        line.say("measuring")
+        metrics, series = _measured(run, folder)
+        outcome = dataclasses.replace(plain, metrics=metrics, series=series)
+    except StoppedError:
+        raise
+    except DivergedError as error:
+        outcome = dataclasses.replace(plain, status="diverged", error=str(error))
+    except ReslabError as error:
+        outcome = dataclasses.replace(plain, status="failed", error=str(error))
+    except Exception as error:  # one run's fault must not take the others along
+        text = f"{type(error).__name__}: {error}"
+        outcome = dataclasses.replace(plain, status="failed", error=" ".join(text.split()))
+    return folder.write_outcome(run, outcome)
+
+
+def _wait_for(run_dir: Path) -> None:
+    """Wait for a worker of an earlier start, which ends as soon as it notices that it is alone."""
+    for _ in range(round(WAIT_S / 0.1)):
+        try:
+            with Lock(RunDirectory(run_dir).lock_file):
+                return
+        except MachineError:
+            time.sleep(0.1)
+
+
+def _measured(
+    run: PlannedRun, folder: StudyFolder
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Measure a finished run, or several together, and write the page of a run."""
+    metrics: dict[str, float] = {}
+    series: dict[str, list[float]] = {}
+    finished = [FinishedRun(run.arm.name, run.seed, folder.path / run.id)]
+    if run.request is not None:
+        from reslab.report import write_report
+
+        metrics = measure_run(folder.path / run.id)
+        write_report(folder.path / run.id)
+    else:
+        finished = [_finished(need, folder) for need in run.needs]
+    if run.arm.measure is not None:
+        more, series = sorted_out(run.arm.measure(finished))
+        metrics |= more
+    return metrics, series
+
+
+def _finished(run_id: str, folder: StudyFolder) -> FinishedRun:
+    arm, _, seed = run_id.rpartition("/seed-")
+    return FinishedRun(arm, int(seed), folder.path / run_id)
+
+
+def listen(words: queue.Queue[str]) -> None:
+    """Pass on what the parent says; end with it."""
+    for word in sys.stdin:
+        words.put(word)
+    os._exit(1)  # nobody is left to hear of anything
+
+
+def main() -> int:
+    """Do runs until there are no more."""
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a user's file prints must not come between the lines
+    words: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=listen, args=(words,), daemon=True).start()
+    told = json.loads(words.get())
+    study = load_study(told["study"])
+    plan = {run.id: run for run in expand(study, Setting(**told["setting"]))}
+    folder = StudyFolder(Path(told["folder"]))
+    while True:
+        name = json.loads(words.get())
+        if name is None:
+            return 0
+        line = Line(stream, name)
+        try:
+            do(plan[name], folder, line, retry=told["retry"])
+        except StoppedError as error:
+            return error.exit_code
+        except KeyboardInterrupt:
+            return 130
+        line.say("done")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
