@@ -13,11 +13,13 @@ from reslab.errors import ReslabError, UsageError, nearest
 
 VERBS = {
     "train": "train a network on a folder of images or a named data set",
+    "plan": "predict the time and memory of a training, and propose the fastest that fits",
     "eval": "measure one or several models, with intervals and per-class numbers",
     "predict": "label images, folders or a list of paths",
     "check": "look for what is wrong with a data set before training",
     "report": "write a run's report again",
     "compare": "put runs beside each other: paired test, curves, cost, settings",
+    "study": "ask a question of many runs, answered with statistics over seeds",
     "list": "list the networks",
     "show": "show a network layer by layer",
     "weights": "import, export, push and pull weights",
