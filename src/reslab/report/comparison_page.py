@@ -159,7 +159,7 @@ def costs(entries: Sequence[Entry]) -> list[Plot]:
             places = [one.x[0] for one in series]
             plots.append(
                 Plot(
-                    title="Error, %", x_label=title, series=series, x_kind="log", height=260,
+                    title="Error, %", x_label=title, series=series, x_kind="log", height=230, width=340,
                     x_limits=(min(places) / 1.3, max(places) * 1.3),
                     note=f"whiskers: 95% intervals; {label} on a logarithmic axis",
                 )
