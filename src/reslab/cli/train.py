@@ -18,6 +18,7 @@ from reslab.cli.output import emit_json, note
 from reslab.errors import UsageError
 
 if TYPE_CHECKING:
+    from reslab.training.config import Request
     from reslab.training.finish import Result
 
 HELP = "train a network on a folder of images or a named data set"
@@ -207,12 +208,7 @@ def run(args: argparse.Namespace) -> int:
     """Train, and say where everything is."""
     if args.resume is None:
         fill_from_environment(_parser(), args)
-    overrides = {
-        setting.field: getattr(args, setting.field)
-        for settings in GROUPS.values()
-        for setting in settings
-        if getattr(args, setting.field) is not None
-    }
+    overrides = overrides_of(args)
     if args.resume is not None:
         _refuse_with_resume(args)
     elif args.data is None:
@@ -224,7 +220,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resume is not None:
         result = api.resume(args.resume, overrides=overrides, device=args.device, observer=observer)
     else:
-        result = api.train_request(_request(args, overrides), observer)
+        result = api.train_request(request_of(args), observer)
     if result.writes:
         if args.json:
             emit_json(result.to_json())
@@ -265,14 +261,25 @@ def _refuse_with_resume(args: argparse.Namespace) -> None:
         )
 
 
-def _request(args: argparse.Namespace, overrides: dict[str, Any]) -> Any:
+def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the recipe fields that were given, with their values."""
+    return {
+        setting.field: getattr(args, setting.field)
+        for settings in GROUPS.values()
+        for setting in settings
+        if getattr(args, setting.field) is not None
+    }
+
+
+def request_of(args: argparse.Namespace) -> Request:
+    """Return what the flags ask for."""
     from reslab.training.config import Request
 
     return Request(
         data=args.data,
         model=args.model or "auto",
         recipe=args.recipe or "auto",
-        overrides=overrides,
+        overrides=overrides_of(args),
         out=args.out,
         seed=args.seed or 0,
         time_s=args.time,

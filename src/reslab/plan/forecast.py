@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from reslab.plan.measure import Note, measure
+from reslab.plan.batches import Effort, step_costs
+from reslab.plan.measure import Note, too_large
 from reslab.plan.subject import ImagesCost, Subject, cost_of_images, resolve
 from reslab.plan.task import StepCost
 from reslab.training.config import Request
@@ -39,6 +40,10 @@ class Prediction:
     decode_s: float
     spread: float
 
+    def fits(self, memory_mib: float | None) -> bool:
+        """Tell whether so much memory is enough; None stands for any."""
+        return memory_mib is None or self.peak_mib <= memory_mib
+
 
 def predict(request: Request, *, fresh: bool = False, note: Note | None = None) -> Prediction:
     """Predict time and memory of `reslab train` with a request, after measuring some steps.
@@ -52,8 +57,11 @@ def predict(request: Request, *, fresh: bool = False, note: Note | None = None) 
         ReslabError: the request cannot be trained; `measure.OutOfMemory` where it does not fit.
     """
     subject = resolve(request)
-    cost = measure(subject.task(), fresh=fresh, note=note)
-    predicted = forecast(subject, cost, cost_of_images(subject))
+    batch_size = subject.chosen.recipe.batch_size
+    costs = step_costs(subject, [batch_size], Effort(fresh=fresh, note=note))
+    if batch_size not in costs:
+        raise too_large(subject.task())
+    predicted = forecast(subject, costs[batch_size], cost_of_images(subject))
     if request.time_s is None:
         return predicted
     return dataclasses.replace(predicted, total_s=min(predicted.total_s, request.time_s))

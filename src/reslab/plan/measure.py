@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -93,18 +92,18 @@ def _in_process(task: Task, seconds: float) -> StepCost:
             remedy="use a smaller --batch-size, --img-size or network",
         ) from error
     if done.returncode == -9:  # the system ends who takes more memory than there is
-        raise _too_large(task)
+        raise too_large(task)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["it said nothing"]
         raise MachineError(f"measuring {describe(task)} failed: {lines[-1]}")
     answer = json.loads(done.stdout.splitlines()[-1])
     if "out_of_memory" in answer:
-        raise _too_large(task)
-    names = [field.name for field in dataclasses.fields(StepCost)]
-    return StepCost(**{name: answer[name] for name in names})
+        raise too_large(task)
+    return StepCost(**answer)
 
 
-def _too_large(task: Task) -> OutOfMemory:
+def too_large(task: Task) -> OutOfMemory:
+    """Build the error for a task that runs out of memory."""
     return OutOfMemory(
         f"{describe(task)} does not fit into the memory of {task.device}",
         remedy="use --checkpoint-activations, or a smaller --batch-size or --img-size",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import torch
 
 from reslab import machine, models
 from reslab.data.bank import why_stream
@@ -22,6 +25,7 @@ from reslab.training.config import Request
 from reslab.training.evaluating import EVAL_BATCH
 from reslab.training.inputs import decide
 from reslab.training.observe import Observer, Silent
+from reslab.training.recipe import override
 
 SAMPLE_FILES = 64
 SAMPLE_S = 1.0
@@ -56,10 +60,23 @@ class Subject:
         evaluated = max(self.count("val"), self.count("test")) or self.count("train")
         return Task(
             spec=self.chosen.spec,
-            recipe=self.chosen.recipe,
+            recipe=override(self.chosen.recipe, {"precision": self.precision}),
             evaluated=min(evaluated, EVAL_BATCH),
-            device=str(machine.choose_device(self.request.device)),
+            device=str(self.device),
         )
+
+    @property
+    def device(self) -> torch.device:
+        """Return where to compute."""
+        return machine.choose_device(self.request.device)
+
+    @property
+    def precision(self) -> str:
+        """Return the precision that training would compute in: fp32, bf16 or fp16."""
+        precision = self.chosen.recipe.precision
+        if precision != "auto":
+            return precision
+        return "fp32" if machine.autocast_dtype("auto", self.device) is None else "bf16"
 
     def with_model(self, name: str) -> Subject:
         """Return the same images with another network and what its recipe then is.
@@ -67,10 +84,24 @@ class Subject:
         Raises:
             UsageError: an unknown network, or one that cannot take these images.
         """
-        request = dataclasses.replace(self.request, model=name)
-        return dataclasses.replace(
-            self, request=request, chosen=choose(request, self.dataset, None)
-        )
+        return self._chosen_again(dataclasses.replace(self.request, model=name, spec=None))
+
+    def with_changes(self, changes: Mapping[str, Any]) -> Subject:
+        """Return the same with other recipe fields, as if the request had named them."""
+        request = dataclasses.replace(self.request, overrides={**self.request.overrides, **changes})
+        if changes.get("img_size", self.chosen.spec.img_size) != self.chosen.spec.img_size:
+            return self._chosen_again(request)
+        chosen = dataclasses.replace(self.chosen, recipe=override(self.chosen.recipe, changes))
+        return dataclasses.replace(self, request=request, chosen=chosen)
+
+    def _chosen_again(self, request: Request) -> Subject:
+        """Resolve another request for the same images: the recipe may depend on what changed."""
+        if self.imagined:
+            dataset = self.dataset
+            return imagine(
+                request, num_images=len(dataset.labels), num_classes=len(dataset.classes)
+            )
+        return resolve(request)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +132,8 @@ def resolve(request: Request, observer: Observer | None = None) -> Subject:
     began = time.perf_counter()
     request = dataclasses.replace(request, time_s=None)
     dataset, chosen, _ = decide(request, observer or Silent())
-    return Subject(request, dataset, chosen, time.perf_counter() - began)
+    opening_s = time.perf_counter() - began
+    return Subject(request, dataset, chosen, opening_s)
 
 
 def imagine(request: Request, *, num_images: int, num_classes: int | None = None) -> Subject:

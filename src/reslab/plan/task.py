@@ -31,15 +31,6 @@ class Task:
     device: str
     threads: int = 0
 
-    def with_recipe(self, changes: Mapping[str, Any]) -> Task:
-        """Return the task with some numbers of its recipe changed, the image size included."""
-        size = int(changes.get("img_size", self.spec.img_size))
-        return dataclasses.replace(
-            self,
-            spec=specs.replace(self.spec, img_size=size),
-            recipe=recipes.override(self.recipe, changes),
-        )
-
     def to_json(self) -> dict[str, Any]:
         """Return what the measuring process is told."""
         return {
@@ -77,6 +68,7 @@ class StepCost:
             taken meanwhile, seconds.
         peak_mib: peak memory, less the images of the data set, MiB: of the process, or of the
             device where that is a GPU.
+        reckoned: whether it lies on the line through two that were measured.
     """
 
     batch_size: int
@@ -87,6 +79,7 @@ class StepCost:
     save_s: float
     cold_s: float
     peak_mib: float
+    reckoned: bool = False
 
     def at_batch(self, batch_size: int, other: StepCost) -> StepCost:
         """Return the cost at another batch, on the straight line through this one and `other`.
@@ -109,4 +102,5 @@ class StepCost:
             peak_mib=on_line("peak_mib"),
             spread=max(self.spread, other.spread),
             cold_s=max(self.cold_s, other.cold_s),
+            reckoned=True,
         )
