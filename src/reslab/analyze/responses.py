@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reslab.analyze.view import Moments, batches, view_of, watched
+from reslab.analyze.view import Moments, Statistics, batches, view_of, watched
 from reslab.errors import UsageError
 from reslab.nn import Network
 
@@ -67,7 +67,12 @@ class Responses:
 
 
 def layer_responses(
-    network: Network, images: Tensor, *, kernel: int = 3, batch_size: int = 128
+    network: Network,
+    images: Tensor,
+    *,
+    kernel: int = 3,
+    statistics: Statistics = "running",
+    batch_size: int = 128,
 ) -> Responses:
     """Measure std(response) of each 3x3 layer: after its batch norm, before ReLU or addition.
 
@@ -76,12 +81,14 @@ def layer_responses(
     a network without norms), its own output is the response.
 
     The paper does not say in which mode and over which images; here batch norms use their
-    running statistics, and the deviation is over images, channels and positions together.
+    running statistics unless asked otherwise, and the deviation is over images, channels and
+    positions together.
 
     Args:
         network: any network; it stays as it is.
         images: network input, (N, in_chans, H, W); the paper's figure is of CIFAR-10.
         kernel: side of the convolutions to look at; 0 for all.
+        statistics: what batch norms normalise by.
         batch_size: images at once.
 
     Raises:
@@ -89,8 +96,8 @@ def layer_responses(
 
     Source: He et al. 2015 (arXiv 1512.03385), section 4.2, "Analysis of Layer Responses".
     """
-    view = view_of(network)
-    places = _places(view, next(batches(view, images[:1], 1)), kernel)
+    view = view_of(network, statistics=statistics)
+    places = _places(view, next(batches(view, images[:2], min(batch_size, 2))), kernel)
     if not places:
         raise UsageError(
             f"{network.spec.name} has no convolution with a kernel of {kernel}x{kernel}",

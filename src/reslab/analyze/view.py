@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,12 @@ from reslab.nn import Network, build
 
 Progress = Callable[[int, int], None]
 Hook = Callable[[str, nn.Module, Tensor, Tensor], Tensor | None]
+Statistics = Literal["running", "batch"]
 
 
-def view_of(network: Network, *, own_tensors: bool = False) -> Network:
+def view_of(
+    network: Network, *, own_tensors: bool = False, statistics: Statistics = "running"
+) -> Network:
     """Build the network anew from its specification, around the very same tensors.
 
     The view is in evaluation mode, has no hooks and no fused passes: each module computes what
@@ -31,6 +34,8 @@ def view_of(network: Network, *, own_tensors: bool = False) -> Network:
     Args:
         network: any network; it stays as it is.
         own_tensors: copy the tensors, for measurements that change them.
+        statistics: what batch norms normalise by: their running statistics, or those of the
+            batch at hand as in training. Those of an untrained network mean nothing yet.
 
     Raises:
         CheckpointError: the network has other tensors than its specification says.
@@ -38,10 +43,14 @@ def view_of(network: Network, *, own_tensors: bool = False) -> Network:
     with torch.device("meta"):
         view = build(network.spec)
     tensors = {name: value.detach() for name, value in network.state_dict().items()}
-    if own_tensors:
+    if own_tensors or statistics == "batch":  # a batch's statistics are also remembered
         tensors = {name: value.clone() for name, value in tensors.items()}
     load_weights(view, tensors, where=f"this {network.spec.name}", assign=True)
-    return view.eval()
+    view.eval()
+    for module in view.modules():
+        if isinstance(module, nn.BatchNorm2d) and statistics == "batch":
+            module.train()
+    return view
 
 
 @contextlib.contextmanager
