@@ -181,6 +181,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave unreadable images out, recorded",
     )
     rest.add_argument("--save-every", type=parse_duration, help="time between checkpoints")
+    rest.add_argument(
+        "--probe",
+        action="store_true",
+        default=None,
+        help="record activations, gradients and residuals by depth after each epoch (probe.jsonl)",
+    )
+    rest.add_argument(
+        "--probe-every", type=int, metavar="STEPS", help="the same after so many updates, too"
+    )
     rest.add_argument("--cache", type=Path, metavar="DIR", help="where decoded images are kept")
 
 
@@ -251,6 +260,8 @@ def _refuse_with_resume(args: argparse.Namespace) -> None:
         "--workers": args.workers,
         "--skip-bad": args.skip_bad,
         "--save-every": args.save_every,
+        "--probe": args.probe,
+        "--probe-every": args.probe_every,
         "--cache": args.cache,
     }
     named = [name for name, value in given.items() if value is not None]
@@ -291,9 +302,16 @@ def request_of(args: argparse.Namespace) -> Request:
         test_fraction=0.2 if args.test is None else args.test,
         skip_bad=bool(args.skip_bad),
         save_every_s=30.0 if args.save_every is None else args.save_every,
+        probe=_probe(args),
         cache=args.cache,
         command=("reslab", *sys.argv[1:]),
     )
+
+
+def _probe(args: argparse.Namespace) -> int | None:
+    if args.probe_every is not None and args.probe_every < 1:
+        raise UsageError(f"--probe-every must be 1 or more, received {args.probe_every}")
+    return args.probe_every or (0 if args.probe else None)
 
 
 def _say(result: Result) -> None:

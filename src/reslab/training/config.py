@@ -37,6 +37,8 @@ class Request:
         test_fraction: share held out for the test where the data has no test split.
         skip_bad: leave unreadable images out (recorded) instead of stopping.
         save_every_s: seconds between two checkpoints.
+        probe: record the signal by depth in probe.jsonl: 0 at the end of each epoch, N after
+            every N updates as well; None for not at all.
         cache: where decoded images are kept; None for the user's cache.
         command: the command line, for the record.
     """
@@ -57,6 +59,7 @@ class Request:
     test_fraction: float = 0.2
     skip_bad: bool = False
     save_every_s: float = 30.0
+    probe: int | None = None
     cache: Path | None = None
     command: tuple[str, ...] = ()
 

@@ -30,6 +30,7 @@ from reslab.training.evaluating import Interrupted, row_evaluator, split_evaluat
 from reslab.training.finish import Result, finish
 from reslab.training.inputs import cost_of, decide, fitted_images, reopen
 from reslab.training.observe import Observer, Silent
+from reslab.training.probe import Probe
 from reslab.training.recipe import Recipe
 from reslab.training.rundir import RunDirectory
 from reslab.training.step import Training
@@ -171,6 +172,9 @@ def _execute(job: Job) -> Result:
         if writes:
             status.write(run, training, "running")
         measure = split_evaluator(training, job.dataset, bank, preprocess, job.stop)
+        probe = None
+        if job.config.request.probe is not None and writes:
+            probe = Probe(training, job.dataset, bank, preprocess, run, job.config.request.probe)
         watch = loop.Watch(
             evaluate=row_evaluator(training, job.dataset, measure),
             run=run,
@@ -179,6 +183,7 @@ def _execute(job: Job) -> Result:
             clock=clock,
             budget=_budget(job, training),
             save_every_s=job.config.request.save_every_s,
+            probe=probe,
         )
         loop.train(training, watch)
         job.observer.close()

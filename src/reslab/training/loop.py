@@ -18,6 +18,7 @@ from reslab.training import checkpoint
 from reslab.training.budget import Budget, Clock
 from reslab.training.evaluating import Interrupted
 from reslab.training.observe import Observer, StepEvent
+from reslab.training.probe import Probe
 from reslab.training.progressive import cost_of_the_rest
 from reslab.training.rundir import RunDirectory
 from reslab.training.saving import agree, diverged, save, weights
@@ -39,6 +40,7 @@ class Watch:
         clock: the time.
         budget: the time there is, or None.
         save_every_s: seconds between two checkpoints.
+        probe: records the network's signal where that is due, or None.
     """
 
     evaluate: Callable[[], Row]
@@ -48,6 +50,7 @@ class Watch:
     clock: Clock
     budget: Budget | None
     save_every_s: float
+    probe: Probe | None = None
 
 
 def train(training: Training, watch: Watch) -> None:
@@ -72,6 +75,8 @@ def train(training: Training, watch: Watch) -> None:
                     state.plan = dataclasses.replace(state.plan, total_steps=state.step)
                 if state.step > first_step:
                     _plan_again(training, watch)
+            if watch.probe is not None and watch.probe.measure_if_due():
+                clock.resume()
             if state.step >= state.plan.total_steps and state.step == state.last_row_step:
                 break
 
