@@ -124,7 +124,7 @@ class StudyFolder:
         whole = dataclasses.replace(
             outcome,
             run_dir=run.id if known else "",
-            rows=read_rows(run_dir),
+            rows=tuple(read_rows(run_dir)),
             recipe=recipe_of(run_dir),
         )
         text = json.dumps(whole.to_json(), ensure_ascii=False) + "\n"

@@ -19,7 +19,6 @@ from reslab.training.distributed import World
 from reslab.training.evaluating import EVAL_BATCH
 from reslab.training.inputs import fitted_images, reopen
 from reslab.training.observe import Silent
-from reslab.training.recipe import to_json
 from reslab.training.rundir import RunDirectory
 
 MOST_MEASURED = 10_000
@@ -96,7 +95,8 @@ def recipe_of(run_dir: Path) -> dict[str, Any]:
     """Return every number of a run's recipe; empty where it never got so far."""
     if not (run_dir / "config.json").is_file():
         return {}
-    return to_json(Config.from_json(RunDirectory(run_dir).read_json("config.json")).recipe)
+    recipe: dict[str, Any] = RunDirectory(run_dir).read_json("config.json")["recipe"]
+    return recipe
 
 
 def sorted_out(measured: Measured) -> tuple[dict[str, float], dict[str, list[float]]]:

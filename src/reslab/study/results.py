@@ -56,7 +56,7 @@ class RunOutcome:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunOutcome:
         """Rebuild what `to_json` returned."""
-        return cls(**value)
+        return cls(**{**value, "rows": tuple(value["rows"])})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -164,6 +164,7 @@ class StudyResults:
             "scale": self.scale_name,
             "data": dict(self.data),
             "environment": dict(self.environment),
+            "complete": self.complete,
             "verdicts": [verdict.to_json() for verdict in self.verdicts()],
             "outcomes": [outcome.to_json() for outcome in self.outcomes],
         }
