@@ -224,7 +224,8 @@ def finding(comparison: Comparison) -> str:
         return _finding_of_two(comparison.pairs[0])
     tested = {name for pair in comparison.pairs for name in (pair.first, pair.second)}
     best = max((e for e in measured if e.name in tested), key=_accuracy)
-    worse, open_ = [], []
+    worse: list[str] = []
+    open_: list[str] = []
     for pair in comparison.pairs:
         if best.name in (pair.first, pair.second):
             other = pair.second if pair.first == best.name else pair.first

@@ -11,6 +11,7 @@ import numpy as np
 from reslab import durable
 from reslab.report import wording
 from reslab.report.comparison import Comparison, Entry, finding, p_value
+from reslab.report.curves import error_top
 from reslab.report.page import frame, templates
 from reslab.report.plots import COLOURS, Plot, Series, draw
 from reslab.report.run import SPLIT_WORDS, Floats
@@ -20,7 +21,6 @@ HELD_OUT = (
     ("ema_val_error_pct", "validation"),
     ("val_error_pct", "validation"),
 )
-TOPS = (0.5, 1, 2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100)
 
 
 def write_comparison(comparison: Comparison, path: Path) -> None:
@@ -63,7 +63,9 @@ def curves(entries: Sequence[Entry]) -> list[Plot]:
     by_time = _lines(entries, column, _seconds, words)
     loss = column.replace("error_pct", "loss")
     losses = _lines(entries, loss, lambda entry: entry.run.column("epoch"), words, "train_loss")
-    top, note = _top(by_epoch)
+    top = error_top(by_epoch)
+    highest = max((v for one in by_epoch for v in one.y if math.isfinite(v)), default=0.0)
+    note = f"; axis cut at {top:g}, the first epochs lie above" if highest > top else ""
     thin = f"thin: training, bold: {words}"
     plots = [
         Plot(
@@ -125,15 +127,6 @@ def _seconds(entry: Entry) -> Floats:
     return np.array([known.get(float(epoch), math.nan) for epoch in entry.run.column("epoch")])
 
 
-def _top(series: Sequence[Series]) -> tuple[float, str]:
-    """Choose the top of the error axis so that the later two thirds of all runs can be read."""
-    late = [v for one in series for v in one.y[len(one.y) // 3 :] if math.isfinite(v)]
-    highest = max((v for one in series for v in one.y if math.isfinite(v)), default=0.0)
-    top = next((t for t in TOPS if t >= 1.15 * max(late, default=100.0)), 100)
-    cut = "" if highest <= top else f"; axis cut at {top:g}, the first epochs lie above"
-    return float(top), cut
-
-
 def costs(entries: Sequence[Entry]) -> list[Plot]:
     """Return error against what it costs: parameters, multiply-adds, time of training."""
     kinds: tuple[tuple[str, str, Callable[[Entry], float | None]], ...] = (
@@ -159,7 +152,8 @@ def costs(entries: Sequence[Entry]) -> list[Plot]:
             places = [one.x[0] for one in series]
             plots.append(
                 Plot(
-                    title="Error, %", x_label=title, series=series, x_kind="log", height=230, width=340,
+                    title="Error, %", x_label=title, series=series, x_kind="log",
+                    height=230, width=340,
                     x_limits=(min(places) / 1.3, max(places) * 1.3),
                     note=f"whiskers: 95% intervals; {label} on a logarithmic axis",
                 )

@@ -11,6 +11,8 @@ from reslab.report import wording
 from reslab.report.plots import Plot, Series
 from reslab.report.run import Floats, Run
 
+TOPS = (0.5, 1, 2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100)
+
 
 def curves(run: Run) -> list[Plot]:
     """Return the plots for which the run holds at least one value."""
@@ -115,7 +117,7 @@ def _cut(series: Sequence[Series]) -> tuple[float, str]:
     late = values[:, values.shape[1] // 3 :]
     late = late[np.isfinite(late)]
     wanted = 1.3 * float(late.max()) if late.size else highest
-    tops = [t for t in (0.5, 1, 2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100) if t >= wanted]
+    tops = [t for t in TOPS if t >= wanted]
     top = float(tops[0]) if tops else 100.0
     if highest <= top * 1.25:
         return float(next((t for t in (1, 2, 5, 10, 20, 30, 50, 80) if t >= highest), 100)), ""
@@ -166,3 +168,10 @@ def summary(run: Run) -> str:
         )
     text = ", ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def error_top(series: Sequence[Series]) -> float:
+    """Choose the top of an error axis so that the later two thirds of all curves can be read."""
+    late = [v for one in series for v in one.y[len(one.y) // 3 :] if math.isfinite(v)]
+    wanted = 1.15 * max(late, default=100.0)
+    return float(next((t for t in TOPS if t >= wanted), 100))

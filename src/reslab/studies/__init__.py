@@ -11,6 +11,22 @@ from reslab.study.study import Study
 
 SHIPPED: dict[str, str] = {
     "degradation": "reslab.studies.degradation",
+    "depth": "reslab.studies.depth",
+    "shortcut-options": "reslab.studies.shortcut_options",
+    "shortcut-kinds": "reslab.studies.shortcut_kinds",
+    "activation-order": "reslab.studies.activation_order",
+    "preactivation-depth": "reslab.studies.preactivation_depth",
+    "highway-vs-residual": "reslab.studies.highway_vs_residual",
+    "construction": "reslab.studies.construction",
+    "initialisation": "reslab.studies.initialisation",
+    "warmup": "reslab.studies.warmup",
+    "no-batchnorm": "reslab.studies.no_batchnorm",
+    "ancestors": "reslab.studies.ancestors",
+    "notes-ideas": "reslab.studies.notes_ideas",
+    "ensemble": "reslab.studies.ensemble",
+    "augmentation": "reslab.studies.augmentation",
+    "layer-responses": "reslab.studies.layer_responses",
+    "lesion": "reslab.studies.lesion",
 }
 
 

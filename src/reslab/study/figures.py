@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from markupsafe import Markup
 
-from reslab.report import wording
-from reslab.report.plots import COLOURS, Plot, Series, draw
+from reslab.report.plots import COLOURS, Plot, Series
 from reslab.report.scale import round_step
+from reslab.study.curve_figures import curve_figures, panels
 from reslab.study.dots import Dots, draw_dots
+from reslab.study.figure import Figure, Style, figure_of
 from reslab.study.results import StudyResults
 from reslab.study.study import Arm
 
-Style = Literal["bold", "thin", "dashed", "points", "hollow"]
-HELD_OUT = (("test_error_pct", "test"), ("val_error_pct", "validation"))
 METRIC_WORDS = {
     "test_error_pct": "Test error, %",
     "train_error_pct": "Training error, %",
@@ -33,39 +30,13 @@ METRIC_WORDS = {
     "steps": "Updates",
 }
 _WIDE = 8.0  # from this ratio of the largest to the least value on, axes are logarithmic
-_Cell = float | None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One drawing with what is said about it.
-
-    Args:
-        name: of its file, without the ending.
-        title: what is drawn, with its unit.
-        by: over what, or empty.
-        caption: what a reader must know.
-        drawing: an `<svg class="plot">` for a page with the style sheet.
-        width: of the drawing.
-        height: of it.
-        legend: (label, style, colour) of each curve.
-    """
-
-    name: str
-    title: str
-    by: str
-    caption: str
-    drawing: Markup
-    width: int
-    height: int
-    legend: tuple[tuple[str, Style, int], ...]
 
 
 def figures(results: StudyResults) -> tuple[Figure, ...]:
     """Draw what there is to draw: the curves, the metric by x or by arm, what arms measured."""
     shown = dict.fromkeys((results.study.metric, "test_error_pct", "train_error_pct"))
     return (
-        *_curve_figures(results),
+        *curve_figures(results),
         *_by_x(results, [m for m in shown if _known(results, m)]),
         *_by_arm(results, results.study.metric),
         *_series(results),
@@ -80,94 +51,6 @@ def metric_words(metric: str) -> str:
 
 def _known(results: StudyResults, metric: str) -> bool:
     return any(results.values(arm.name, metric) for arm in results.arms)
-
-
-def _curve_figures(results: StudyResults) -> Iterator[Figure]:
-    column, words = next(
-        (one for one in HELD_OUT if _has_column(results, one[0])), ("", "held-out")
-    )
-    drawn = []
-    for title, arms in panels(results):
-        series = []
-        for colour, arm in enumerate(arms):
-            for name, style in (("train_error_pct", "dashed"), (column, "bold")):
-                steps, values = mean_curve(results, arm, name)
-                if steps:
-                    series.append(
-                        Series(
-                            label=f"{arm.name}, {'training' if style == 'dashed' else words}",
-                            x=steps,
-                            y=values,
-                            style="dashed" if style == "dashed" else "bold",
-                            colour=colour,
-                        )
-                    )
-        if series:
-            drawn.append((title, series))
-    top = error_top([one for _, series in drawn for one in series])
-    for title, series in drawn:
-        plot = Plot(title="Error, %", x_label="update", series=series, limits=(0.0, top))
-        yield _figure(
-            f"curves-{title}" if title else "curves",
-            plot,
-            f"{f'{title}. ' if title else ''}Dashed: training, as the network saw it; bold: "
-            f"{words}. Means over the seeds that finished.",
-        )
-
-
-def panels(results: StudyResults) -> list[tuple[str, tuple[Arm, ...]]]:
-    """Share the arms among pairs of axes: a group each, at most six curves."""
-    groups = results.groups()
-    if all(len(arms) == 1 for arms in groups.values()):
-        groups = {"": tuple(arm for arms in groups.values() for arm in arms)}
-    found = []
-    for name, arms in groups.items():
-        parts = math.ceil(len(arms) / COLOURS)
-        for part in range(parts):
-            size = math.ceil(len(arms) / parts)
-            title = name if parts == 1 else f"{name} {part + 1}".strip()
-            found.append((title, arms[part * size : (part + 1) * size]))
-    return found
-
-
-def mean_curve(results: StudyResults, arm: Arm, column: str) -> tuple[list[float], list[float]]:
-    """Return updates and the mean of a column over the finished runs of an arm."""
-    curves = []
-    for outcome in results.of(arm.name):
-        if outcome.status == "finished" and outcome.rows:
-            steps = [_number(row.get("step")) for row in outcome.rows]
-            values = [_number(row.get(column)) for row in outcome.rows]
-            if any(math.isfinite(v) for v in values):
-                curves.append((steps, values))
-    longest = max((len(steps) for steps, _ in curves), default=0)
-    kept = [values for steps, values in curves if len(steps) == longest]
-    if not kept:
-        return [], []
-    steps = next(steps for steps, _ in curves if len(steps) == longest)
-    return steps, np.mean(np.array(kept), axis=0).tolist()
-
-
-def error_top(series: Sequence[Series]) -> float:
-    """Choose the top of an error axis so that the later two thirds of all curves can be read."""
-    late = [v for one in series for v in one.y[len(one.y) // 3 :] if math.isfinite(v)]
-    wanted = 1.15 * max(late, default=100.0)
-    tops = (0.5, 1, 2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100)
-    return float(next((t for t in tops if t >= wanted), 100))
-
-
-def _has_column(results: StudyResults, name: str) -> bool:
-    return any(
-        math.isfinite(_number(row.get(name)))
-        for outcome in results.outcomes
-        for row in outcome.rows
-    )
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
 
 
 def _by_x(results: StudyResults, metrics: Sequence[str]) -> Iterator[Figure]:
@@ -198,7 +81,7 @@ def _by_x(results: StudyResults, metrics: Sequence[str]) -> Iterator[Figure]:
         if results.scale_name == "paper":
             caption += " Dashed: the paper’s."
         yield dataclasses.replace(
-            _figure(f"{metric.removesuffix('_pct').replace('_', '-')}-by-x", plot, caption),
+            figure_of(f"{metric.removesuffix('_pct').replace('_', '-')}-by-x", plot, caption),
             legend=tuple(legend),
         )
 
@@ -294,17 +177,4 @@ def _series(results: StudyResults) -> Iterator[Figure]:
             if series:
                 plot = Plot(title=metric_words(name), x_label="number", series=series)
                 stem = "-".join(filter(None, (name.replace("_", "-"), title.replace(" ", "-"))))
-                yield _figure(stem, plot, "Means over seeds.")
-
-
-def _figure(name: str, plot: Plot, caption: str) -> Figure:
-    return Figure(
-        name="".join(c if c.isalnum() or c in "-_" else "-" for c in name.lower()),
-        title=plot.title, by=plot.x_label, caption=caption, drawing=draw(plot), width=plot.width,
-        height=plot.height, legend=tuple((s.label, s.style, s.colour) for s in plot.series),
-    )  # fmt: skip
-
-
-def number_or_dash(values: Mapping[int, float]) -> str:
-    """Write a mean, or a dash where there is none."""
-    return wording.number(float(np.mean(list(values.values())))) if values else "–"
+                yield figure_of(stem, plot, "Means over seeds.")

@@ -12,8 +12,9 @@ from reslab import durable
 from reslab.report import wording
 from reslab.report.page import frame, templates
 from reslab.study import report_content as content
+from reslab.study.figure import Figure
 from reslab.study.figure_files import standalone
-from reslab.study.figures import Figure, figures, metric_words
+from reslab.study.figures import figures, metric_words
 from reslab.study.report_markdown import markdown
 from reslab.study.results import RunOutcome, StudyResults, Verdict
 
