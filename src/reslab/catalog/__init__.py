@@ -24,6 +24,7 @@ from reslab.catalog import (
     shufflenet,
     squeezenet,
     vgg,
+    whitened,
     zfnet,
 )
 from reslab.catalog.entry import Entry, Published
@@ -63,6 +64,7 @@ FAMILIES = (
     shufflenet,
     ideas,
     photographs,
+    whitened,
 )
 
 

@@ -47,6 +47,7 @@ LENGTH = (
 OPTIMIZER = (
     Setting("--opt", "optimizer", str, "optimizer", ("sgd", "adamw")),
     Setting("--lr", "lr", float, "peak learning rate"),
+    Setting("--bias-lr", "bias_lr", float, "rate of biases and norms, in multiples of --lr"),
     Setting("--momentum", "momentum", float, "of SGD (beta1 of AdamW)"),
     _on_off("--nesterov", "nesterov", "Nesterov's momentum"),
     Setting(
@@ -85,6 +86,7 @@ LOSS = (
 VIEWS = (
     Setting("--pad-crop", "pad_crop", int, "zero padding before a random crop, pixels"),
     _on_off("--flip", "flip", "mirror half of the images"),
+    _on_off("--alternating-flip", "alternating_flip", "mirror each image every other epoch"),
     Setting("--crop-scale", "crop_scale", parse_pair, "random resized crop: area, as 0.5,1"),
     Setting("--crop-ratio", "crop_ratio", parse_pair, "random resized crop: aspect, as 0.8,1.25"),
     Setting("--rotate", "rotate", float, "greatest rotation, degrees"),
@@ -146,8 +148,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     main.add_argument("--model", help="network (see 'reslab list'), or auto")
     main.add_argument(
         "--recipe",
-        help="he2015-cifar, he2015-imagenet, keras-tutorial, small-images, fine-tune, deepened, "
-        "or auto",
+        help="he2015-cifar, he2015-imagenet, keras-tutorial, small-images, fast, fine-tune, "
+        "deepened, or auto",
     )
     main.add_argument("--start", type=Path, metavar="MODEL", help="start from a trained model")
     main.add_argument(

@@ -14,6 +14,8 @@ class Augment:
     Args:
         pad_crop: zero padding on each side before a random crop, pixels.
         flip: mirror half of the images left to right.
+        alternating_flip: where images are mirrored: each every other time it is visited,
+            instead of by chance.
         crop_scale: (least, most) share of the area of a random resized crop; None for none.
         crop_ratio: (least, most) aspect ratio of that crop.
         rotate: greatest rotation either way, degrees.
@@ -27,6 +29,7 @@ class Augment:
 
     pad_crop: int = 0
     flip: bool = False
+    alternating_flip: bool = False
     crop_scale: tuple[float, float] | None = None
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     rotate: float = 0.0

@@ -7,6 +7,7 @@ same, bit for bit on a CPU, whatever else is in its batch.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import torch
@@ -45,13 +46,36 @@ def random_view(batch: Tensor, visit: Visit, augment: Augment, preprocess: Prepr
             x = pad_crop_flip(x, visit, augment.pad_crop, preprocess.resize_size, flip=False)
         x = warp(x, visit, augment, preprocess.img_size)
     else:
-        x = pad_crop_flip(x, visit, augment.pad_crop, preprocess.img_size, flip=augment.flip)
+        x = pad_crop_flip(
+            x,
+            visit,
+            augment.pad_crop,
+            preprocess.img_size,
+            flip=augment.flip,
+            alternating=augment.alternating_flip,
+        )
     if augment.erase:
         x = erase(x, visit, augment.erase)
     return x
 
 
-def pad_crop_flip(x: Tensor, visit: Visit, padding: int, size: int, *, flip: bool) -> Tensor:
+def mirrored(visit: Visit, alternating: bool) -> Tensor:
+    """Choose the images to mirror (B,): by chance, or each every other time it is visited.
+
+    Alternating, chance decides an image's first visit only, so that two epochs show both sides
+    of every image.
+
+    Source: Jordan 2024 (arXiv 2404.00498), section 3.6.
+    """
+    if not alternating:
+        return visit.uniform(Draw.FLIP) < 0.5
+    first = dataclasses.replace(visit, epochs=torch.zeros_like(visit.epochs))
+    return (first.uniform(Draw.FLIP) < 0.5) ^ (visit.epochs % 2 == 1)
+
+
+def pad_crop_flip(
+    x: Tensor, visit: Visit, padding: int, size: int, *, flip: bool, alternating: bool = False
+) -> Tensor:
     """Pad with zeros, cut a random square of `size`, mirror half of the images.
 
     Args:
@@ -59,7 +83,8 @@ def pad_crop_flip(x: Tensor, visit: Visit, padding: int, size: int, *, flip: boo
         visit: the samples that the images are of.
         padding: zeros on each side, pixels.
         size: side of the square, at most R + 2 * padding.
-        flip: whether to mirror.
+        flip: whether to mirror half of the images.
+        alternating: how those are chosen, see `mirrored`.
 
     Source:
         He et al. 2015, section 4.2 (4 pixels, 32x32 crop or its horizontal flip).
@@ -76,8 +101,8 @@ def pad_crop_flip(x: Tensor, visit: Visit, padding: int, size: int, *, flip: boo
     rows = top[:, None] + steps
     columns = left[:, None] + steps
     if flip:
-        mirrored = visit.uniform(Draw.FLIP) < 0.5
-        columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+        chosen = mirrored(visit, alternating)
+        columns = torch.where(chosen[:, None], columns.flip(1), columns)
     rows += torch.arange(count, device=x.device)[:, None] * side
     places = rows[:, :, None] * side + columns[:, None, :]
     cut = pixels.reshape(-1, channels).index_select(0, places.flatten())
@@ -94,7 +119,7 @@ def warp(x: Tensor, visit: Visit, augment: Augment, size: int) -> Tensor:
     Args:
         x: float32, (B, C, R, R).
         visit: the samples that the images are of.
-        augment: uses crop_scale, crop_ratio, rotate and flip.
+        augment: uses crop_scale, crop_ratio, rotate, flip and alternating_flip.
         size: side of the output.
 
     Returns:
@@ -102,7 +127,7 @@ def warp(x: Tensor, visit: Visit, augment: Augment, size: int) -> Tensor:
     """
     width, height, middle_x, middle_y = _box(visit, augment, x)
     if augment.flip:
-        width = torch.where(visit.uniform(Draw.FLIP) < 0.5, -width, width)
+        width = torch.where(mirrored(visit, augment.alternating_flip), -width, width)
     cosine, sine = _rotation(visit, augment.rotate, x)
     several = max(1, round(x.shape[-1] / size))
     u = _centres(size * several, x)

@@ -7,6 +7,7 @@ from reslab.nn.features import Feature, FeatureInfo
 from reslab.nn.fused import fuse
 from reslab.nn.init import initialise, zero_last_scale
 from reslab.nn.network import Network
+from reslab.nn.whitening import fit_to_images
 
 del _builders
 
@@ -17,6 +18,7 @@ __all__ = [
     "Network",
     "build",
     "builds",
+    "fit_to_images",
     "fuse",
     "initialise",
     "zero_last_scale",

@@ -37,6 +37,7 @@ def zero_last_scale(network: nn.Module) -> None:
 
     - branches that do not end in a batch norm: those without any, and those of pre-activation
       units, where a ReLU behind the zeros would keep the branch from ever learning;
+    - batch norms whose scale does not learn;
     - blocks that scale or gate their shortcut: a stack of them would put out next to nothing;
     - plain blocks, which would put out nothing at all.
 
@@ -46,5 +47,5 @@ def zero_last_scale(network: nn.Module) -> None:
     for block in network.modules():
         if isinstance(block, ResidualBlock | AdditiveBlock | SharedActivationBlock):
             last = list(block.branch.modules())[-1]
-            if isinstance(last, nn.BatchNorm2d):
+            if isinstance(last, nn.BatchNorm2d) and isinstance(last.weight, nn.Parameter):
                 nn.init.zeros_(last.weight)

@@ -43,6 +43,9 @@ from reslab.spec import (
     vgg as _vgg,
 )
 from reslab.spec import (
+    whitened as _whitened,
+)
+from reslab.spec import (
     zfnet as _zfnet,
 )
 from reslab.spec.network import NetworkSpec, Stem, from_json, replace, spec_kind, to_json
@@ -68,6 +71,7 @@ del (
     _shufflenet,
     _squeezenet,
     _vgg,
+    _whitened,
     _zfnet,
 )
 

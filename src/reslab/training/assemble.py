@@ -15,10 +15,10 @@ from reslab.data.bank import Bank
 from reslab.data.dataset import Dataset, count_by_class
 from reslab.data.loader import TrainLoader
 from reslab.data.order import Order
-from reslab.data.preprocess import Preprocess
+from reslab.data.preprocess import Preprocess, network_input
 from reslab.data.statistics import statistics
 from reslab.errors import UsageError
-from reslab.nn import Network, build, fuse, zero_last_scale
+from reslab.nn import Network, build, fit_to_images, fuse, zero_last_scale
 from reslab.training.config import Config
 from reslab.training.distributed import World, check_divides
 from reslab.training.ema import Ema
@@ -32,6 +32,7 @@ from reslab.training.step import Training, TrainingForward
 LARGE_INPUT = 160
 RESIZE_MARGIN = 256 / 224
 LOOKED_AT_PIXELS = 1 << 19
+FITTED_TO_PIXELS = 1 << 22
 
 
 def geometry(recipe: Recipe, in_chans: int) -> Preprocess:
@@ -69,12 +70,20 @@ def with_statistics(
     return dataclasses.replace(preprocess, mean=measured.mean, std=measured.std)
 
 
-def make_network(config: Config, images: Callable[[], torch.Tensor], *, new: bool) -> Network:
+def make_network(
+    config: Config,
+    images: Callable[[], torch.Tensor],
+    plain: Callable[[], torch.Tensor],
+    *,
+    new: bool,
+) -> Network:
     """Build the network with the run's own initial weights.
 
     Args:
         config: what was decided.
-        images: returns normalised training images, for weights that follow from them.
+        images: returns the views that training begins with, to deepen a network by.
+        plain: returns training images as they are, normalised, for first layers whose weights
+            follow from them.
         new: whether the weights matter; those of a resumed run come from its checkpoint, so
             that the model it started from need not be there any more.
 
@@ -87,6 +96,8 @@ def make_network(config: Config, images: Callable[[], torch.Tensor], *, new: boo
     if config.request.source is None:
         if recipe.zero_last_scale:
             zero_last_scale(network)
+        if new:
+            fit_to_images(network, plain)
     elif new:
         take_over(network, config, images)
     if recipe.freeze:
@@ -106,6 +117,14 @@ def _first_images(loader: TrainLoader) -> torch.Tensor:
     num_images = min(512, max(16, LOOKED_AT_PIXELS // loader.preprocess.img_size**2))
     steps = range(max(1, round(num_images * loader.world_size / loader.batch_size)))
     return torch.cat([loader.batch(step).images for step in steps])[:num_images].cpu()
+
+
+def _plain_images(loader: TrainLoader) -> torch.Tensor:
+    """Return training images as they are: 256 or more, up to 4,096 where they are small."""
+    indices = loader.order.indices
+    num_images = max(256, FITTED_TO_PIXELS // loader.preprocess.img_size**2)
+    places = torch.linspace(0, len(indices) - 1, min(len(indices), num_images)).long()
+    return network_input(loader.bank.gather(indices[places]), loader.preprocess)
 
 
 def assemble(
@@ -135,7 +154,12 @@ def assemble(
         world_size=world.size,
         device=device,
     )
-    network = make_network(config, functools.partial(_first_images, loader), new=new)
+    network = make_network(
+        config,
+        functools.partial(_first_images, loader),
+        functools.partial(_plain_images, loader),
+        new=new,
+    )
     network = network.to(device)
     if recipe.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -13,6 +13,7 @@ from reslab.data.dataset import Dataset, FileImages
 from reslab.data.decode import read_header
 from reslab.errors import UsageError
 from reslab.nn import build
+from reslab.spec.whitened import WhitenedSpec
 from reslab.training.config import Choice, Request
 from reslab.training.recipe import Recipe, override
 from reslab.training.recipes import MANY_IMAGES, RECIPES, Situation
@@ -20,6 +21,7 @@ from reslab.training.recipes import choose as choose_recipe
 
 SAMPLED_IMAGES = 64
 CIFAR_LIKE = 48
+LEAST_WHITENED = 12
 SMALL_PHOTOGRAPH = 128
 MOST_EPOCHS_IN_TIME = 200
 
@@ -108,6 +110,7 @@ def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) 
         num_classes=len(dataset.classes),
         depth=_depth(spec),
         batch_norm=spec.has_batch_norm,
+        whitened=isinstance(spec, WhitenedSpec),
         pretrained=start is not None,
         deepened=request.deepen_from is not None,
     )
@@ -178,7 +181,9 @@ def _network(
     if request.model != "auto":
         name = request.model
     else:
-        if img_size <= CIFAR_LIKE:
+        if request.recipe == "fast" and LEAST_WHITENED <= img_size <= CIFAR_LIKE:
+            name, why = "airbench94_relu", "learns small images in the least time"
+        elif img_size <= CIFAR_LIKE:
             name, why = "resnet20", "made for images of 32 px, fast on any machine"
         elif img_size < SMALL_PHOTOGRAPH:
             name, why = "resnet18_half", "made for small photographs, quick from scratch"

@@ -10,22 +10,28 @@ from torch import Tensor, nn
 from reslab.errors import CheckpointError
 from reslab.training.recipe import Recipe
 
+FACTOR = "lr_factor"  # of a group of parameters: its learning rate in multiples of the recipe's
+
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Build SGD or AdamW over the trainable parameters.
 
     Weights of convolutions and linear layers decay; norm scales and biases do so only where
-    the recipe says so (the papers decay convolution weights only).
+    the recipe says so (the papers decay convolution weights only). The latter learn at a rate
+    of their own, `bias_lr` times that of the weights.
     """
-    decayed: list[Tensor] = []
-    spared: list[Tensor] = []
+    weights: list[Tensor] = []
+    rest: list[Tensor] = []
     for parameter in network.parameters():
         if parameter.requires_grad:
-            matrix = parameter.ndim > 1
-            (decayed if matrix or recipe.decay_all else spared).append(parameter)
+            (weights if parameter.ndim > 1 else rest).append(parameter)
     groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
+        {"params": weights, "weight_decay": recipe.weight_decay, FACTOR: 1.0},
+        {
+            "params": rest,
+            "weight_decay": recipe.weight_decay if recipe.decay_all else 0.0,
+            FACTOR: recipe.bias_lr,
+        },
     ]
     groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "sgd":
@@ -40,9 +46,9 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the rate of every group."""
+    """Set the rate of every group: its own multiple of the recipe's."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group[FACTOR]
 
 
 @torch.no_grad()

@@ -34,6 +34,7 @@ class Recipe:
             (batch-norm statistics are then per part).
         optimizer: "sgd" with momentum, or "adamw".
         lr: peak learning rate.
+        bias_lr: that of biases and of norm scales and shifts, as a multiple of `lr`.
         momentum: of SGD (beta1 of AdamW).
         nesterov: Nesterov's form of momentum.
         weight_decay: L2 penalty (SGD) or decoupled decay (AdamW).
@@ -83,6 +84,7 @@ class Recipe:
     accumulate: int = 1
     optimizer: Optimizer = "sgd"
     lr: float = 0.1
+    bias_lr: float = 1.0
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 1e-4
@@ -130,7 +132,9 @@ class Recipe:
         _need(self.steps >= 0, "steps", self.steps, "0 or more")
         for name in ("batch_size", "accumulate"):
             _need(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        _need(0 < self.lr < float("inf"), "lr", self.lr, "more than 0 and finite")
+        for name in ("lr", "bias_lr"):
+            value = getattr(self, name)
+            _need(0 < value < float("inf"), name, value, "more than 0 and finite")
         for name in ("weight_decay", "warmup_steps", "warmup_lr", "clip", "max_filter_rms"):
             _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         _need(self.early_size >= 0, "early_size", self.early_size, "0 or more")

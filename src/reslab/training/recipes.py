@@ -20,6 +20,7 @@ class Situation:
         num_classes: classes.
         depth: layers with weights, where the network's family counts them; 0 otherwise.
         batch_norm: whether batch norms keep the scale of the network's maps.
+        whitened: whether the network begins with a whitening convolution.
         pretrained: whether training starts from trained weights.
         deepened: whether these are of a shallower network that the same task was learnt with.
     """
@@ -29,6 +30,7 @@ class Situation:
     num_classes: int
     depth: int = 0
     batch_norm: bool = True
+    whitened: bool = False
     pretrained: bool = False
     deepened: bool = False
 
@@ -193,6 +195,45 @@ def _epochs(num_train: int, *, images_seen: int, least: int, most: int) -> float
     return float(min(most, max(least, round(images_seen / num_train))))
 
 
+def fast(situation: Situation) -> Recipe:
+    """Reach a good accuracy on small images in a tenth of the usual work, or less.
+
+    Networks behind a whitening convolution: after Jordan 2024 (arXiv 2404.00498). Other networks:
+    as `small_images` in a third of its length, with images mirrored every other time.
+    """
+    if situation.whitened:
+        return _whitened(situation)
+    usual = small_images(situation)
+    return dataclasses.replace(
+        usual,
+        name="fast",
+        epochs=float(round(usual.epochs / 3)),
+        augment=dataclasses.replace(usual.augment, alternating_flip=usual.augment.flip),
+    )
+
+
+def _whitened(situation: Situation) -> Recipe:
+    num_train, img_size = situation.num_train, situation.img_size
+    batch_size = 4 * _batch_size(num_train)
+    return Recipe(
+        name="fast",
+        epochs=_epochs(num_train, images_seen=400_000, least=6, most=40),
+        batch_size=batch_size,
+        optimizer="sgd",
+        lr=0.75 * batch_size / 512,
+        bias_lr=64.0,
+        momentum=0.85,
+        nesterov=True,
+        weight_decay=1.33e-3,
+        schedule="one-cycle",
+        smoothing=0.2,
+        ema=0.95,
+        augment=Augment(
+            pad_crop=max(1, round(img_size / 16)), flip=img_size > 16, alternating_flip=True
+        ),
+    )
+
+
 def fine_tune(situation: Situation) -> Recipe:
     """Start from trained weights: short, gentle, cosine, all layers."""
     batch_size = _batch_size(situation.num_train)
@@ -249,5 +290,6 @@ RECIPES.register("he2015-cifar", he2015_cifar)
 RECIPES.register("he2015-imagenet", he2015_imagenet)
 RECIPES.register("keras-tutorial", keras_tutorial)
 RECIPES.register("small-images", small_images)
+RECIPES.register("fast", fast)
 RECIPES.register("fine-tune", fine_tune)
 RECIPES.register("deepened", deepened)

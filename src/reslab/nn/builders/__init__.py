@@ -14,6 +14,7 @@ from reslab.nn.builders import (
     shufflenet,
     squeezenet,
     vgg,
+    whitened,
     zfnet,
 )
 
@@ -31,5 +32,6 @@ __all__ = [
     "shufflenet",
     "squeezenet",
     "vgg",
+    "whitened",
     "zfnet",
 ]
