@@ -10,6 +10,7 @@ import torch
 from reslab.catalog import NETWORKS
 from reslab.models import named_spec
 from reslab.nn import build
+from reslab.spec import ResNetSpec
 from reslab.studies import SHIPPED, shipped
 from reslab.studies.scales import Alike, WhereRun
 from reslab.study import After, Arm, RunOutcome, Scale, Study, StudyResults
@@ -59,12 +60,14 @@ def test_networks_build_and_recipes_hold(study: Study, name: ScaleName, scale: S
             continue
         spec = named_spec(arm.model) if isinstance(arm.model, str) else arm.model
         side = side_of(scale, arm)
+        recipe = RECIPES[arm.recipe or scale.recipe](Situation(1222, side, 10, depth=110))
+        override(recipe, {**scale.overrides, **arm.overrides})
+        if isinstance(arm.model, str) and isinstance(spec, ResNetSpec):
+            continue  # the contracts of all networks build these, and they take any size
         if spec.name not in BUILT:
             with torch.device("meta"):
                 BUILT[spec.name] = build(spec).min_size
         assert BUILT[spec.name] <= side, (arm.name, BUILT[spec.name], side)
-        recipe = RECIPES[arm.recipe or scale.recipe](Situation(1222, side, 10, depth=110))
-        override(recipe, {**scale.overrides, **arm.overrides})
 
 
 BUILT: dict[str, int] = {}
