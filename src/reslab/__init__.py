@@ -14,6 +14,7 @@ _HOMES = {
     "train": "reslab.api",
     "resume": "reslab.api",
     "load": "reslab.api",
+    "look_inside": "reslab.look",
     "create_model": "reslab.models",
     "list_models": "reslab.catalog",
     "open_dataset": "reslab.data.open",
@@ -26,6 +27,7 @@ __all__ = [
     "create_model",
     "list_models",
     "load",
+    "look_inside",
     "open_dataset",
     "resume",
     "train",
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from reslab.catalog import list_models
     from reslab.data.check import check_dataset
     from reslab.data.open import open_dataset
+    from reslab.look import look_inside
     from reslab.models import create_model
 
 

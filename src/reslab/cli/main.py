@@ -23,6 +23,7 @@ VERBS = {
     "list": "list the networks",
     "show": "show a network layer by layer",
     "weights": "import, export, push and pull weights",
+    "look": "look inside a trained network: what it sees, and what each layer does",
     "draw": "draw networks side by side, as SVG, PNG or HTML",
     "shapes": "draw a seeded data set of geometric shapes into a folder",
 }

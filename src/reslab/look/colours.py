@@ -1,0 +1,80 @@
+"""Colour maps that are even to the eye and safe for the colour-blind, as tables of RGB."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+
+from reslab.data.dataset import Pixels
+
+Floats = npt.NDArray[np.float64]
+
+# Ten anchors each of matplotlib's maps (Smith and van der Walt 2015, CC0).
+VIRIDIS = "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725"
+MAGMA = "000004 180f3d 440f76 721f81 9e2f7f cd4071 f1605d fd9668 feca8d fcfdbf"
+# The page's own blue and orange with nothing between them.
+BLUE, ORANGE = (0, 96, 168), (216, 84, 0)
+
+
+@functools.cache
+def table(anchors: str, size: int = 256) -> Floats:
+    """Return `size` colours, (size, 3) in 0..255, between anchors as #rrggbb without the #."""
+    points = np.array([[int(a[i : i + 2], 16) for i in (0, 2, 4)] for a in anchors.split()], float)
+    places = np.linspace(0, len(points) - 1, size)
+    columns = [np.interp(places, np.arange(len(points)), points[:, c]) for c in range(3)]
+    return np.stack(columns, axis=1)
+
+
+def coloured(values: Floats, anchors: str = VIRIDIS) -> Pixels:
+    """Map values in 0..1 of any shape to uint8 RGB, (..., 3)."""
+    colours = table(anchors)
+    place = np.clip(np.nan_to_num(values), 0.0, 1.0) * (len(colours) - 1)
+    return colours[place.round().astype(int)].round().astype(np.uint8)
+
+
+def hexadecimal(value: float, anchors: str = VIRIDIS, light: float = 1.0) -> str:
+    """Return the colour of a value in 0..1 as #rrggbb, darkened or lightened by a factor.
+
+    Args:
+        value: in 0..1.
+        anchors: the colour map.
+        light: below 1 goes towards black; above 1 towards white.
+    """
+    colours = table(anchors)
+    rgb = colours[round(min(1.0, max(0.0, value)) * (len(colours) - 1))]
+    rgb = rgb * light if light <= 1 else rgb + (255 - rgb) * min(1.0, light - 1)
+    return "#" + "".join(f"{round(float(c)):02x}" for c in rgb)
+
+
+def heated(pixels: Pixels, heat: Floats) -> Pixels:
+    """Lay heat in 0..1 over an image: cold parts fade to a dark grey, hot ones glow.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        heat: (H, W).
+    """
+    heat = np.clip(heat, 0.0, 1.0)[..., None]
+    grey = pixels.astype(float).mean(axis=2, keepdims=True)
+    base = 0.45 * (0.35 * pixels + 0.65 * grey)
+    glow = table(MAGMA)[(64 + heat[..., 0] * 191).round().astype(int)]
+    strength = 0.78 * np.sqrt(heat)
+    # Where it is hot the image shines through in its own light and shade.
+    lit = glow * (0.45 + 0.55 * grey / 255)
+    return np.clip(base * (1 - strength) + lit * strength, 0, 255).round().astype(np.uint8)
+
+
+def marked(pixels: Pixels, values: Floats) -> Pixels:
+    """Lay signed values in -1..1 over an image: orange above zero, blue below.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        values: (H, W).
+    """
+    values = np.clip(values, -1.0, 1.0)[..., None]
+    grey = pixels.astype(float).mean(axis=2, keepdims=True)
+    pale = 110 + 0.55 * grey
+    colour = np.where(values > 0, np.array(ORANGE, float), np.array(BLUE, float))
+    strength = 0.85 * np.abs(values) ** 0.8
+    return np.clip(pale * (1 - strength) + colour * strength, 0, 255).round().astype(np.uint8)

@@ -1,0 +1,120 @@
+"""The section "Cost": where parameters and multiply-adds sit, and what each layer can see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from reslab.analyze.cost import Layer, measure, with_norms_folded
+from reslab.look.bars import Bars, draw_bars
+from reslab.look.figure import Drawing, Figure, Section, Table
+from reslab.look.subject import Subject
+from reslab.report import wording
+from reslab.report.plots import Plot, Series
+
+_ROWS = 8
+
+
+def costs(subject: Subject) -> Section:
+    """Measure the built network, layer by layer."""
+    cost = measure(subject.model.network.spec)
+    layers = with_norms_folded(cost.layers)
+    weighted = [layer for layer in layers if layer.params or layer.macs]
+    heaviest = max(weighted, key=lambda layer: layer.params)
+    share = 100 * heaviest.params / max(1, cost.params)
+    lead = (
+        f"{wording.large(cost.params).capitalize()} parameters and {wording.large(cost.macs)} "
+        f"multiply-adds an image. The heaviest layer, {heaviest.name} ({heaviest.kind}), holds "
+        f"{share:.0f}% of the parameters."
+    )
+    figures = [
+        _bars("parameters", "Parameters", weighted, [layer.params for layer in weighted]),
+        _bars("multiply-adds", "Multiply-adds", weighted, [layer.macs for layer in weighted]),
+        _fields(layers, cost.spec.img_size),
+        _table(weighted, cost.params, cost.macs),
+    ]
+    return Section("cost", "Cost", lead, figures)
+
+
+def stage_of(name: str) -> str:
+    """Name the part of the network that a module belongs to."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "stages" and len(parts) > 1 else parts[0]
+
+
+def stage_colours(groups: Sequence[str]) -> list[int]:
+    """Let neighbouring parts alternate between the page's first and third colour."""
+    order = list(dict.fromkeys(groups))
+    return [(0, 2)[order.index(group) % 2] for group in groups]
+
+
+def _bars(name: str, title: str, layers: Sequence[Layer], counts: Sequence[int]) -> Figure:
+    total = max(1, sum(counts))
+    groups = [stage_of(layer.name) for layer in layers]
+    what = "weights" if name == "parameters" else "work"
+    return Figure(
+        name=name,
+        title=f"{title} by layer, % of all",
+        caption=f"Every layer with weights, from the image to the logits: where the {what} sits.",
+        body=Drawing(
+            draw_bars(
+                Bars(
+                    title=f"{title} by layer, % of all",
+                    names=[f"{layer.name} ({layer.kind})" for layer in layers],
+                    values=[100 * count / total for count in counts],
+                    groups=groups,
+                    colours=stage_colours(groups),
+                )
+            ),
+            wide=True,
+        ),
+        data={"layers": [layer.name for layer in layers], "counts": list(counts)},
+    )
+
+
+def _fields(layers: Sequence[Layer], side: int) -> Figure:
+    convolutions = [layer for layer in layers if layer.kind.startswith("conv")]
+    sizes = [layer.receptive_field or math.nan for layer in convolutions]
+    plot = Plot(
+        title="Receptive field, pixels",
+        x_label="convolution",
+        series=[
+            Series(label="field", x=list(range(1, len(sizes) + 1)), y=sizes),
+            Series(label="image", x=[1, len(sizes)], y=[side, side], style="dashed", colour=2),
+        ],
+    )
+    return Figure(
+        name="receptive-field",
+        title="",
+        caption=(
+            "Side of the square of input pixels that one value of each layer depends on, by the "
+            "usual recursion on the built network; dashed: the image."
+        ),
+        body=plot,
+        data={"layers": [layer.name for layer in convolutions], "pixels": sizes},
+    )
+
+
+def _table(layers: Sequence[Layer], params: int, macs: int) -> Figure:
+    rows = []
+    for layer in sorted(layers, key=lambda one: -one.params)[:_ROWS]:
+        rows.append(
+            [
+                layer.name,
+                layer.kind,
+                "×".join(str(side) for side in layer.output_shape),
+                f"{layer.params:,}",
+                f"{100 * layer.params / max(1, params):.1f}",
+                f"{100 * layer.macs / max(1, macs):.1f}",
+            ]
+        )
+    return Figure(
+        name="heaviest-layers",
+        title="The heaviest layers",
+        caption="Parameters include those of the batch norm behind a layer.",
+        body=Table(
+            [("layer", False), ("kind", False), ("output", False), ("parameters", True),
+             ("% of all", True), ("% of multiply-adds", True)],
+            rows,
+        ),
+    )  # fmt: skip

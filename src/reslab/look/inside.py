@@ -1,0 +1,132 @@
+"""Look inside a trained network: measure, draw, write the page."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from reslab import artifact, durable
+from reslab.errors import unknown
+from reslab.look.costs import costs
+from reslab.look.figure import Section
+from reslab.look.files import numbers, write_figures
+from reslab.look.lesioned import lesioned
+from reslab.look.page import render
+from reslab.look.sees import sees
+from reslab.look.signals import signals
+from reslab.look.subject import Subject, open_subject
+from reslab.look.terrain import terrain
+from reslab.report import wording
+from reslab.report.setup import Fact
+
+SECTIONS = ("cost", "signal", "lesions", "sees", "landscape")
+DEFAULT = ("sees", "signal", "lesions", "cost")
+FILE_NAME = "look.html"
+Notify = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Look:
+    """What was seen.
+
+    Args:
+        page: the offline page.
+        sections: its parts, with figures and numbers.
+        files: the figures as files of their own; empty without a folder to put them.
+    """
+
+    page: Path
+    sections: Sequence[Section]
+    files: Sequence[Path]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all numbers by section and figure."""
+        return numbers(self.sections)
+
+
+def look_inside(
+    model: Path | str,
+    data: str | None = None,
+    *,
+    only: Sequence[str] = DEFAULT,
+    landscape: bool = False,
+    against: str | None = None,
+    time_limit_s: float | None = None,
+    images: int = 6,
+    count: int = 1000,
+    seed: int = 0,
+    out: Path | str | None = None,
+    notify: Notify | None = None,
+) -> Look:
+    """Measure and draw what a trained network costs, does and sees; write `look.html`.
+
+    Args:
+        model: a run, or a model folder; the network stays as it is.
+        data: the images; None for those it was trained on, if they are still there. Without
+            images, what needs them is left out and the page says so.
+        only: which of the SECTIONS.
+        landscape: the loss surface too, which takes minutes.
+        against: another model, whose loss surface is drawn beside.
+        time_limit_s: seconds for each loss surface; None for no limit.
+        images: how many are drawn one by one.
+        count: how many are measured, drawn by `seed` from the test (else validation) split.
+        seed: of every draw.
+        out: folder for the page and for each figure as PNG or SVG with JSON; None for the page
+            alone, in the run's folder or, for other models, here.
+        notify: told in a few words what is being done.
+
+    Raises:
+        UsageError: no section of that name.
+        CheckpointError: the path leads to no model.
+        DataError: the data that were named cannot be read.
+    """
+    for name in only:
+        if name not in SECTIONS:
+            raise unknown("section", name, SECTIONS)
+    wanted = [name for name in (*DEFAULT, "landscape") if name in only]
+    if (landscape or against is not None) and "landscape" not in wanted:
+        wanted.append("landscape")
+    told = notify or (lambda _text: None)
+    subject = open_subject(model, data, count=count, images=images, seed=seed)
+    makers: dict[str, Callable[[], Section]] = {
+        "sees": lambda: sees(subject, told),
+        "signal": lambda: signals(subject, told),
+        "lesions": lambda: lesioned(subject, told),
+        "cost": lambda: costs(subject),
+        "landscape": lambda: terrain(subject, told, against=against, time_limit_s=time_limit_s),
+    }
+    sections = [makers[name]() for name in wanted]
+    words = ["reslab", "look", os.fspath(model), *([data] if data else [])]
+    words += ["--seed", str(seed)] if seed else []
+    words += ["--landscape"] if "landscape" in wanted else []
+    text = render(subject, sections, _facts(subject), shlex.join(words))
+    page = (Path(out) if out is not None else _home(Path(model))) / FILE_NAME
+    durable.write_file(page, text.encode("utf-8", "surrogateescape"))
+    return Look(page, sections, write_figures(sections, Path(out)) if out is not None else [])
+
+
+def _home(path: Path) -> Path:
+    """Return the run's folder, or the working folder for a model without a run."""
+    folder = artifact.find(path).parent
+    return folder if (folder / "config.json").is_file() else Path()
+
+
+def _facts(subject: Subject) -> list[Fact]:
+    network, sample = subject.model.network, subject.sample
+    params = sum(p.numel() for p in network.parameters())
+    side = network.spec.img_size
+    facts = [
+        Fact("Parameters", wording.large(params)),
+        Fact("Classes", wording.number(len(subject.model.classes))),
+        Fact("Input", f"{side}×{side}", "grey" if network.spec.in_chans == 1 else "colour"),
+    ]
+    if sample is not None:
+        facts.append(Fact("Images", f"{len(sample):,}", f"{sample.split}, drawn by chance"))
+    measured = subject.model.metrics.get("test")
+    if isinstance(measured, dict) and isinstance(measured.get("accuracy_pct"), float):
+        facts.append(Fact("Test accuracy", f"{measured['accuracy_pct']:.2f}%"))
+    return facts

@@ -1,0 +1,95 @@
+"""The section "Landscape": the loss around the trained network, and between two networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from reslab import artifact
+from reslab.analyze.landscape import Surface, loss_surface
+from reslab.errors import DataError
+from reslab.look.figure import Drawing, Figure, Section
+from reslab.look.subject import Subject
+from reslab.look.surface import surface_figure
+
+TITLE = "Landscape"
+POINTS = 25
+_IMAGES = 256
+
+
+def terrain(
+    subject: Subject,
+    notify: Callable[[str], None],
+    *,
+    against: str | None = None,
+    points: int = POINTS,
+    time_limit_s: float | None = None,
+) -> Section:
+    """Measure the loss on a plane through the weights.
+
+    Args:
+        subject: whose loss.
+        notify: told what is being done.
+        against: another model to draw beside it, on the same images and the same scale.
+        points: on each side of the grid, odd.
+        time_limit_s: for each surface; points beyond it are left out from the corners inwards.
+
+    Raises:
+        DataError: the other model has other classes, or takes images of another kind.
+    """
+    if subject.sample is None:
+        return Section("landscape", TITLE, "", [], [subject.missing])
+    models = {subject.model.network.spec.name: subject.model}
+    if against is not None:
+        other = artifact.load(against)
+        if other.classes != subject.model.classes or other.preprocess != subject.model.preprocess:
+            raise DataError(
+                f"{against} does not see the same images as {subject.name}",
+                remedy="compare models of one data set and image size",
+            )
+        name = other.network.spec.name
+        models[name if name not in models else f"{name} ({against})"] = other
+    surfaces: list[Surface] = []
+    for name, model in models.items():
+        done = [0]
+
+        def told(count: int, total: int, name: str = name, done: list[int] = done) -> None:
+            if 10 * count // total > done[0]:
+                done[0] = 10 * count // total
+                notify(f"landscape of {name}: {count} of {total} points")
+
+        surfaces.append(
+            loss_surface(
+                model.network,
+                subject.sample.images[:_IMAGES],
+                subject.sample.labels[:_IMAGES],
+                points=points,
+                seed=subject.seed,
+                time_limit_s=time_limit_s,
+                progress=told,
+            )
+        )
+    return Section("landscape", TITLE, "", [_figure(surfaces, list(models))])
+
+
+def _figure(surfaces: list[Surface], names: list[str]) -> Figure:
+    grids = [
+        np.array([[np.nan if v is None else v for v in row] for row in one.loss])
+        for one in surfaces
+    ]
+    extent = surfaces[0].axis[-1]
+    cut = "" if all(one.complete for one in surfaces) else " The time did not allow for all points."
+    return Figure(
+        name="loss-surface",
+        title="The loss around the trained weights",
+        caption=(
+            "Two random directions, scaled filter by filter to the weights’ own norms, through "
+            f"the trained network in the middle; loss over {surfaces[0].num_images} images on a "
+            f"logarithmic scale.{' Both are drawn to one scale.' if len(surfaces) > 1 else ''} "
+            f"Shortcuts keep it smooth where deep plain networks turn chaotic.{cut}"
+        ),
+        body=Drawing(surface_figure(grids, names, extent=extent), wide=len(surfaces) > 1),
+        source="Li et al. 2018, section 4 and figure 1",
+        data={name: one.to_json() for name, one in zip(names, surfaces, strict=True)},
+    )

@@ -1,0 +1,106 @@
+"""Single units: the images they respond to most, and what in them they respond to."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from reslab.analyze.deconvolution import project
+from reslab.analyze.maximal import Maximal, maximal_images
+from reslab.data.dataset import Pixels
+from reslab.look.figure import Block, Card, Figure, Gallery
+from reslab.look.pictures import around_grey, cut, enlarged, pixels_of
+from reslab.look.subject import Subject
+
+TOP = 9
+UNITS = 4
+MOST_MODULES = 5
+_TILE = 72
+_LEAST_CUT = 7
+
+
+def units_figures(subject: Subject) -> list[Figure]:
+    """Draw the strongest images of some units of every stage, with their deconvolutions."""
+    assert subject.sample is not None
+    network = subject.model.network
+    modules = network.feature_info.module_name()[-MOST_MODULES:]
+    found = maximal_images(network, subject.sample.images, modules, top=TOP)
+    generator = np.random.default_rng(subject.seed)
+    return [_figure(subject, one, generator, first=one is found[0]) for one in found]
+
+
+def _figure(
+    subject: Subject, found: Maximal, generator: np.random.Generator, *, first: bool
+) -> Figure:
+    assert subject.sample is not None
+    alive = np.flatnonzero(found.values[:, 0].numpy() > 0)
+    units = np.sort(generator.choice(alive, min(UNITS, len(alive)), replace=False)).tolist()
+    cards, rows = [], []
+    for unit in units:
+        numbers = found.images[unit]
+        images = subject.sample.images[numbers]
+        back = project(
+            subject.model.network,
+            images,
+            torch.full((len(images),), unit),
+            module=found.module,
+        )
+        patches, projections = _patches(pixels_of(images, subject.model.preprocess), back)
+        cards.append(
+            Card(
+                [
+                    Block("image patch", patches, 3, f"strongest patches of unit {unit}"),
+                    Block("deconvolution", projections, 3, f"what unit {unit} responds to"),
+                ],
+                label=f"unit {unit}",
+            )
+        )
+        rows.append(
+            {
+                "unit": unit,
+                "images": subject.sample.numbers[numbers.numpy()].tolist(),
+                "values": [round(float(v), 5) for v in found.values[unit]],
+                "places": found.places[unit].tolist(),
+            }
+        )
+    name = found.module.removeprefix("stages.")
+    count, of = len(subject.sample), len(found.values)
+    explained = (
+        f"The {TOP} strongest responses of {len(units)} of its {of} units, drawn by chance, among "
+        f"{count:,} images ({subject.sample.split}), cut to what the unit can see."
+    )
+    if first:
+        explained += (
+            " Beside them, the response sent back to the pixels through transposed filters, "
+            "max-pool switches and rectifiers; a batch norm goes back as its scale, a shortcut "
+            "as both of its paths. Grey is zero."
+        )
+    return Figure(
+        name=f"units-{name}",
+        title=f"What units of {name} respond to",
+        caption=explained,
+        body=Gallery(cards, width=470),
+        source="Zeiler and Fergus 2013, section 2.1 and figure 2" if first else "",
+        data={"module": found.module, "units": rows, "units_in_all": of},
+    )
+
+
+def _patches(pictures: list[Pixels], back: torch.Tensor) -> tuple[list[Pixels], list[Pixels]]:
+    """Cut pictures and projections to squares around what came back, of one size a unit."""
+    boxes = [_box(one) for one in back]
+    side = max(_LEAST_CUT, *(max(bottom - top, right - left) for top, bottom, left, right in boxes))
+    patches, projections = [], []
+    for pixels, one, (top, bottom, left, right) in zip(pictures, back, boxes, strict=True):
+        corner = ((top + bottom - side) // 2, (left + right - side) // 2)
+        patches.append(enlarged(cut(pixels, *corner, side), _TILE))
+        projections.append(enlarged(cut(around_grey(one), *corner, side), _TILE))
+    return patches, projections
+
+
+def _box(back: torch.Tensor) -> tuple[int, int, int, int]:
+    """Return the first and last (exclusive) row and column where anything came back."""
+    there = back.abs().amax(dim=0) > 0
+    rows, columns = there.any(dim=1).nonzero()[:, 0], there.any(dim=0).nonzero()[:, 0]
+    if not len(rows):
+        return 0, back.shape[1], 0, back.shape[2]
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
