@@ -48,8 +48,8 @@ STUDY = Study(
     question="Does a network of 110 layers need a warm-up to reach the same error?",
     source="He et al. 2015 (arXiv 1512.03385), section 4.2 and its footnote",
     scales={
-        "tiny": tiny(arms("resnet110", 20), steps=150),
-        "small": small(arms("resnet110", 40), steps=240),
+        "tiny": tiny(arms("resnet110", 20), steps=150, overrides={"lr": 0.1}),
+        "small": small(arms("resnet110", 40), steps=240, overrides={"lr": 0.1}),
         "paper": paper(arms("resnet110", 400)),
     },
     expectations=(

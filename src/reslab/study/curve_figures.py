@@ -42,12 +42,18 @@ def curve_figures(results: StudyResults) -> Iterator[Figure]:
             drawn.append((title, series))
     top = error_top([one for _, series in drawn for one in series])
     for title, series in drawn:
-        plot = Plot(title="Error, %", x_label="update", series=series, limits=(0.0, top))
+        heading = f"{title}: error, %" if title else "Error, %"
+        plot = Plot(
+            title=f"{heading[0].upper()}{heading[1:]}",
+            x_label="update",
+            series=series,
+            limits=(0.0, top),
+        )
         yield figure_of(
             f"curves-{title}" if title else "curves",
             plot,
-            f"{f'{title}. ' if title else ''}Dashed: training, as the network saw it; bold: "
-            f"{words}. Means over the seeds that finished.",
+            f"Dashed: training, as the network saw it; bold: {words}. Means over the seeds that "
+            "finished.",
         )
 
 

@@ -175,6 +175,8 @@ def _series(results: StudyResults) -> Iterator[Figure]:
                     x = [float(i + 1) for i in range(longest)]
                     series.append(Series(label=arm.name, x=x, y=mean, colour=colour))
             if series:
-                plot = Plot(title=metric_words(name), x_label="number", series=series)
+                words = metric_words(name)
+                heading = f"{title.capitalize()}: {words.lower()}" if title else words
+                plot = Plot(title=heading, x_label="place in the network", series=series)
                 stem = "-".join(filter(None, (name.replace("_", "-"), title.replace(" ", "-"))))
                 yield figure_of(stem, plot, "Means over seeds.")

@@ -117,6 +117,7 @@ def page(report: Report) -> str:
         "report": report,
         "study": report.results.study,
         "marks": content.MARKS,
+        "readable": content.readable,
         "metric_words": metric_words,
         "shared": [column for column in report.metrics if _in_paper(report, column)],
         **frame(),

@@ -8,7 +8,7 @@ from typing import Any
 
 from reslab.report import setup, wording
 from reslab.study import statistics
-from reslab.study.figures import metric_words
+from reslab.study.figures import METRIC_WORDS, metric_words
 from reslab.study.results import Outcome, RunOutcome, StudyResults, Verdict
 from reslab.study.study import Arm
 from reslab.training.recipe import Recipe, override, to_json
@@ -22,6 +22,7 @@ USUAL = frozenset(
         "train_images_per_s", "train_images_measured",
     }
 )  # fmt: skip
+DATA_WORDS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet": "ImageNet"}
 MARKS: dict[Outcome, str] = {"reproduced": "✓", "not reproduced": "✗", "not decidable": "?"}
 
 
@@ -81,6 +82,15 @@ def answer(results: StudyResults, verdicts: Sequence[Verdict]) -> str:
         return _least(results)
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
+
+
+def readable(text: str) -> str:
+    """Write the metrics in a sentence as words."""
+    for name in sorted(METRIC_WORDS, key=len, reverse=True):
+        if "_" in name:
+            words = METRIC_WORDS[name].partition(",")[0]
+            text = text.replace(name, words[0].lower() + words[1:])
+    return text
 
 
 def _inside(sentence: str) -> str:
@@ -175,8 +185,9 @@ def data_sentences(results: StudyResults) -> list[str]:
     paper = results.study.scales.get("paper")
     asked = str(data.get("asked_for", name))
     if paper is not None and asked != paper.data:
+        published = DATA_WORDS.get(paper.data, paper.data)
         sentences.append(
-            f"The paper’s numbers are for {paper.data}: next to those of other images they say "
+            f"The paper’s numbers are for {published}: next to those of other images they say "
             "which way things go, not how far."
         )
     if asked != "cifar10" and "cifar" in f"{asked} {name}".lower():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reslab.report import wording
 from reslab.study.figures import metric_words
-from reslab.study.report_content import MARKS
+from reslab.study.report_content import MARKS, readable
 
 if TYPE_CHECKING:
     from reslab.study.report import Report
@@ -31,7 +31,8 @@ def _lines(report: Report) -> Iterator[str]:
     if report.verdicts:
         yield from ("## What the paper leads one to expect", "")
         rows = [
-            (v.expectation, f"{MARKS[v.outcome]} {v.outcome}", v.because) for v in report.verdicts
+            (v.expectation, f"{MARKS[v.outcome]} {v.outcome}", readable(v.because))
+            for v in report.verdicts
         ]
         yield from _table(("Expectation", "Verdict", "Because"), rows)
         yield from ("", f"n = {len(results.seeds)} seeds, paired by seed.", "")
