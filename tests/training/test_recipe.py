@@ -179,5 +179,5 @@ def test_auto_chooses_by_size_number_and_start(situation, name):
 def test_every_recipe_is_valid_for_any_data(name, img_size, num_train):
     recipe = RECIPES[name](Situation(num_train, img_size, 10))
     assert recipe.epochs >= 5
-    assert recipe.batch_size in (16, 64, 128, 256)
+    assert recipe.batch_size in (16, 32, 64, 128, 256)
     assert recipe.monitor == "none" or recipe.val_fraction > 0

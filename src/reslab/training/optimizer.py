@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from reslab.errors import CheckpointError
 from reslab.training.recipe import Recipe
 
+FUSED_DEVICES = ("cpu", "cuda")  # where torch updates a parameter in one pass over memory
 FACTOR = "lr_factor"  # of a group of parameters: its learning rate in multiples of the recipe's
 
 
@@ -34,15 +35,16 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         },
     ]
     groups = [group for group in groups if group["params"]]
+    fused = all(p.device.type in FUSED_DEVICES for p in weights + rest)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             groups,
             lr=recipe.lr,
             momentum=recipe.momentum,
             nesterov=recipe.nesterov,
-            foreach=True,
+            fused=fused,
         )
-    return torch.optim.AdamW(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999), foreach=True)
+    return torch.optim.AdamW(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999), fused=fused)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -91,7 +93,7 @@ def load_state_tensors(
         if name not in parameters:
             raise CheckpointError(f"the optimizer state has '{name}', which the network lacks")
         parameter = parameters[name]
-        value = tensor if key == "step" else tensor.to(parameter.device)
+        value = tensor.to(parameter.device)
         if value.shape == parameter.shape:
             # The same memory layout as the parameter: a different one changes float sums.
             value = torch.empty_like(parameter, requires_grad=False).copy_(value)

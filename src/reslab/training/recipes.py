@@ -172,16 +172,18 @@ def _photographs(situation: Situation) -> Recipe:
     num_train = situation.num_train
     return Recipe(
         name="small-images",
-        epochs=_epochs(num_train, images_seen=96_000, least=20, most=80),
-        batch_size=_batch_size(num_train),
+        epochs=_epochs(num_train, images_seen=90_000, least=20, most=80),
+        batch_size=max(16, _batch_size(num_train) // 2),
         optimizer="adamw",
-        lr=5e-3,
+        lr=4e-3,
         weight_decay=0.05,
         schedule="one-cycle",
         ema=0.99,
         early_size=round(0.75 * situation.img_size),
         early_share=0.5,
-        augment=Augment(crop_scale=(0.5, 1.0), rotate=10, flip=True, mixup=0.2, cutmix=1.0),
+        augment=Augment(
+            crop_scale=(0.35, 1.0), rotate=10, flip=True, jitter=0.2, mixup=0.2, cutmix=1.0
+        ),
     )
 
 
