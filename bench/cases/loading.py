@@ -1,0 +1,53 @@
+"""An epoch over JPEG files, without a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.case import OURS, Arm, Case, Options
+from bench.cases.data import image_folder
+
+
+def _setup(options: Options) -> dict[str, Any]:
+    folder, name = image_folder(options)
+    return {
+        "data": folder,
+        "data_name": name,
+        "batch_size": 128,
+        "img_size": 32,
+        "pad_crop": 4,
+        "flip": True,
+    }
+
+
+def _case(name: str, title: str, target: float, *, cold: bool) -> Case:
+    return Case(
+        name=name,
+        title=title,
+        unit="images/s",
+        ours=Arm(
+            name="TrainLoader over the store",
+            group=OURS,
+            module="bench.ours.loading",
+            settings={"cold": cold},
+        ),
+        peers=(
+            Arm(
+                name="DataLoader with 2 workers, ImageFolder, Pillow",
+                group="as found",
+                module="bench.peers.epochs",
+                settings={"cold": cold},
+                needs=("torchvision",),
+            ),
+        ),
+        targets={"as found": target},
+        setup=_setup,
+        agree={"images": 0.0, "histogram": 0.0},
+        most_units=1 if cold else 0,
+    )
+
+
+CASES = (
+    _case("load-cold", "an epoch over JPEG files, from cold", 3.0, cold=True),
+    _case("load", "an epoch over JPEG files, from the second on", 20.0, cold=False),
+)

@@ -1,0 +1,120 @@
+"""Training steps, data loading included for small images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.case import OURS, Arm, Case, Options
+from bench.cases.data import image_folder
+
+OURS_MODULE, PEERS = "bench.ours.training", "bench.peers.training"
+# Both begin with the same weights and see the same batches; what differs is bf16's rounding.
+AGREE = {"parameters": 0.0, "logits": 1e-4, "losses": 0.03}
+
+
+def small(depth: int) -> Case:
+    """Images of 32 px: their files are decoded once, each batch is made anew by both."""
+
+    def setup(options: Options) -> dict[str, Any]:
+        folder, name = image_folder(options)
+        return {
+            "data": folder,
+            "data_name": name,
+            "network": f"resnet{depth}",
+            "their_network": f"resnet{depth}",
+            "layout": "akamaster",
+            "library": "akamaster",
+            "batch_size": 16 if options.quick else 128,
+            "img_size": 32,
+            "pad_crop": 4,
+            "flip": True,
+            "warm_up": 2 if options.quick else 12,
+            "check_steps": 3,
+        }
+
+    return Case(
+        name=f"train-resnet{depth}",
+        title=f"train ResNet-{depth}, 32 px, batch 128, loading included",
+        unit="images/s",
+        ours=Arm(name="reslab train", group=OURS, module=OURS_MODULE),
+        peers=(
+            Arm(
+                name="akamaster's trainer (float32, NCHW, DataLoader with 2 workers)",
+                group="as found",
+                module=PEERS,
+                settings={"loader": "workers"},
+                needs=("torchvision",),
+            ),
+            *(
+                Arm(
+                    name=f"the same in bf16, NHWC, fused SGD, batched loader, {how}",
+                    group="tuned",
+                    module=PEERS,
+                    settings={"loader": "batched", "bf16": True, "compile": how == "compiled"},
+                )
+                for how in ("eager", "compiled")
+            ),
+        ),
+        targets={"as found": 4.0, "tuned": 1.3},
+        setup=setup,
+        agree=AGREE,
+    )
+
+
+def large(depth: int, network: str, batch_size: int) -> Case:
+    """Images of 224 px that lie in memory: the step alone."""
+
+    def setup(options: Options) -> dict[str, Any]:
+        size = 64 if options.quick else 224
+        return {
+            "data": f"shapes:num={40 if options.quick else 320},size={size}",
+            "data_name": f"drawn shapes of {size} px",
+            "network": network,
+            "their_network": f"resnet{depth}",
+            "layout": "torchvision",
+            "library": "torchvision",
+            "batch_size": 4 if options.quick else batch_size,
+            "img_size": size,
+            "pad_crop": 0,
+            "flip": False,
+            "warm_up": 2 if options.quick else 4,
+            "check_steps": 2,
+        }
+
+    return Case(
+        name=f"train-resnet{depth}",
+        title=f"train ResNet-{depth}, 224 px, batch {batch_size}",
+        unit="images/s",
+        ours=Arm(name="reslab train", group=OURS, module=OURS_MODULE),
+        peers=(
+            Arm(
+                name="torchvision's network (float32, NCHW)",
+                group="as found",
+                module=PEERS,
+                settings={"loader": "resident"},
+                needs=("torchvision",),
+            ),
+            *(
+                Arm(
+                    name=f"the same in bf16, NHWC, fused SGD, {how}",
+                    group="tuned",
+                    module=PEERS,
+                    settings={"loader": "resident", "bf16": True, "compile": how == "compiled"},
+                    needs=("torchvision",),
+                )
+                for how in ("eager", "compiled")
+            ),
+        ),
+        targets={"as found": 3.5, "tuned": 1.1},
+        setup=setup,
+        agree=AGREE,
+        seconds=12.0,
+    )
+
+
+CASES = (
+    small(20),
+    small(56),
+    large(18, "resnet18", 32),
+    large(50, "resnet50_v15", 16),
+)

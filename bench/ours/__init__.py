@@ -1,0 +1,1 @@
+"""The arms that measure reslab, as a user gets it."""

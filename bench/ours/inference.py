@@ -1,0 +1,94 @@
+"""`reslab.predict` on images that lie ready in memory as the network's input."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.session import Session
+from reslab import catalog, machine
+from reslab.nn import Network, build
+from reslab.nn.blocks import ResidualBlock
+from reslab.predict.predictor import autocast
+from reslab.weights import LAYOUTS, to_layout
+
+BRANCH_SCALE = 0.1
+
+
+def network_of(settings: dict[str, Any]) -> Network:
+    """Build a network whose logits bear rounding as those of a trained one do.
+
+    Its running statistics are those of random images, and each residual branch adds a tenth;
+    with the scales of a new network bf16 changes the logits by a third.
+    """
+    torch.manual_seed(0)
+    network = build(catalog.entry(settings["network"]).spec)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None
+        if isinstance(module, ResidualBlock):
+            torch.nn.init.constant_([*module.branch.children()][-1].weight, BRANCH_SCALE)
+    with torch.no_grad():
+        network.train()(images_of(settings, 8))
+    return network.eval()
+
+
+def images_of(settings: dict[str, Any], batch_size: int) -> Tensor:
+    """Return normalised images of a seed."""
+    draw = torch.Generator().manual_seed(1)
+    size = settings["img_size"]
+    return torch.randn(batch_size, 3, size, size, generator=draw)
+
+
+def measure(session: Session, settings: dict[str, Any]) -> None:
+    """Compute logits of a batch, as often as each chunk says."""
+    session.mark("import_s")
+    call, facts = answering(settings)
+    images = images_of(settings, settings["batch_size"])
+    for _ in range(3):
+        call(images)
+    session.ready(torch=torch.__version__, **facts)
+    for units in session.chunks():
+        began = time.perf_counter()
+        for _ in range(units):
+            call(images)
+        session.answer(units * len(images), time.perf_counter() - began)
+
+
+def answering(settings: dict[str, Any]) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
+    """Return what computes logits, and what it is."""
+    device = torch.device("cpu")
+    network = network_of(settings).to(memory_format=torch.channels_last)
+    dtype = machine.autocast_dtype("auto", device)
+
+    def call(images: Tensor) -> Tensor:
+        with torch.inference_mode(), autocast(device, dtype):
+            return network(images.contiguous(memory_format=torch.channels_last)).float()
+
+    return call, {"runtime": f"torch eager, {dtype or torch.float32}"}
+
+
+def check(settings: dict[str, Any]) -> dict[str, Any]:
+    """Write weights and images for the peers, and say what ours makes of them."""
+    network = network_of(settings)
+    images = images_of(settings, settings["batch_size"])
+    torch.save(
+        {"weights": to_layout(network, LAYOUTS["torchvision"]), "images": images},
+        Path(settings["scratch"]) / "shared.pt",
+    )
+    with torch.inference_mode():
+        exact = network(images)
+    call, _ = answering(settings)
+    logits = call(images)
+    apart = float((logits - exact).abs().max() / exact.abs().max())
+    assert apart <= settings["tolerance"], f"our own logits differ by {apart:.3g} from float32's"
+    return {
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "float32": exact.numpy(),
+        "logits": exact.numpy(),
+    }

@@ -1,0 +1,1 @@
+"""The arms that measure other people's code; nothing here imports reslab."""

@@ -1,0 +1,128 @@
+"""Results on disk: one JSON a machine, and the table and picture made from it."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+FILE, TABLE, CHART = "results.json", "table.md", "chart.svg"
+PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "openvino", "numpy", "pillow")
+ROOT = Path(__file__).parent.parent
+
+
+class Record:
+    """The results of one machine; each case replaces its older result.
+
+    Args:
+        folder: where they are.
+        value: what results.json holds.
+    """
+
+    def __init__(self, folder: Path, value: dict[str, Any]) -> None:
+        self.folder = folder
+        self.value = value
+
+    def put(self, name: str, found: dict[str, Any]) -> None:
+        """Write a case's result, with when and with what it was measured."""
+        versions = {package: version(package) for package in PACKAGES}
+        self.value["cases"][name] = {
+            **found,
+            "measured": datetime.date.today().isoformat(),
+            "commit": commit(),
+            "versions": {key: value for key, value in versions.items() if value},
+        }
+        (self.folder / FILE).write_text(json.dumps(self.value, indent=1) + "\n")
+
+
+def opened(folder: Path, *, quick: bool) -> Record:
+    """Read what is there, and measure the machine's ceilings anew."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / FILE
+    value = json.loads(file.read_text()) if file.exists() else {"cases": {}}
+    argv = [sys.executable, "-m", "bench.ceilings", *(["--quick"] if quick else [])]
+    done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    value["machine"] = {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+    value["ceilings"] = json.loads(done.stdout)
+    value["quick"] = quick
+    return Record(folder, value)
+
+
+def draw(folder: Path) -> None:
+    """Write the table and the picture of what was measured."""
+    from bench.chart import chart
+    from bench.table import table
+
+    value = json.loads((folder / FILE).read_text())
+    (folder / TABLE).write_text(table(value))
+    (folder / CHART).write_text(chart(value))
+
+
+def processor() -> str:
+    """Return the processor's own name."""
+    try:
+        found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found.group(1).strip() if found else platform.processor() or platform.machine()
+
+
+def machine_name() -> str:
+    """Return a folder name for this machine: its processor and cores."""
+    words = re.sub(r"[^a-z0-9]+", "-", processor().lower()).strip("-")
+    return f"{words}-{os.cpu_count()}-cores"
+
+
+def version(package: str) -> str | None:
+    """Return the installed version of a package, or None."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def commit() -> str:
+    """Return the commit that was measured, with a mark where files differ from it."""
+    try:
+        argv = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def verdict(peer: dict[str, Any]) -> str:
+    """Say in one line how a comparison ended."""
+    if "skipped" in peer:
+        return f"skipped: {peer['skipped']}"
+    ratio = peer["ratio"]
+    text = (
+        f"{ratio['median']:.2f} times {peer['name']} ({ratio['least']:.2f} to {ratio['most']:.2f})"
+    )
+    if peer["target"] is None:
+        return text
+    return f"{text}; target {peer['target']:g}: {'met' if met(peer) else 'missed'}"
+
+
+def met(peer: dict[str, Any]) -> bool:
+    """Tell whether the median ratio reaches its target."""
+    return bool(peer["ratio"]["median"] >= peer["target"])
+
+
+def limit_verdict(found: dict[str, Any]) -> str:
+    """Say in one line how long one takes, beside the most it may."""
+    seconds, limit = found["ours"]["seconds_each"]["median"], found["limit_s"]
+    return f"{seconds:.2f} s; at most {limit:g} s: {'met' if seconds <= limit else 'missed'}"
