@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 from reslab.analyze import cost as network_cost
@@ -10,6 +11,7 @@ from reslab.data.chunks import available_cores
 from reslab.plan.measure import Note, OutOfMemory, measure
 from reslab.plan.subject import Subject
 from reslab.plan.task import StepCost
+from reslab.spec import NetworkSpec
 
 # Multiply-adds of a step that is still measured: on a processor a core's share, a few seconds.
 CPU_STEP_MACS = 80e9
@@ -81,8 +83,18 @@ def _measured_batches(subject: Subject, wanted: Sequence[int]) -> list[int]:
     return [low, high]
 
 
+@functools.cache
+def measured_cost(spec: NetworkSpec) -> network_cost.Cost:
+    """Return a network's parameters and multiply-adds for one image.
+
+    Raises:
+        UsageError: it cannot take images of its size.
+    """
+    return network_cost.measure(spec)
+
+
 def _largest_batch(subject: Subject) -> int:
-    macs = 3 * network_cost.measure(subject.chosen.spec).macs
+    macs = 3 * measured_cost(subject.chosen.spec).macs
     if subject.device.type == "cuda":
         return max(2, int(GPU_STEP_MACS / macs))
     return max(2, int(CPU_STEP_MACS * available_cores() / macs))

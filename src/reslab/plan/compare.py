@@ -11,8 +11,8 @@ from reslab.plan.forecast import Prediction, forecast
 from reslab.plan.settings import Setting, Wishes, settings_for
 from reslab.plan.subject import ImagesCost, Subject, cost_of_images
 
-# The recipe's own setting is left for another one only where that gains more than noise.
-WORTH = 0.97
+# The recipe's own setting is left for another one only where that gains more than this share.
+NOISE = 0.03
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,16 +89,17 @@ def compare(subject: Subject, wishes: Wishes, effort: Effort) -> Comparison:
 
 
 def _fastest(rows: Iterable[Row], *, free_only: bool = True) -> Row | None:
-    """Return the quickest row that fits; the first one gives way only to a clear gain."""
+    """Return the quickest row that fits; the first one gives way only to more than noise."""
     found = [
-        (row.prediction.total_s, place, row)
+        (row.prediction, place, row)
         for place, row in enumerate(rows)
         if row.prediction is not None and row.fits and (row.setting.free or not free_only)
     ]
     if not found:
         return None
-    best = min(found)
-    return best[2] if best[0] < WORTH * found[0][0] else found[0][2]
+    first, best = found[0], min(found, key=lambda each: (each[0].total_s, each[1]))
+    noise = max(NOISE, first[0].spread / 2, best[0].spread / 2)
+    return best[2] if best[0].total_s < (1 - noise) * first[0].total_s else first[2]
 
 
 def _rows(

@@ -1,8 +1,10 @@
-"""How much memory a run may take."""
+"""How much memory a run may take, and how much a process has taken."""
 
 from __future__ import annotations
 
 import re
+import resource
+import sys
 from pathlib import Path
 
 import torch
@@ -25,6 +27,19 @@ def available_mib(device_name: str) -> float | None:
         return SHARE * free / MIB
     found = [size for size in (_system_bytes(), _group_bytes()) if size is not None]
     return SHARE * min(found) / MIB if found else None
+
+
+def process_mib(largest: bool = False) -> float:
+    """Return the memory of this process now, or the largest so far, MiB."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+    except OSError:  # not Linux: only the largest is told
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most / MIB if sys.platform == "darwin" else most * 1024 / MIB
+    # Not ru_maxrss here: it begins with what the parent process had.
+    match = re.search(rf"^{'VmHWM' if largest else 'VmRSS'}:\s+(\d+) kB$", status, re.MULTILINE)
+    assert match is not None, status
+    return int(match[1]) * 1024 / MIB
 
 
 def _system_bytes() -> int | None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from reslab.analyze import cost as network_cost
 from reslab.errors import UsageError
-from reslab.plan.batches import Effort, step_costs
+from reslab.plan.batches import Effort, measured_cost, step_costs
 from reslab.plan.forecast import Prediction, epochs_in, forecast
 from reslab.plan.subject import Subject, cost_of_images
 from reslab.training.choose import MOST_EPOCHS_IN_TIME
@@ -86,7 +85,7 @@ def choose_network(
         UsageError: an unknown network, or a time that is too short for one epoch of any.
     """
     subjects = [subject.with_model(name) for name in dict.fromkeys(names)]
-    sized = [(network_cost.measure(part.chosen.spec), part) for part in subjects]
+    sized = [(measured_cost(part.chosen.spec), part) for part in subjects]
     found: list[Candidate] = []
     for cost, part in sorted(sized, key=lambda pair: pair[0].macs):
         hopeless = bool(found) and found[-1].epochs < HOPELESS * found[-1].needed

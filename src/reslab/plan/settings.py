@@ -54,7 +54,8 @@ def settings_for(subject: Subject, wishes: Wishes) -> list[list[Setting]]:
     recipe = subject.chosen.recipe
     usable = _precisions(subject)
     free = wishes.precisions or (usable if recipe.precision == "auto" else (subject.precision,))
-    precisions = [*free, *(p for p in usable if p not in free and not wishes.precisions)]
+    named = wishes.precisions or "precision" in subject.request.overrides
+    precisions = [*free, *(p for p in usable if p not in free and not named)]
     around = () if wishes.batch_sizes else (recipe.batch_size // 2, 2 * recipe.batch_size)
     groups: list[list[Setting]] = []
     for img_size in wishes.img_sizes or (recipe.img_size,):

@@ -18,6 +18,7 @@ from reslab.data.preprocess import Preprocess
 from reslab.data.split import complete_splits
 from reslab.data.store import in_memory, store_bytes, store_path
 from reslab.errors import UsageError
+from reslab.plan.memory import process_mib
 from reslab.plan.task import MIB, Task
 from reslab.training.assemble import geometry
 from reslab.training.choose import Chosen, choose
@@ -29,6 +30,7 @@ from reslab.training.recipe import override
 
 SAMPLE_FILES = 64
 SAMPLE_S = 1.0
+RESIDENT_SHARE = 0.4  # as in `data.bank.resident`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Subject:
         dataset: the images with their splits.
         chosen: the network and the recipe.
         opening_s: time that opening and checking the images takes, seconds.
+        opened_mib: memory that this took: modules, names, images that are in no files, MiB.
         imagined: whether there are no images, only their number and size.
     """
 
@@ -47,6 +50,7 @@ class Subject:
     dataset: Dataset
     chosen: Chosen
     opening_s: float = 0.0
+    opened_mib: float = 0.0
     imagined: bool = False
 
     def count(self, split: str) -> int:
@@ -101,7 +105,8 @@ class Subject:
             return imagine(
                 request, num_images=len(dataset.labels), num_classes=len(dataset.classes)
             )
-        return resolve(request)
+        again = resolve(request)  # the first opening tells what a run's takes
+        return dataclasses.replace(again, opening_s=self.opening_s, opened_mib=self.opened_mib)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,16 +114,14 @@ class ImagesCost:
     """What the images cost besides the steps.
 
     Args:
-        memory_mib: what they take in memory once all have been seen, MiB.
+        memory_mib: what they take once all have been seen: of the process, or of a GPU, MiB.
         decode_s: time to decode them into the store, once for all runs; 0 where that is done.
         stream_s: time to decode an image that is decoded anew at each visit; 0 with a store.
-        how: the same in words.
     """
 
     memory_mib: float
     decode_s: float
     stream_s: float
-    how: str
 
 
 def resolve(request: Request, observer: Observer | None = None) -> Subject:
@@ -129,11 +132,16 @@ def resolve(request: Request, observer: Observer | None = None) -> Subject:
     Raises:
         ReslabError: as `training.inputs.decide`.
     """
-    began = time.perf_counter()
+    began, before_mib = time.perf_counter(), process_mib()
     request = dataclasses.replace(request, time_s=None)
     dataset, chosen, _ = decide(request, observer or Silent())
-    opening_s = time.perf_counter() - began
-    return Subject(request, dataset, chosen, opening_s)
+    return Subject(
+        request,
+        dataset,
+        chosen,
+        opening_s=time.perf_counter() - began,
+        opened_mib=max(0.0, process_mib() - before_mib),
+    )
 
 
 def imagine(request: Request, *, num_images: int, num_classes: int | None = None) -> Subject:
@@ -183,19 +191,21 @@ def cost_of_images(subject: Subject) -> ImagesCost:
     images, request = subject.dataset.images, subject.request
     preprocess = geometry(subject.chosen.recipe, subject.chosen.spec.in_chans)
     size_mib = store_bytes(images, preprocess) / MIB
+    on_gpu = subject.device.type == "cuda"
+    if on_gpu and size_mib > RESIDENT_SHARE * torch.cuda.mem_get_info(subject.device)[0] / MIB:
+        size_mib = 0.0
     if subject.imagined:
-        return ImagesCost(size_mib, 0.0, 0.0, "decoded already, by assumption")
-    if in_memory(images, preprocess) is not None:
-        return ImagesCost(size_mib, 0.0, 0.0, "in memory as they are")
+        return ImagesCost(size_mib, 0.0, 0.0)
     original_mib = images.pixels.nbytes / MIB if isinstance(images, ArrayImages) else 0.0
+    opened_mib = 0.0 if on_gpu else max(subject.opened_mib, original_mib)
+    if in_memory(images, preprocess) is not None:
+        return ImagesCost(size_mib if on_gpu else opened_mib, 0.0, 0.0)
     if store_path(images, preprocess, request.cache).is_file():
-        return ImagesCost(size_mib + original_mib, 0.0, 0.0, "in the store already")
+        return ImagesCost(opened_mib + size_mib, 0.0, 0.0)
     image_s = _decode_s(images, preprocess, request.workers)
     if why_stream(subject.dataset, preprocess, cache=request.cache):
-        how = "decoded at each visit: too many for a store on this disk"
-        return ImagesCost(original_mib, 0.0, image_s, how)
-    how = f"decoded once, {1 / image_s:,.0f} a second"
-    return ImagesCost(size_mib + original_mib, image_s * len(images), 0.0, how)
+        return ImagesCost(opened_mib, 0.0, image_s)
+    return ImagesCost(opened_mib + size_mib, image_s * len(images), 0.0)
 
 
 def _decode_s(images: Images, preprocess: Preprocess, workers: int) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import resource
 import statistics
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from reslab.data.dataset import ArrayImages, Dataset
 from reslab.data.loader import Batch
 from reslab.data.preprocess import Preprocess
 from reslab.data.store import Store
+from reslab.plan.memory import process_mib
 from reslab.plan.task import MIB, StepCost, Task
 from reslab.training import saving
 from reslab.training.assemble import assemble, geometry, with_statistics
@@ -102,7 +102,7 @@ def measure(task: Task, seconds: float, began: float) -> StepCost:
         eval_image_s=eval_image_s,
         save_s=_save(training),
         cold_s=max(0.0, cold_s),
-        peak_mib=(peak_bytes(device) - noise.bank.num_bytes) / MIB,
+        peak_mib=peak_mib(device) - noise.bank.num_bytes / MIB,
     )
 
 
@@ -176,19 +176,11 @@ def _spread(times: list[float]) -> float:
     return (three_quarters - quarter) / statistics.median(times)
 
 
-def peak_bytes(device: torch.device) -> int:
-    """Return the largest memory so far, of this process or of the GPU."""
+def peak_mib(device: torch.device) -> float:
+    """Return the largest memory so far, of this process or of the GPU, MiB."""
     if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    try:
-        # Not ru_maxrss: that begins with what the parent process had.
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return largest if sys.platform == "darwin" else largest * 1024
+        return torch.cuda.max_memory_allocated(device) / MIB
+    return process_mib(largest=True)
 
 
 def main() -> int:
