@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,7 @@ import torch
 from torch import Tensor
 
 from reslab import durable
-from reslab.analyze.blocks import residual_blocks
-from reslab.analyze.dead_units import dead_units
-from reslab.analyze.residuals import residual_ratios
-from reslab.analyze.signal import signal_by_depth
+from reslab.analyze import probed
 from reslab.data.bank import Bank
 from reslab.data.dataset import Dataset
 from reslab.data.loader import eval_batches
@@ -54,7 +50,7 @@ class Probe:
     ) -> None:
         self._training = training
         self._every_steps = every_steps
-        self._path = run.path / "probe.jsonl"
+        self._path = run.path / probed.FILE
         train = dataset.split("train")
         affordable = max(FEWEST_IMAGES, MOST_PIXELS // preprocess.img_size**2)
         count = min(MOST_IMAGES, affordable, len(train))
@@ -73,29 +69,16 @@ class Probe:
         at_step = self._every_steps > 0 and state.step % self._every_steps == 0
         due = state.step > self._last_step and (at_step or state.step == state.last_row_step)
         if due:
-            durable.append_line(self._path, json.dumps(_finite(self._measured()), allow_nan=False))
+            durable.append_line(self._path, json.dumps(self._measured(), allow_nan=False))
             self._last_step = state.step
         return due
 
     def _measured(self) -> dict[str, Any]:
         training = self._training
-        network, step = training.network, training.state.step
-        signal = signal_by_depth(
-            network, self._images, self._labels, statistics="batch", batch_size=len(self._images)
-        )
-        units = dead_units(network, self._images, statistics="batch")
-        ratios = None
-        if residual_blocks(network):
-            ratios = residual_ratios(network, self._images, statistics="batch").to_json()["blocks"]
-        return {
-            "step": step,
-            "epoch": round(step * training.recipe.batch_size / training.num_train, 4),
-            "num_images": len(self._images),
-            "signal": signal.to_json(),
-            "residuals": ratios,
-            "dead": units.dead,
-            "channels": units.channels,
-        }
+        step = training.state.step
+        epoch = round(step * training.recipe.batch_size / training.num_train, 4)
+        found = probed.probe(training.network, self._images, self._labels, step=step, epoch=epoch)
+        return found.to_json()
 
     def _forget_after(self, step: int) -> int:
         """Drop lines of steps that a resumed run takes again; returns the last step kept, or -1."""
@@ -112,12 +95,3 @@ class Probe:
             last, count = found, count + 1
         durable.truncate_lines(self._path, count)
         return last
-
-
-def _finite(value: Any) -> Any:
-    """Replace NaN and infinities by null: a probe must not end a run that diverges."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
