@@ -28,6 +28,7 @@ from reslab.data.preprocess import fit, fit_file, network_input
 from reslab.errors import DataError, DivergedError, MachineError, UsageError
 from reslab.machine import autocast_dtype, choose_device
 from reslab.predict.paths import find_images
+from reslab.predict.runtimes import Auto, Runtime, build_runtime, kind_of, shape_of
 
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray[Any, np.dtype[np.uint8]]
 Read = Callable[[], Pixels]
@@ -64,8 +65,15 @@ class Predictor:
         batch_size: images computed at once; with 1 every answer comes before the next image
             is asked for.
         precision: "fp32" (the default: the same answers on every machine), "bf16", "fp16" or
-            "auto".
+            "auto", which is bf16 where the machine computes it natively and labels stay.
         workers: threads that decode; 0 for one a core.
+        runtime: who computes: "eager" (PyTorch as it is), "compiled", "openvino",
+            "onnxruntime", or "auto" for what is done first and agrees with PyTorch.
+        notify: told in a line which runtime was chosen.
+
+    Raises:
+        UsageError: there is no such runtime, or it does not have that precision.
+        MachineError: the device or the runtime is not there.
     """
 
     def __init__(
@@ -76,6 +84,8 @@ class Predictor:
         batch_size: int = 64,
         precision: str = "fp32",
         workers: int = 0,
+        runtime: str = "eager",
+        notify: Callable[[str], None] | None = None,
     ) -> None:
         if batch_size < 1:
             raise UsageError(f"batch_size must be 1 or more, received {batch_size}")
@@ -83,8 +93,12 @@ class Predictor:
         self.device = choose_device(device)
         self.batch_size = batch_size
         self.workers = workers or available_cores()
-        self._dtype = autocast_dtype(precision, self.device)
-        self._network = artifact.network.to(self.device).eval()
+        autocast_dtype(precision, self.device)  # raises where the device lacks it
+        if runtime != "auto":
+            kind_of(runtime, precision, self.device)
+        self._runtime, self._precision, self._notify = runtime, precision, notify
+        self._compute: Auto | Runtime | None = None
+        self._count: int | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -107,15 +121,24 @@ class Predictor:
             several = [images]
         else:
             several = images
-        return list(self._stream(_sources(several, self.artifact), top))
+        return list(self._stream(_sources(several, self.artifact), top, _count(several)))
 
     def predict_paths(
-        self, paths: Iterable[str | os.PathLike[str]], top: int = 5
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        top: int = 5,
+        *,
+        count: int | None = None,
     ) -> Iterator[Prediction]:
-        """Yield a prediction for each image file, in their order, as batches are done."""
-        return self._stream(
-            ((os.fspath(path), partial(_read_file, path, self.artifact)) for path in paths), top
-        )
+        """Yield a prediction for each image file, in their order, as batches are done.
+
+        Args:
+            paths: image files, which may come one by one.
+            top: how many classes to name for each, at most all.
+            count: how many there are, where that is known: `runtime="auto"` decides by it.
+        """
+        sources = ((os.fspath(path), partial(_read_file, path, self.artifact)) for path in paths)
+        return self._stream(sources, top, count)
 
     def probabilities(self, pixels: Sequence[Pixels]) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Compute softmax(logits / temperature) of fitted images, (B, classes).
@@ -131,20 +154,43 @@ class Predictor:
         size = self.artifact.preprocess.img_size
         with enough_memory(len(batch), size), torch.inference_mode():
             images = network_input(batch.to(self.device), self.artifact.preprocess)
-            with autocast(self.device, self._dtype):
-                logits = self._network(images.contiguous(memory_format=torch.channels_last))
-            scaled = logits.double() / self.artifact.temperature
+            scaled = self._computing(images)(images).double() / self.artifact.temperature
         if not torch.isfinite(scaled).all():
             raise DivergedError(
                 "the model puts out NaN or infinite values", remedy="train it again"
             )
-        probabilities: np.ndarray[Any, np.dtype[np.float64]] = scaled.softmax(1).cpu().numpy()
+        probabilities: np.ndarray[Any, np.dtype[np.float64]] = scaled.softmax(1).numpy()
         return probabilities
 
-    def _stream(self, sources: Iterable[tuple[str, Read]], top: int) -> Iterator[Prediction]:
+    def _computing(self, images: torch.Tensor) -> Auto | Runtime:
+        """Return what computes logits, made for batches like the first one."""
+        if self._compute is None:
+            network, precision = self.artifact.network, self._precision
+            if "auto" in (self._runtime, precision):
+                self._compute = Auto(
+                    network,
+                    self.artifact.temperature,
+                    device=self.device,
+                    precision=precision,
+                    only=None if self._runtime == "auto" else self._runtime,
+                    notify=self._notify,
+                )
+                self._compute.expect(self._count)
+            else:
+                self._compute = build_runtime(
+                    self._runtime, network, shape_of(images), precision, self.device
+                )
+        return self._compute
+
+    def _stream(
+        self, sources: Iterable[tuple[str, Read]], top: int, count: int | None
+    ) -> Iterator[Prediction]:
         """Decode by threads, one batch ahead of the network; every source gets an answer."""
         if top < 1:
             raise UsageError(f"top must be 1 or more, received {top}")
+        self._count = count
+        if isinstance(self._compute, Auto):
+            self._compute.expect(count)
         ahead = 1 if self.batch_size > 1 else 0
         waiting: deque[list[tuple[str, Future[Pixels]]]] = deque()
         sources = iter(sources)
@@ -189,12 +235,14 @@ def load(
     batch_size: int = 64,
     precision: str = "fp32",
     workers: int = 0,
+    runtime: str = "eager",
+    notify: Callable[[str], None] | None = None,
 ) -> Predictor:
-    """Load a model from a run or a model folder, ready to label images.
+    """Load a model from a run or a model folder, ready to label images; see `Predictor`.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
-        MachineError: the device is not there.
+        MachineError: the device or the runtime is not there.
     """
     return Predictor(
         artifacts.load(path),
@@ -202,6 +250,8 @@ def load(
         batch_size=batch_size,
         precision=precision,
         workers=workers,
+        runtime=runtime,
+        notify=notify,
     )
 
 
@@ -227,6 +277,14 @@ def autocast(
     if precision is None:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=precision)
+
+
+def _count(images: Iterable[ImageLike]) -> int | None:
+    """Return how many images these are, where that is known without looking at them."""
+    if not isinstance(images, Sequence):
+        return None
+    paths = (image for image in images if isinstance(image, str | os.PathLike))
+    return None if any(map(os.path.isdir, paths)) else len(images)
 
 
 def _sources(images: Iterable[ImageLike], artifact: Artifact) -> Iterator[tuple[str, Read]]:

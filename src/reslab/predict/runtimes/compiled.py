@@ -1,0 +1,43 @@
+"""The network compiled by torch for this machine, its weights frozen into the code."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reslab.nn import Network
+from reslab.predict.runtimes.exported import exported, quiet
+from reslab.predict.runtimes.prepared import Prepared
+from reslab.predict.runtimes.runtime import Compute, Shape
+
+
+def build(network: Network, shape: Shape, precision: str, device: torch.device) -> Compute:
+    """Compile for batches of one size; others are cut or filled up to it.
+
+    The first call would compile otherwise, so that one is made here.
+    """
+    size = shape[0]
+    with quiet():
+        # The exported graph is a module of its own: torch keeps compiled code by the forward
+        # function, which all networks of a class share.
+        graph = exported(Prepared(network, precision, device), shape).module()
+        compiled = torch.compile(graph, dynamic=False, options={"freezing": device.type == "cpu"})
+
+    def compute(images: Tensor) -> Tensor:
+        here = images.to(device).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            parts = [_of_size(compiled, part, size) for part in here.split(size)]
+        return torch.cat(parts)
+
+    with quiet():
+        compute(torch.zeros(shape))
+    return compute
+
+
+def _of_size(compiled: Compute, images: Tensor, size: int) -> Tensor:
+    missing = size - len(images)
+    if missing:
+        images = F.pad(images, (0, 0, 0, 0, 0, 0, 0, missing))
+        images = images.contiguous(memory_format=torch.channels_last)
+    return compiled(images)[: size - missing].clone()
