@@ -12,7 +12,8 @@ from reslab.data.names import shown
 from reslab.report import wording
 from reslab.report.scale import Scale, enclosing
 
-WIDTH, HEIGHT = 1040, 250
+NARROW, WIDE, HEIGHT = 520, 1040, 250
+NARROW_UP_TO = 24
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 10, 26
 
 
@@ -34,6 +35,11 @@ class Bars:
     groups: Sequence[str]
     colours: Sequence[int]
 
+    @property
+    def wide(self) -> bool:
+        """Whether there are so many that they need the whole width of a page."""
+        return len(self.values) > NARROW_UP_TO
+
     def __post_init__(self) -> None:
         sizes = {len(self.names), len(self.values), len(self.groups), len(self.colours)}
         assert len(sizes) == 1, sizes
@@ -43,10 +49,11 @@ def draw_bars(bars: Bars) -> Markup:
     """Draw bars as one `<svg>` element, to be used inside a page with the style sheet."""
     low, high = enclosing(bars.values)
     y = Scale(low, high, HEIGHT - _BOTTOM, _TOP)
-    step = (WIDTH - _LEFT - _RIGHT) / max(1, len(bars.values))
+    width = WIDE if bars.wide else NARROW
+    step = (width - _LEFT - _RIGHT) / max(1, len(bars.values))
     parts = []
     for tick in y.ticks(4):
-        parts.append(f'<path class="grid" d="M{_LEFT} {y(tick):.1f}H{WIDTH - _RIGHT}"/>')
+        parts.append(f'<path class="grid" d="M{_LEFT} {y(tick):.1f}H{width - _RIGHT}"/>')
         parts.append(f'<text class="tick-y" x="{_LEFT - 8}" y="{y(tick):.1f}">{tick:g}</text>')
     gap = min(2.0, step * 0.2)
     for i, (name, value) in enumerate(zip(bars.names, bars.values, strict=True)):
@@ -59,13 +66,13 @@ def draw_bars(bars: Bars) -> Markup:
             f'y="{top:.1f}" width="{step - gap:.2f}" height="{max(foot - top, 0.4):.1f}">'
             f"<title>{said}</title></rect>"
         )
-    parts.append(f'<path class="axis" d="M{_LEFT} {y(0):.1f}H{WIDTH - _RIGHT}"/>')
+    parts.append(f'<path class="axis" d="M{_LEFT} {y(0):.1f}H{width - _RIGHT}"/>')
     parts += _groups(bars.groups, step)
     words = escape(
         shown(f"{bars.title}: {len(bars.values)} bars, the largest {max(bars.values):.3g}")
     )
     return Markup(
-        f'<svg class="plot bars" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{words}">'
+        f'<svg class="plot bars" viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{words}">'
         f"{''.join(parts)}</svg>"
     )
 

@@ -31,7 +31,8 @@ def coloured(values: Floats, anchors: str = VIRIDIS) -> Pixels:
     """Map values in 0..1 of any shape to uint8 RGB, (..., 3)."""
     colours = table(anchors)
     place = np.clip(np.nan_to_num(values), 0.0, 1.0) * (len(colours) - 1)
-    return colours[place.round().astype(int)].round().astype(np.uint8)
+    pixels: Pixels = colours[place.round().astype(int)].round().astype(np.uint8)
+    return pixels
 
 
 def hexadecimal(value: float, anchors: str = VIRIDIS, light: float = 1.0) -> str:
@@ -57,12 +58,12 @@ def heated(pixels: Pixels, heat: Floats) -> Pixels:
     """
     heat = np.clip(heat, 0.0, 1.0)[..., None]
     grey = pixels.astype(float).mean(axis=2, keepdims=True)
-    base = 0.45 * (0.35 * pixels + 0.65 * grey)
-    glow = table(MAGMA)[(64 + heat[..., 0] * 191).round().astype(int)]
-    strength = 0.78 * np.sqrt(heat)
+    base = 0.55 * grey
+    glow = table(MAGMA)[(70 + heat[..., 0] * 185).round().astype(int)]
+    strength = 0.88 * heat**0.6
     # Where it is hot the image shines through in its own light and shade.
-    lit = glow * (0.45 + 0.55 * grey / 255)
-    return np.clip(base * (1 - strength) + lit * strength, 0, 255).round().astype(np.uint8)
+    lit = glow * (0.6 + 0.4 * grey / 255)
+    return _bytes(base * (1 - strength) + lit * strength)
 
 
 def marked(pixels: Pixels, values: Floats) -> Pixels:
@@ -74,7 +75,12 @@ def marked(pixels: Pixels, values: Floats) -> Pixels:
     """
     values = np.clip(values, -1.0, 1.0)[..., None]
     grey = pixels.astype(float).mean(axis=2, keepdims=True)
-    pale = 110 + 0.55 * grey
+    pale = 120 + 0.5 * grey
     colour = np.where(values > 0, np.array(ORANGE, float), np.array(BLUE, float))
-    strength = 0.85 * np.abs(values) ** 0.8
-    return np.clip(pale * (1 - strength) + colour * strength, 0, 255).round().astype(np.uint8)
+    strength = 0.92 * np.abs(values) ** 0.7
+    return _bytes(pale * (1 - strength) + colour * strength)
+
+
+def _bytes(values: Floats) -> Pixels:
+    pixels: Pixels = np.clip(values, 0, 255).round().astype(np.uint8)
+    return pixels

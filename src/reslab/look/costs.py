@@ -51,23 +51,19 @@ def stage_colours(groups: Sequence[str]) -> list[int]:
 def _bars(name: str, title: str, layers: Sequence[Layer], counts: Sequence[int]) -> Figure:
     total = max(1, sum(counts))
     groups = [stage_of(layer.name) for layer in layers]
-    what = "weights" if name == "parameters" else "work"
+    what = "weights sit" if name == "parameters" else "work is done"
+    bars = Bars(
+        title=f"{title} by layer, % of all",
+        names=[f"{layer.name} ({layer.kind})" for layer in layers],
+        values=[100 * count / total for count in counts],
+        groups=groups,
+        colours=stage_colours(groups),
+    )
     return Figure(
         name=name,
-        title=f"{title} by layer, % of all",
-        caption=f"Every layer with weights, from the image to the logits: where the {what} sits.",
-        body=Drawing(
-            draw_bars(
-                Bars(
-                    title=f"{title} by layer, % of all",
-                    names=[f"{layer.name} ({layer.kind})" for layer in layers],
-                    values=[100 * count / total for count in counts],
-                    groups=groups,
-                    colours=stage_colours(groups),
-                )
-            ),
-            wide=True,
-        ),
+        title=bars.title,
+        caption=f"Every layer with weights, from the image to the logits: where the {what}.",
+        body=Drawing(draw_bars(bars), wide=bars.wide),
         data={"layers": [layer.name for layer in layers], "counts": list(counts)},
     )
 

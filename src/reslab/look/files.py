@@ -68,13 +68,14 @@ def _contents(figure: Figure) -> dict[str, bytes]:
 
 def standalone(svg: Markup) -> str:
     """Give a drawing of the page the page's colours, so that it stands by itself."""
-    if "xmlns=" in svg:
-        return str(svg)
+    text = str(svg)  # Markup would escape what is put in
+    if "xmlns=" in text:
+        return text
     sheet = source("page.css")
     # Only the colours: the two blocks that begin the style sheet of every page.
     colours = sheet[sheet.index(":root") : sheet.index("* { box-sizing")]
-    rules = colours + source("plots.css") + style()
-    head, rest = svg.split(">", 1)
+    rules = colours + source("plots.css") + str(style())
+    head, rest = text.split(">", 1)
     box = head.split('viewBox="', 1)[1].split('"', 1)[0].split()
     size = f'xmlns="http://www.w3.org/2000/svg" width="{box[2]}" height="{box[3]}"'
     font = "svg{font-family:Helvetica,Arial,'Liberation Sans',sans-serif}"

@@ -66,7 +66,7 @@ def _figure(name: str, title: str, caption: str, rows: Sequence[Lesion]) -> Figu
         name=name,
         title=title,
         caption=caption,
-        body=Drawing(draw_bars(bars), wide=True),
+        body=Drawing(draw_bars(bars), wide=bars.wide),
         source="Veit, Wilber and Belongie 2016, sections 4.1 and 4.3",
         data={
             "blocks": [list(row.blocks) for row in rows],

@@ -39,7 +39,7 @@ def render(
     environment.filters["uri"] = uri
     common = frame()
     return environment.get_template("look.html").render(
-        **{**common, "style": Markup(common["style"] + style())},
+        **{**common, "style": common["style"] + style()},
         name=subject.name,
         network=subject.model.network.spec.name,
         data=subject.sample.data if subject.sample is not None else "",
@@ -54,10 +54,10 @@ def render(
 
 
 @functools.cache
-def style() -> str:
+def style() -> Markup:
     """Return the style sheet of this page's own figures."""
     text, _, _ = _LOADER.get_source(jinja2.Environment(), "look.css")
-    return text
+    return Markup(text)
 
 
 def uri(pixels: Pixels) -> str:

@@ -29,10 +29,18 @@ def pixels_of(images: torch.Tensor, preprocess: Preprocess) -> list[Pixels]:
     return [_rgb(one) for one in values.round().clamp(0, 255).to(torch.uint8)]
 
 
-def around_grey(values: torch.Tensor) -> Pixels:
-    """Show signed values (C, H, W) around a middle grey, the largest at full strength."""
-    largest = values.abs().amax().clamp(min=1e-12)
-    return _rgb((127.5 * (values.float() / largest + 1)).round().to(torch.uint8))
+def around_grey(values: torch.Tensor, full: float = 1.0) -> Pixels:
+    """Show signed values (C, H, W) around a middle grey.
+
+    Args:
+        values: where zero is grey.
+        full: the quantile of sizes above which a value has its full strength.
+    """
+    sizes = values.abs().flatten()
+    sizes = sizes[sizes > 0]
+    largest = float(sizes.quantile(full)) if len(sizes) else 1.0
+    scaled = (values.float() / max(largest, 1e-12)).clamp(-1, 1)
+    return _rgb((127.5 * (scaled + 1)).round().to(torch.uint8))
 
 
 def _rgb(chw: torch.Tensor) -> Pixels:

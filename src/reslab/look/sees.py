@@ -20,6 +20,7 @@ from reslab.look.units import units_figures
 from reslab.report import wording
 
 Notify = Callable[[str], None]
+TITLE = "What it sees"
 PICTURE = 176
 MOST_FILTERS = 96
 _OCCLUSION_CELLS = 14
@@ -28,20 +29,16 @@ _FLOOR = 0.05
 
 def sees(subject: Subject, notify: Notify) -> Section:
     """Draw what can be drawn: everything with images, the filters without."""
-    figures = [_filters(subject)]
-    missing = []
     if subject.sample is None:
-        missing.append(subject.missing)
-    else:
-        notify("attention: Grad-CAM and occlusion")
-        figures.insert(0, _attention(subject))
-        notify("feature maps")
-        figures.append(_maps(subject))
-        notify("the strongest images of single units")
-        figures += units_figures(subject)
-        notify("the test images as a map")
-        figures += space_figures(subject)
-    return Section("sees", "What it sees", "", figures, missing)
+        return Section("sees", TITLE, "", [_filters(subject)], [subject.missing])
+    notify("attention: Grad-CAM and occlusion")
+    attention = _attention(subject)
+    notify("images as a map")
+    space = space_figures(subject)
+    notify("filters and feature maps")
+    early = [_filters(subject), _maps(subject)]
+    notify("the strongest images of single units")
+    return Section("sees", TITLE, "", [attention, *space, *early, *units_figures(subject)])
 
 
 def _filters(subject: Subject) -> Figure:
@@ -59,7 +56,7 @@ def _filters(subject: Subject) -> Figure:
             "every filter has its own scale. Trained filters show edges, bars and blobs of "
             f"colour; noise means that a filter has not learned anything yet.{left_out}"
         ),
-        body=Gallery([Card([block])], width=560),
+        body=Gallery([Card([block])], width=430),
         source="Krizhevsky et al. 2012, figure 3; Zeiler and Fergus 2013, section 4.1",
         data={
             "module": found.module,

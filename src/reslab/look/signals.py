@@ -147,7 +147,7 @@ def _depth(subject: Subject) -> Figure:
             f"{high}; on average {found.mean:.1f} (dashed: how many paths there are)."
         ),
         body=Plot(
-            title="Share, %",
+            title="Gradient by length of path, %",
             x_label="branches on the path",
             series=[
                 Series(
@@ -180,7 +180,7 @@ def _dead(subject: Subject) -> Figure:
             "sparse."
         ),
         body=Plot(
-            title="Share, %", x_label="ReLU", limits=(0.0, 100.0),
+            title="Zeros and dead channels, %", x_label="ReLU", limits=(0.0, 100.0),
             series=[_line(zero, "zeros", dashed=True, colour=2), _line(dead, "dead", colour=1)],
         ),
         data=found.to_json(),
@@ -204,7 +204,7 @@ def _drift(subject: Subject) -> Figure:
             "images: means in remembered deviations, variances as logarithms of their ratio. "
             "Values that grow with depth tell of other data, or of averages that lag behind."
         ),
-        body=Plot(title="Distance", x_label="batch norm", series=series),
+        body=Plot(title="Drift of the statistics", x_label="batch norm", series=series),
         source="Ioffe and Szegedy 2015, section 3.1",
         data=found.to_json(),
     )

@@ -23,6 +23,7 @@ _MARGIN = 26
 _CELLS = 18
 _THUMBNAIL = 40
 _NAMES = 24
+_LETTER, _TEXT = 8.0, 17.0  # width and height of a letter of a name
 # Ten hues that stay apart for the colour-blind as far as ten can (after Okabe and Ito 2008).
 HUES = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9",
@@ -64,7 +65,7 @@ def space_figures(subject: Subject) -> list[Figure]:
                 "neighbours stay neighbours; distances between clusters mean little. Dots of one "
                 "colour among others are images that the network finds hard."
             ),
-            body=Drawing(scatter(neighbours, labels, model.classes)),
+            body=Drawing(scatter(neighbours, labels, model.classes, to_scale=False)),
             source="van der Maaten and Hinton 2008",
             data={**numbers, "points": np.round(neighbours, 4).tolist()},
         ),
@@ -84,7 +85,7 @@ def space_figures(subject: Subject) -> list[Figure]:
                 f"The same vectors along the two directions of largest variance, which hold "
                 f"{share}% of it. Unlike t-SNE, this map is linear: distances are true to scale."
             ),
-            body=Drawing(scatter(components.points, labels, model.classes)),
+            body=Drawing(scatter(components.points, labels, model.classes, to_scale=True)),
             data={
                 **numbers,
                 "points": np.round(components.points, 5).tolist(),
@@ -94,18 +95,25 @@ def space_figures(subject: Subject) -> list[Figure]:
     ]
 
 
-def placed(points: Floats, side: float, margin: float) -> Floats:
-    """Bring points into a square at one scale for both axes, (N, 2) in drawing units."""
+def placed(points: Floats, side: float, margin: float, *, to_scale: bool) -> Floats:
+    """Bring points into a square, (N, 2) in drawing units.
+
+    Args:
+        points: (N, 2).
+        side: of the square.
+        margin: left free on each side.
+        to_scale: one scale for both axes, for maps whose distances mean something.
+    """
     low, high = points.min(axis=0), points.max(axis=0)
-    span = max(float((high - low).max()), 1e-12)
+    span = np.maximum((high - low).max() if to_scale else high - low, 1e-12)
     scaled = (points - (low + high) / 2) / span * (side - 2 * margin) + side / 2
     scaled[:, 1] = side - scaled[:, 1]
     return np.asarray(scaled, dtype=np.float64)
 
 
-def scatter(points: Floats, labels: Indices, classes: Sequence[str]) -> Markup:
+def scatter(points: Floats, labels: Indices, classes: Sequence[str], *, to_scale: bool) -> Markup:
     """Draw points coloured by class, each class named where its points are densest."""
-    places = placed(points, SIDE, _MARGIN)
+    places = placed(points, SIDE, _MARGIN, to_scale=to_scale)
     parts = []
     present = np.unique(labels)
     for number in present.tolist():
@@ -114,17 +122,32 @@ def scatter(points: Floats, labels: Indices, classes: Sequence[str]) -> Markup:
         colour = hue(number, len(classes))
         parts.append(f'<g fill="{colour}" fill-opacity=".8">{dots}</g>')
     if len(present) <= _NAMES:
-        for number in present.tolist():
-            own = places[labels == number]
-            x, y = own[_densest(own)]
-            name = escape(shown(wording.shortened(classes[number], 18)))
-            x = min(max(x, 40.0), SIDE - 40.0)
-            parts.append(f'<text class="place" x="{x:.0f}" y="{y:.0f}">{name}</text>')
+        anchors = [places[labels == k][_densest(places[labels == k])] for k in present]
+        names = [wording.shortened(classes[k], 18) for k in present]
+        for name, (x, y) in zip(names, apart(anchors, names), strict=True):
+            text = escape(shown(name))
+            parts.append(f'<text class="place" x="{x:.0f}" y="{y:.0f}">{text}</text>')
     words = f"{len(points)} images of {len(present)} classes as dots"
     return Markup(
         f'<svg class="plot space" viewBox="0 0 {SIDE} {SIDE}" role="img" aria-label="{words}">'
         f"{''.join(parts)}</svg>"
     )
+
+
+def apart(anchors: Sequence[Floats], names: Sequence[str]) -> list[tuple[float, float]]:
+    """Move names up or down until none covers another, those higher up first."""
+    taken: list[tuple[float, float, float]] = []
+    found = [(0.0, 0.0)] * len(names)
+    for i in sorted(range(len(names)), key=lambda i: float(anchors[i][1])):
+        half = _LETTER * len(names[i]) / 2
+        x = min(max(float(anchors[i][0]), half), SIDE - half)
+        y = float(anchors[i][1])
+        for other_x, other_y, other_half in sorted(taken, key=lambda one: one[1]):
+            if abs(x - other_x) < half + other_half and abs(y - other_y) < _TEXT:
+                y = other_y + _TEXT
+        taken.append((x, y, half))
+        found[i] = (x, y)
+    return found
 
 
 def _densest(places: Floats) -> int:
@@ -135,7 +158,7 @@ def _densest(places: Floats) -> int:
 
 def _mosaic(subject: Subject, points: Floats) -> Pixels:
     assert subject.sample is not None
-    places = placed(points, _CELLS, 0.5)
+    places = placed(points, _CELLS, 0.5, to_scale=False)
     chosen: dict[tuple[int, int], tuple[float, int]] = {}
     for number, (x, y) in enumerate(places.tolist()):
         cell = (min(int(y), _CELLS - 1), min(int(x), _CELLS - 1))

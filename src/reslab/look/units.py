@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import nn
 
-from reslab.analyze.deconvolution import project
+from reslab.analyze.deconvolution import Rule, project
 from reslab.analyze.maximal import Maximal, maximal_images
 from reslab.data.dataset import Pixels
 from reslab.look.figure import Block, Card, Figure, Gallery
@@ -16,7 +17,34 @@ TOP = 9
 UNITS = 4
 MOST_MODULES = 5
 _TILE = 72
-_LEAST_CUT = 7
+_LEAST_CUT = 5
+_FULL = 0.98  # brighter values are few: the shortcuts lead straight to one place
+
+
+WORDS: dict[Rule, str] = {"deconvolution": "deconvolution", "guided": "guided backpropagation"}
+_EXPLAINED: dict[Rule, str] = {
+    "deconvolution": (
+        " Beside them, the response sent back to the pixels through transposed filters, max-pool "
+        "switches and rectifiers; a batch norm goes back as its scale, a shortcut as both of its "
+        "paths. Grey is zero."
+    ),
+    "guided": (
+        " Beside them, the response sent back to the pixels. Without max pools a deconvolution "
+        "knows nothing of the image (there are no switches), so that the signal passes only "
+        "rectifiers that were active too; a shortcut sends it back by both of its paths. Grey is "
+        "zero."
+    ),
+}
+_SOURCES: dict[Rule, str] = {
+    "deconvolution": "Zeiler and Fergus 2013, section 2.1 and figure 2",
+    "guided": "Zeiler and Fergus 2013, figure 2; Springenberg et al. 2014, section 3.4",
+}
+
+
+def rule_for(network: nn.Module) -> Rule:
+    """Choose ZFNet's deconvolution where max pools hold switches, else the guided form."""
+    pools = any(isinstance(module, nn.MaxPool2d) for module in network.modules())
+    return "deconvolution" if pools else "guided"
 
 
 def units_figures(subject: Subject) -> list[Figure]:
@@ -35,6 +63,7 @@ def _figure(
     assert subject.sample is not None
     alive = np.flatnonzero(found.values[:, 0].numpy() > 0)
     units = np.sort(generator.choice(alive, min(UNITS, len(alive)), replace=False)).tolist()
+    rule = rule_for(subject.model.network)
     cards, rows = [], []
     for unit in units:
         numbers = found.images[unit]
@@ -44,13 +73,14 @@ def _figure(
             images,
             torch.full((len(images),), unit),
             module=found.module,
+            rule=rule,
         )
         patches, projections = _patches(pixels_of(images, subject.model.preprocess), back)
         cards.append(
             Card(
                 [
                     Block("image patch", patches, 3, f"strongest patches of unit {unit}"),
-                    Block("deconvolution", projections, 3, f"what unit {unit} responds to"),
+                    Block(WORDS[rule], projections, 3, f"what unit {unit} responds to"),
                 ],
                 label=f"unit {unit}",
             )
@@ -64,24 +94,21 @@ def _figure(
             }
         )
     name = found.module.removeprefix("stages.")
+    where = "the stem" if name == "stem" else name
     count, of = len(subject.sample), len(found.values)
     explained = (
         f"The {TOP} strongest responses of {len(units)} of its {of} units, drawn by chance, among "
         f"{count:,} images ({subject.sample.split}), cut to what the unit can see."
     )
     if first:
-        explained += (
-            " Beside them, the response sent back to the pixels through transposed filters, "
-            "max-pool switches and rectifiers; a batch norm goes back as its scale, a shortcut "
-            "as both of its paths. Grey is zero."
-        )
+        explained += _EXPLAINED[rule]
     return Figure(
         name=f"units-{name}",
-        title=f"What units of {name} respond to",
+        title=f"What units of {where} respond to",
         caption=explained,
         body=Gallery(cards, width=470),
-        source="Zeiler and Fergus 2013, section 2.1 and figure 2" if first else "",
-        data={"module": found.module, "units": rows, "units_in_all": of},
+        source=_SOURCES[rule] if first else "",
+        data={"module": found.module, "rule": rule, "units": rows, "units_in_all": of},
     )
 
 
@@ -93,7 +120,7 @@ def _patches(pictures: list[Pixels], back: torch.Tensor) -> tuple[list[Pixels], 
     for pixels, one, (top, bottom, left, right) in zip(pictures, back, boxes, strict=True):
         corner = ((top + bottom - side) // 2, (left + right - side) // 2)
         patches.append(enlarged(cut(pixels, *corner, side), _TILE))
-        projections.append(enlarged(cut(around_grey(one), *corner, side), _TILE))
+        projections.append(enlarged(cut(around_grey(one, _FULL), *corner, side), _TILE))
     return patches, projections
 
 

@@ -1,0 +1,159 @@
+"""The page, its files and the verb, on a small network that was never trained."""
+
+import json
+import re
+import shutil
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reslab import artifact
+from reslab.artifact import Artifact
+from reslab.cli.main import main
+from reslab.data.preprocess import Preprocess
+from reslab.errors import DataError, UsageError
+from reslab.look import SECTIONS, look_inside
+from reslab.models import create_model
+
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.manual_seed(0)
+    network = create_model("resnet20", in_chans=1, img_size=8).eval()
+    folder = tmp_path_factory.mktemp("models") / "digits-net"
+    artifact.save(
+        Artifact(
+            network,
+            tuple("0123456789"),
+            Preprocess(img_size=8, resize_size=8, in_chans=1, mean=(0.3,), std=(0.4,)),
+            metrics={"test": {"accuracy_pct": 12.5}},
+            provenance={"data": "digits"},
+        ),
+        folder,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def seen(model, tmp_path_factory):
+    told = []
+    folder = tmp_path_factory.mktemp("figures")
+    found = look_inside(model, images=3, count=24, out=folder, notify=told.append)
+    return found, folder, told
+
+
+def test_the_page_is_whole_small_and_asks_for_nothing(seen):
+    found, folder, told = seen
+    assert found.page == folder / "look.html"
+    text = found.page.read_text()
+    assert found.page.stat().st_size < 4 * MIB
+    assert re.findall(r'<section id="(\w+)">', text) == [
+        "sees",
+        "signal",
+        "lesions",
+        "cost",
+        "again",
+    ]
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
+    assert "12.50%" in text
+    assert "&gt; .full" not in text
+    assert told
+
+
+def test_every_figure_is_a_file_and_the_numbers_are_json(seen):
+    found, folder, _ = seen
+    names = {path.name for path in folder.iterdir()}
+    assert {path.name for path in found.files} | {"look.html"} == names
+    for figure in (f for section in found.sections for f in section.figures):
+        assert figure.caption.endswith(".")
+        assert f"{figure.name}.png" in names or f"{figure.name}.svg" in names or not figure.data
+    for path in found.files:
+        if path.suffix == ".json":
+            json.loads(path.read_text(), parse_constant=lambda word: pytest.fail(word))
+        elif path.suffix == ".svg":
+            root = ET.parse(path).getroot()
+            assert root.get("width")
+            assert "var(--c0)" not in path.read_text() or "--c0:" in path.read_text()
+        else:
+            with Image.open(path) as image:
+                assert image.width <= 3000
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_numbers(model, seen, tmp_path):
+    found = look_inside(model, images=3, count=24, only=["sees"], out=tmp_path)
+    first = seen[0].to_json()["sees"]
+    assert found.to_json()["sees"] == first
+    other = look_inside(model, images=3, count=24, only=["sees"], seed=1, out=tmp_path)
+    assert other.to_json()["sees"]["attention"] != first["attention"]
+
+
+def test_what_grad_cam_shows_is_what_the_function_says(model, seen):
+    from reslab.analyze.grad_cam import grad_cam
+    from reslab.analyze.sample import open_sample
+
+    loaded = artifact.load(model)
+    sample = open_sample(loaded, model, count=24)
+    for row in seen[0].to_json()["sees"]["attention"]["images"]:
+        place = sample.numbers.tolist().index(row["image"])
+        image = sample.images[place : place + 1]
+        with torch.no_grad():
+            chances = loaded.network(image).softmax(1)[0]
+        assert row["said"] == loaded.classes[int(chances.argmax())]
+        assert row["probability"] == pytest.approx(float(chances.max()), abs=1e-5)
+        np.testing.assert_allclose(
+            np.array(row["grad_cam"]), grad_cam(loaded.network, image)[0], atol=2e-5
+        )
+
+
+def test_without_its_data_the_page_says_so(model, tmp_path, monkeypatch):
+    copied = tmp_path / "alone"
+    shutil.copytree(model, copied)
+    loaded = artifact.load(copied)
+    gone = Artifact(loaded.network, loaded.classes, loaded.preprocess, provenance={"data": "/gone"})
+    artifact.save(gone, copied)
+    monkeypatch.chdir(tmp_path)
+    found = look_inside(copied)
+    text = (tmp_path / "look.html").read_text()
+    assert "What needs images is left out" in text
+    assert [figure.name for figure in found.sections[0].figures] == ["filters"]
+    assert found.to_json()["lesions"]["missing"]
+    with pytest.raises(UsageError, match="/gone"):
+        look_inside(copied, "/gone")
+
+
+def test_a_surface_of_two_models_on_one_scale(model, tmp_path):
+    from reslab.look.subject import open_subject
+    from reslab.look.terrain import terrain
+
+    subject = open_subject(model, count=8, images=1)
+    section = terrain(subject, lambda _text: None, against=str(model), points=3)
+    (figure,) = section.figures
+    assert list(figure.data) == ["resnet20", f"resnet20 ({model})"]
+    assert figure.body.wide
+    torch.manual_seed(1)
+    other = create_model("resnet20", in_chans=1, img_size=8, num_classes=3)
+    preprocess = subject.model.preprocess
+    artifact.save(Artifact(other, ("a", "b", "c"), preprocess), tmp_path / "other")
+    with pytest.raises(DataError, match="same images"):
+        terrain(subject, lambda _text: None, against=str(tmp_path / "other"), points=3)
+
+
+def test_the_verb(model, tmp_path, capsys):
+    words = [str(model), "--only", "cost", "--count", "8", "--out", str(tmp_path)]
+    assert main(["look", *words]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'look.html'}\n"
+    assert main(["look", *words, "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert sum(value["cost"]["parameters"]["counts"]) == 269_434
+    assert main(["look", str(model), "--only", "cots"]) == 2
+    assert "'cost'" in capsys.readouterr().err
+    assert main(["look", str(tmp_path / "none")]) == 4
+    assert main(["look", str(model), "--images", "0"]) == 2
+    assert set(SECTIONS) == {"sees", "signal", "lesions", "cost", "landscape"}
