@@ -138,7 +138,7 @@ def test_answer_sorts_expectations_by_their_verdict() -> None:
     ]
     assert answer(found, verdicts) == (
         "As expected, the plain network's training error rises; not reproduced: the residual "
-        "network's does not rise; not decidable with 3 seeds: plain-110 fails."
+        "network's does not rise; it cannot be decided with 3 seeds whether plain-110 fails."
     )
 
 

@@ -42,7 +42,7 @@ def curve_figures(results: StudyResults) -> Iterator[Figure]:
             drawn.append((title, series))
     top = error_top([one for _, series in drawn for one in series])
     for title, series in drawn:
-        heading = f"{title}: error, %" if title else "Error, %"
+        heading = f"{title}: error, %" if title and not title.isdigit() else "error, %"
         plot = Plot(
             title=f"{heading[0].upper()}{heading[1:]}",
             x_label="update",

@@ -176,7 +176,11 @@ def _series(results: StudyResults) -> Iterator[Figure]:
                     series.append(Series(label=arm.name, x=x, y=mean, colour=colour))
             if series:
                 words = metric_words(name)
-                heading = f"{title.capitalize()}: {words.lower()}" if title else words
+                heading = (
+                    f"{title.capitalize()}: {words.lower()}"
+                    if title and not title.isdigit()
+                    else words
+                )
                 plot = Plot(title=heading, x_label="place in the network", series=series)
                 stem = "-".join(filter(None, (name.replace("_", "-"), title.replace(" ", "-"))))
                 yield figure_of(stem, plot, "Means over seeds.")

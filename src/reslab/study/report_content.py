@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -77,7 +78,8 @@ def answer(results: StudyResults, verdicts: Sequence[Verdict]) -> str:
         parts.append(f"not reproduced: {'; '.join(said['not reproduced'])}")
     if said["not decidable"]:
         seeds = wording.plural(len(results.seeds), "seed")
-        parts.append(f"not decidable with {seeds}: {'; '.join(said['not decidable'])}")
+        open_ = wording.listed([f"whether {one}" for one in said["not decidable"]])
+        parts.append(f"it cannot be decided with {seeds} {open_}")
     if not parts:
         return _least(results)
     text = "; ".join(parts)
@@ -209,17 +211,23 @@ def recipe_rows(results: StudyResults) -> list[tuple[str, str, str]]:
         return []
     situation = Situation(num_train=50_000, img_size=32, num_classes=10)
     recipe: Recipe = override(RECIPES[paper.recipe](situation), paper.overrides)
-    theirs = dict(setup.flat(to_json(recipe)))
-    ours = [dict(setup.flat(one)) for one in used]
+    theirs = _flat(to_json(recipe))
+    ours = [_flat(one) for one in used]
     per_arm = {name for arm in paper.arms for name in arm.overrides}
     rows = []
     for name, value in theirs.items():
         found = list(dict.fromkeys(one.get(name, "–") for one in ours))
         last = name.rpartition(".")[2]
-        if last in ("name", "img_size") or last in per_arm or found == [value]:
+        unused = last == "epochs" and recipe.steps > 0
+        if unused or last in ("name", "img_size") or last in per_arm or found == [value]:
             continue
         rows.append((name, value, " / ".join(found[:6]) + (" / …" if len(found) > 6 else "")))
     return rows
+
+
+def _flat(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Return every number as text, as it is after a way through JSON."""
+    return dict(setup.flat(json.loads(json.dumps(recipe))))
 
 
 def lost_runs(results: StudyResults) -> list[RunOutcome]:
