@@ -51,9 +51,7 @@ def results(*, data: str = "digits", missing: bool = False) -> StudyResults:
     """Return its results with three seeds; one run diverged, one failed, one may be missing."""
     made, generator = study(), random.Random(0)
     situation = Situation(num_train=1222, img_size=8, num_classes=10)
-    recipe = to_json(
-        override(RECIPES["he2015-cifar"](situation), {"steps": 200, "flip": False})
-    )
+    recipe = to_json(override(RECIPES["he2015-cifar"](situation), {"steps": 200, "flip": False}))
     outcomes = []
     for seed in range(3):
         for arm in made.scale("tiny").arms:
