@@ -47,6 +47,7 @@ def main() -> int:
             pairs=args.pairs or (1 if args.quick else 5),
             seconds=args.seconds,
             quick=args.quick,
+            without=args.without,
             threads=args.threads,
             scratch=Path(scratch),
             out=folder,
@@ -99,6 +100,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, help="pairs a comparison (default: 5)")
     parser.add_argument("--seconds", type=float, help="length of a chunk (default: the case's)")
     parser.add_argument("--quick", action="store_true", help="tiny: does everything work?")
+    parser.add_argument("--without", default="", metavar="WORD", help="leave such arms out")
     parser.add_argument("--threads", type=int, default=0, help="of every arm (default: the cores)")
     parser.add_argument("--out", type=Path, help="folder for results")
     parser.add_argument("--draw", action="store_true", help="draw what was measured before")

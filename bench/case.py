@@ -24,6 +24,7 @@ class Options:
         pairs: pairs of chunks a comparison.
         seconds: about how long a chunk takes; None for the case's own.
         quick: small images, few steps: whether everything works, not how fast it is.
+        without: arms with this word in their name are left out; empty for none.
         threads: that every arm computes with; 0 for one a core.
         scratch: folder for what workers write; nothing of it is kept.
         out: folder for results.
@@ -33,6 +34,7 @@ class Options:
     pairs: int
     seconds: float | None
     quick: bool
+    without: str
     threads: int
     scratch: Path
     out: Path

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from bench.case import Arm, Case, Options, Skipped
 from bench.memory import peak_mib
-from bench.session import BEGAN
+from bench.session import BEGAN, CHECKED
 from bench.statistics import spread
 
 ROOT = Path(__file__).parent.parent
@@ -57,20 +57,23 @@ class Worker:
     ) -> None:
         self.arm = case.arms()[number]
         # A quick run compiles once for both; else the time to be warm would not be that of a user.
-        own = scratch / (f"arm-{number}" if settings["quick"] else f"{mode}-{number}")
-        own.mkdir(parents=True, exist_ok=True)
-        self._log = own / "stderr.txt"
+        self.own = scratch / (f"arm-{number}" if settings["quick"] else f"{mode}-{number}")
+        self.own.mkdir(parents=True, exist_ok=True)
+        self._log = self.own / "stderr.txt"
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.worker", case.name, str(number), mode],
+                [sys.executable, "-m", "bench.worker", mode],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=ROOT,
-                env=environment(own, settings["threads"]),
+                env=environment(self.own, settings["threads"]),
                 text=True,
             )
-        self._write({**settings, "scratch": str(scratch), "own": str(own)})
+        folders = {"scratch": str(scratch), "own": str(self.own)}
+        self._write(
+            {"module": self.arm.module, "settings": {**settings, **folders, **self.arm.settings}}
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -166,6 +169,9 @@ def measure(case: Case, options: Options, say: Say) -> dict[str, Any]:
     missing = case.ours.missing()
     if missing:
         raise Skipped(f"needs {', '.join(missing)}")
+    if options.without:
+        kept = tuple(arm for arm in case.peers if options.without not in arm.name)
+        case = dataclasses.replace(case, peers=kept)
     broken = check(case, settings, scratch, say)
     result: dict[str, Any] = {
         "title": case.title,
@@ -181,7 +187,7 @@ def measure(case: Case, options: Options, say: Say) -> dict[str, Any]:
         turn = Turn(case, options, ours, say)
         for group, arms in case.groups().items():
             result["groups"][group] = compare(turn, group, arms, settings, scratch, broken)
-        if not case.peers:
+        if not turn.rates:  # nobody to compare with
             turn.alone()
         result["ours"] = {
             "name": case.ours.name,
@@ -228,7 +234,7 @@ class Turn:
         return units
 
     def alone(self) -> None:
-        """Measure our arm where there is nobody to compare with."""
+        """Measure our arm by itself."""
         for _ in range(2 * self.options.pairs):
             self.rates.append(self.ours.chunk(self._units).rate)
 
@@ -330,7 +336,7 @@ def check(case: Case, settings: Mapping[str, Any], scratch: Path, say: Say) -> d
             broken[arm.name] = str(error).splitlines()[-1]
             say(f"  {arm.name}: left out: {broken[arm.name]}")
             continue
-        with np.load(scratch / f"check-{number}.npz") as found:
+        with np.load(worker.own / CHECKED) as found:
             values = dict(found)
         if number == 0:
             expected = values

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import IO, Any
 
+CHECKED = "checked.npz"  # in the arm's own folder: what its check found
 BEGAN = "BENCH_BEGAN"  # time.monotonic() of the parent when the process was started
 
 

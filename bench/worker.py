@@ -1,7 +1,7 @@
-"""The process of one arm: `python -m bench.worker CASE NUMBER check|measure`, used by the harness.
+"""The process of one arm: `python -m bench.worker check|measure`, used by the harness.
 
-Settings come as JSON on the first line of standard input. What an arm prints goes to standard
-error, so that nothing gets between the answers.
+The arm's module and settings come as JSON on the first line of standard input. What it prints
+goes to standard error, so that nothing gets between the answers.
 """
 
 from __future__ import annotations
@@ -14,20 +14,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.cases import CASES
-from bench.session import Ended, Session
+from bench.session import CHECKED, Ended, Session
 
 
 def main() -> None:
-    name, number, mode = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    settings = json.loads(sys.stdin.readline())
-    arm = CASES[name].arms()[int(number)]
-    settings |= arm.settings
-    module = importlib.import_module(arm.module)
-    if mode == "check":
-        save(Path(settings["scratch"]) / f"check-{number}.npz", module.check(settings))
+    arm = json.loads(sys.stdin.readline())
+    settings = arm["settings"]
+    module = importlib.import_module(arm["module"])
+    if sys.argv[1] == "check":
+        save(Path(settings["own"]) / CHECKED, module.check(settings))
         return
     session = Session(sys.stdin, answers)
     with contextlib.suppress(Ended):

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.case import OURS, Arm, Case, Options
 
-BF16_TOLERANCE = 0.05
+BF16_TOLERANCE = 0.03
 
 
 def _arm(name: str, group: str, runtime: str, *, bf16: bool, needs: tuple[str, ...] = ()) -> Arm:

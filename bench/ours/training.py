@@ -79,7 +79,7 @@ def request(settings: dict[str, Any]) -> Request:
             "pad_crop": settings["pad_crop"],
             "flip": settings["flip"],
             "steps": 10_000_000,
-            "precision": "auto",
+            "precision": settings.get("precision", "auto"),
             "normalisation": "channel",
             "decay_all": True,
             "track_test": False,

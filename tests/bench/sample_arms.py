@@ -1,0 +1,30 @@
+"""Arms for the tests of the harness: they note each chunk in a file, and fail where told to."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.session import Session
+
+
+def measure(session: Session, settings: dict[str, Any]) -> None:
+    """Note the arm's letter for each chunk."""
+    if settings.get("dies") == "at start":
+        raise RuntimeError("no compiler here")
+    print("what an arm prints must not get between the answers")
+    session.ready(letter=settings["letter"])
+    for units in session.chunks():
+        began = time.perf_counter()
+        time.sleep(0.002 * units / settings["speed"])
+        with Path(settings["log"]).open("a") as log:
+            log.write(settings["letter"])
+        session.answer(units, time.perf_counter() - began)
+
+
+def check(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the arm's answer."""
+    if settings.get("dies") == "at check":
+        raise RuntimeError("no answer")
+    return {"answer": [1.0, settings.get("answer", 2.0)]}

@@ -1,0 +1,101 @@
+"""Arms take turns, answers are compared, and whoever fails is left out with the reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench.case import OURS, Arm, Case, Options, Skipped
+from bench.harness import WorkerError, measure
+
+MODULE = "tests.bench.sample_arms"
+
+
+def arm(letter: str, group: str = "as found", speed: float = 1.0, **settings: Any) -> Arm:
+    return Arm(
+        name=letter,
+        group=group,
+        module=MODULE,
+        settings={"letter": letter, "speed": speed, **settings},
+    )
+
+
+def run(tmp_path: Path, *peers: Arm, ours: Arm | None = None, pairs: int = 4) -> tuple[dict, str]:
+    log = tmp_path / "log"
+    options = Options(
+        data=None,
+        pairs=pairs,
+        seconds=0.004,
+        quick=True,
+        without="",
+        threads=1,
+        scratch=tmp_path,
+        out=tmp_path,
+    )
+    case = Case(
+        name="sample",
+        title="sample",
+        unit="naps/s",
+        ours=ours or arm("A", OURS, 2.0),
+        peers=peers,
+        targets={"as found": 1.5},
+        setup=lambda options: {"log": str(log)},
+        agree={"answer": 0.01},
+    )
+    found = measure(case, options, lambda text: None)
+    return found, log.read_text()
+
+
+def test_pairs_alternate(tmp_path):
+    found, log = run(tmp_path, arm("B"))
+    assert log.endswith("ABBAABBA")
+    peer = found["groups"]["as found"]
+    assert len(peer["ratios"]) == 4
+    assert peer["ratios"] == [a / b for a, b in zip(peer["ours_rates"], peer["rates"], strict=True)]
+    assert peer["peak_mib"] > 1
+    assert found["ours"]["facts"] == {"letter": "A"}
+
+
+def test_the_fastest_candidate_of_a_group_is_compared_and_the_others_are_listed(tmp_path):
+    found, log = run(tmp_path, arm("slow", speed=0.1), arm("fast", speed=20.0), pairs=1)
+    peer = found["groups"]["as found"]
+    assert peer["name"] == "fast"
+    assert set(peer["trials"]) == {"slow", "fast"}
+    assert log.endswith("Afast")
+
+
+def test_other_answers_and_failures_leave_a_candidate_out(tmp_path):
+    found, log = run(
+        tmp_path,
+        arm("wrong", answer=2.1),
+        arm("dead", dies="at start"),
+        arm("mute", dies="at check"),
+        arm("B"),
+        pairs=1,
+    )
+    trials = found["groups"]["as found"]["trials"]
+    assert "answer differs by" in trials["wrong"]["failed"]
+    assert "no compiler here" in trials["dead"]["failed"]
+    assert "no answer" in trials["mute"]["failed"]
+    assert found["groups"]["as found"]["name"] == "B"
+    assert "wrong" not in log
+
+
+def test_nobody_left_to_compare_with(tmp_path):
+    found, _ = run(tmp_path, arm("wrong", answer=3.0))
+    assert found["groups"]["as found"]["skipped"] == "no candidate runs here"
+
+
+def test_our_own_failure_is_loud(tmp_path):
+    with pytest.raises(WorkerError, match="no answer"):
+        run(tmp_path, arm("B"), ours=arm("A", OURS, dies="at check"))
+
+
+def test_a_package_that_is_not_there(tmp_path):
+    lacking = Arm(name="C", group="as found", module=MODULE, needs=("no_such_package",))
+    found, _ = run(tmp_path, lacking, arm("B"), pairs=1)
+    assert found["groups"]["as found"]["trials"]["C"] == {"failed": "needs no_such_package"}
+    ours = Arm(name="A", group=OURS, module=MODULE, needs=("no_such_package",))
+    with pytest.raises(Skipped, match="no_such_package"):
+        run(tmp_path, arm("B"), ours=ours)
