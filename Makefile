@@ -2,11 +2,14 @@
 # make test   the same environment with the test tools, then every check
 # make test-all   also the tests that are slow or need a GPU, and other people's networks to
 #                 compare with (torchvision, timm, Keras)
+# make bench  measure side by side with other people's programs on this machine, for an hour or so:
+#                 make bench DATA=cifar10-jpeg.tar.gz, or CASES="train-resnet20 load"
+# make bench-smoke   the same in minutes and on tiny images: whether it works, not how fast it is
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all format check clean
+.PHONY: demo test test-all bench bench-smoke format check clean
 
 demo: $(VENV)/installed
 	$(BIN)/reslab train digits --out runs/demo-$$(date +%Y%m%d-%H%M%S)
@@ -16,6 +19,12 @@ test: check
 
 test-all: check $(VENV)/installed-reference
 	$(BIN)/python -m pytest -m "slow or gpu or not slow"
+
+bench: $(VENV)/installed-bench
+	$(BIN)/python -m bench $(CASES) $(if $(DATA),--data $(DATA))
+
+bench-smoke: $(VENV)/installed-bench
+	$(BIN)/python -m bench $(CASES) --quick --out build/bench-smoke
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff format --check src tests bench
@@ -41,6 +50,10 @@ $(VENV)/installed-test: $(VENV)/installed
 $(VENV)/installed-reference: $(VENV)/installed-test
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[reference]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31
+	touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed-reference
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[onnx,openvino]'
 	touch $@
 
 clean:
