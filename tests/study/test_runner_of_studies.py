@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -10,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +141,12 @@ def test_a_folder_keeps_to_one_study(question, tmp_path):
     folder.claim(study, Setting(seeds=5))  # more seeds are welcome
     with pytest.raises(UsageError, match="holds another study: data digits -> fashion-mnist"):
         folder.claim(study, Setting(data="fashion-mnist"))
+    killed = StudyFolder(tmp_path / "killed")  # during its first write
+    killed.path.mkdir()
+    (killed.path / ".study.json.0123abcd.partial").touch()
+    killed.claim(study, Setting())
+    killed.recover(expand(study, Setting()))
+    assert [path.name for path in killed.path.iterdir()] == ["study.json"]
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").touch()
     with pytest.raises(UsageError, match="is not empty and no study's"):
@@ -198,9 +204,12 @@ def wait_for(condition: Any, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def statuses(out: Path) -> Iterator[str]:
-    for path in out.glob("*/seed-*/status.json"):
-        yield json.loads(path.read_text())["state"]
+def under_way(out: Path, began: float, least_finished: int = 0) -> bool:
+    """Tell whether a run is in progress since `began`, and so many are finished."""
+    paths = list(out.glob("*/seed-*/status.json"))
+    found = {path: json.loads(path.read_text())["state"] for path in paths}
+    running = any(s == "running" and p.stat().st_mtime > began for p, s in found.items())
+    return running and list(found.values()).count("finished") >= least_finished
 
 
 @pytest.mark.slow
@@ -218,19 +227,14 @@ def test_a_study_that_is_killed_again_and_again_ends_with_the_same_table(tmp_pat
     wait_for(broken.is_dir, process)
     process.kill()
     process.communicate()
-    for number_finished in (0, 1, 2):
-        process = start(question, broken)
-
-        def under_way(least: int = number_finished) -> bool:
-            found = list(statuses(broken))
-            return "running" in found and found.count("finished") >= least
-
-        wait_for(under_way, process)
+    for least_finished in (0, 1, 2):
+        began, process = time.time(), start(question, broken)
+        wait_for(functools.partial(under_way, broken, began, least_finished), process)
         process.kill()
         process.communicate()
     # A polite end: everything is saved, and said how to go on.
-    process = start(question, broken)
-    wait_for(lambda: "running" in statuses(broken), process)
+    began, process = time.time(), start(question, broken)
+    wait_for(functools.partial(under_way, broken, began), process)
     process.send_signal(signal.SIGTERM)
     _, notes = process.communicate()
     assert process.returncode == 143, notes
@@ -255,8 +259,8 @@ def test_a_study_that_is_killed_again_and_again_ends_with_the_same_table(tmp_pat
 def test_two_commands_do_not_run_one_study_at_once(question, tmp_path, capsys):
     from reslab.study.runner import run_study
 
-    process = start(question, tmp_path / "study")
-    wait_for(lambda: "running" in statuses(tmp_path / "study"), process)
+    began, process = time.time(), start(question, tmp_path / "study")
+    wait_for(functools.partial(under_way, tmp_path / "study", began), process)
     with pytest.raises(MachineError, match="is in use by process"):
         run_study(str(question), Setting(), tmp_path / "study")
     process.communicate()

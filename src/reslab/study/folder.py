@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,11 +54,18 @@ class StudyFolder:
                     remedy="choose another --out",
                 )
             return
-        if self.path.exists() and any(p.name != "study.lock" for p in self.path.iterdir()):
+        # Hidden files are what a killed process left of its first write.
+        others = list(self.path.iterdir()) if self.path.exists() else []
+        if any(p != self.lock_file and not p.name.startswith(".") for p in others):
             raise UsageError(
                 f"{self.path} is not empty and no study's", remedy="choose another --out"
             )
         durable.write_file(path, (json.dumps(own, indent=2) + "\n").encode())
+
+    def recover(self, plan: Sequence[PlannedRun]) -> None:
+        """Remove what a killed process left half written; only for the holder of the lock."""
+        for folder in {self.path, *((self.path / run.id).parent for run in plan)}:
+            durable.recover(folder)
 
     def stage(self, run: PlannedRun, *, retry: bool = False) -> Stage:
         """Say what is left to do of a run.

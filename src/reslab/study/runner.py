@@ -116,6 +116,7 @@ def run_study(
     place, watcher = StudyFolder(folder.absolute()), observer or SilentStudy()
     place.claim(study, setting)
     with listening() as stop, Lock(place.lock_file):
+        place.recover(plan)
         board = Board(plan, place, retry)
         watcher.planned(plan, len(plan) - len(board.waiting))
         told = {
