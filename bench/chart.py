@@ -7,8 +7,8 @@ from html import escape
 from typing import Any
 
 WIDTH = 960
-LEFT, RIGHT, TOP, BOTTOM = 330, 118, 112, 52
-BAR, GAP, BETWEEN = 18, 7, 20
+LEFT, RIGHT, TOP, BOTTOM = 268, 84, 112, 52
+BAR, GAP, BETWEEN, LEAST = 18, 7, 22, 32
 TICKS = (0.5, 1, 2, 4, 8, 16, 32, 64, 128)
 GROUPS = {"as found": 0, "tuned": 1}
 WORDS = {"as found": "as users find it", "tuned": "tuned: bf16, NHWC, the fastest form of it"}
@@ -38,13 +38,13 @@ DARK = {
 def chart(value: dict[str, Any]) -> str:
     """Draw every comparison that was measured."""
     cases = [found for found in value["cases"].values() if _bars(found)]
-    heights = [len(_bars(found)) * (BAR + GAP) - GAP + BETWEEN for found in cases]
+    heights = [max(LEAST, _tall(found)) + BETWEEN for found in cases]
     height = TOP + sum(heights) + BOTTOM
     scale = _scale(cases)
     parts = [*_heading(value), *_axis(scale, height)]
-    y = TOP + BETWEEN / 2
+    y: float = TOP
     for found, tall in zip(cases, heights, strict=True):
-        parts += _case(found, y, scale)
+        parts += _case(found, y + tall / 2, scale)
         y += tall
     words = "; ".join(f"{f['title']}: {_said(f)}" for f in cases)
     return (
@@ -75,13 +75,17 @@ def _bars(found: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(group, peer) for group, peer in groups.items() if "ratio" in peer]
 
 
+def _tall(found: dict[str, Any]) -> int:
+    return len(_bars(found)) * (BAR + GAP) - GAP
+
+
 def _scale(cases: list[dict[str, Any]]) -> Scale:
     peers = [peer for found in cases for _, peer in _bars(found)]
     values = [peer["ratio"][end] for peer in peers for end in ("least", "most")]
     values += [peer["target"] or 1 for peer in peers] + [1.0, 4.0]
-    low = max([tick for tick in TICKS if tick <= min(values)] or [TICKS[0]])
+    low = max([tick for tick in TICKS if tick <= min(values)] or [min(values)])
     high = min([tick for tick in TICKS if tick >= max(values)] or [max(values)])
-    return Scale(low / 1.12, high)
+    return Scale(min(low, 0.9) / 1.05, high)
 
 
 def _heading(value: dict[str, Any]) -> list[str]:
@@ -101,6 +105,8 @@ def _heading(value: dict[str, Any]) -> list[str]:
     x += 190
     parts.append(f'<path class="target" d="M{x:g} 73v15"/>')
     parts.append(_text("key", x + 9, 85, "target"))
+    parts.append(f'<path class="target missed" d="M{x + 66:g} 73v15"/>')
+    parts.append(_text("key", x + 75, 85, "target missed"))
     return parts
 
 
@@ -110,21 +116,19 @@ def _axis(scale: Scale, height: float) -> list[str]:
         if scale.low <= tick <= scale.high:
             x, kind = scale(tick), "one" if tick == 1 else "rule"
             parts.append(f'<path class="{kind}" d="M{x:.1f} {TOP:g}V{height - BOTTOM + 6:g}"/>')
-            word = "as fast" if tick == 1 else f"{tick:g}x"
+            word = "as fast" if tick == 1 else f"{tick:g}×"
             parts.append(_text("tick", x, height - BOTTOM + 24, word))
     return parts
 
 
-def _case(found: dict[str, Any], y: float, scale: Scale) -> list[str]:
-    bars = _bars(found)
-    tall = len(bars) * (BAR + GAP) - GAP
+def _case(found: dict[str, Any], middle: float, scale: Scale) -> list[str]:
     name, _, rest = found["title"].partition(",")
-    middle = y + tall / 2
     parts = [
-        _text("name", LEFT - 18, middle - (3 if rest else -5), name),
+        _text("name", LEFT - 18, middle + (-3 if rest else 5), name),
         _text("detail", LEFT - 18, middle + 13, rest.strip()) if rest else "",
     ]
-    for group, peer in bars:
+    y = middle - _tall(found) / 2
+    for group, peer in _bars(found):
         parts += _bar(GROUPS.get(group, 0), peer, y, scale)
         y += BAR + GAP
     return parts
@@ -133,22 +137,22 @@ def _case(found: dict[str, Any], y: float, scale: Scale) -> list[str]:
 def _bar(number: int, peer: dict[str, Any], y: float, scale: Scale) -> list[str]:
     ratio, middle = peer["ratio"], y + BAR / 2
     spread = _whisker(scale(ratio["least"]), scale(ratio["most"]), middle)
-    start, end = scale(scale.low), scale(ratio["median"])
+    start, end = scale(1.0), scale(ratio["median"])
+    out = math.copysign(min(3.0, abs(end - start)), end - start)  # of the rounded end
     parts = [
-        f'<path class="b{number}" d="M{start:.1f} {y:g}H{end - 3:.1f}q3 0 3 3V{y + BAR - 3:g}'
-        f'q0 3 -3 3H{start:.1f}Z"/>',
+        f'<path class="b{number}" d="M{start:.1f} {y:g}H{end - out:.1f}q{out:.1f} 0 {out:.1f} 3'
+        f'V{y + BAR - 3:g}q0 3 {-out:.1f} 3H{start:.1f}Z"/>',
         f'<path class="spread" d="{spread}"/>',
     ]
     reached = peer["target"] is None or ratio["median"] >= peer["target"]
-    furthest = max(end, scale(ratio["most"]))
+    furthest = max(start, end, scale(ratio["most"]))
     if peer["target"] is not None:
         at = scale(peer["target"])
         kind = "target" if reached else "target missed"
         parts.append(f'<path class="{kind}" d="M{at:.1f} {y - 2.5:g}V{y + BAR + 2.5:g}"/>')
-        if not reached:
-            furthest = max(furthest, at)
+        furthest = max(furthest, at)
     kind = "value" if reached else "value short"
-    parts.append(_text(kind, furthest + 9, middle + 5, f"{_ratio(ratio['median'])}x"))
+    parts.append(_text(kind, furthest + 9, middle + 5, f"{_ratio(ratio['median'])}×"))
     return parts
 
 

@@ -22,8 +22,8 @@ def _arm(name: str, group: str, runtime: str, *, bf16: bool, needs: tuple[str, .
 def _case(batch_size: int) -> Case:
     def setup(options: Options) -> dict[str, Any]:
         return {
-            "network": "resnet50_v15",
-            "their_network": "resnet50",
+            "network": "resnet18" if options.quick else "resnet50_v15",
+            "their_network": "resnet18" if options.quick else "resnet50",
             "batch_size": min(2, batch_size) if options.quick else batch_size,
             "img_size": 64 if options.quick else 224,
             "tolerance": BF16_TOLERANCE,

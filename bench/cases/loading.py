@@ -48,6 +48,6 @@ def _case(name: str, title: str, target: float, *, cold: bool) -> Case:
 
 
 CASES = (
-    _case("load-cold", "an epoch over JPEG files, from cold", 3.0, cold=True),
-    _case("load", "an epoch over JPEG files, from the second on", 20.0, cold=False),
+    _case("load-cold", "load JPEG files, an epoch from cold", 3.0, cold=True),
+    _case("load", "load JPEG files, from the second epoch on", 20.0, cold=False),
 )

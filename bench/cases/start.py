@@ -14,7 +14,7 @@ def _command(name: str, group: str, *argv: str, needs: tuple[str, ...] = ()) -> 
 CASES = (
     Case(
         name="start-training",
-        title="from the command to the first training step (digits, resnet20)",
+        title="first training step, from the command on",
         unit="starts/s",
         ours=_command("import reslab, reslab.train", OURS, "-m", "bench.ours.first_step"),
         peers=(
@@ -31,7 +31,7 @@ CASES = (
     ),
     Case(
         name="start-help",
-        title="reslab --help",
+        title="--help, from the command on",
         unit="starts/s",
         ours=_command("reslab --help", OURS, "-m", "reslab", "--help"),
         limit_s=0.3,
@@ -39,7 +39,7 @@ CASES = (
     ),
     Case(
         name="start-list",
-        title="the list of networks",
+        title="list of networks, from the command on",
         unit="starts/s",
         ours=_command("reslab list", OURS, "-m", "reslab", "list"),
         peers=(

@@ -34,7 +34,7 @@ def small(depth: int) -> Case:
 
     return Case(
         name=f"train-resnet{depth}",
-        title=f"train ResNet-{depth}, 32 px, batch 128, loading included",
+        title=f"train ResNet-{depth}, 32 px, batch 128, with loading",
         unit="images/s",
         ours=Arm(name="reslab train", group=OURS, module=OURS_MODULE),
         peers=(
