@@ -1,0 +1,184 @@
+"""How long until the test accuracy that akamaster's recipe reaches in three hours of this machine.
+
+    python -m bench.time_to_accuracy DATA                       # some hours
+    python -m bench.time_to_accuracy DATA --schedules 2 4 --lengths 1 2 --seeds 0
+
+1. Its recipe is trained to the end on short schedules; test error against epochs is a power law
+   through them, taken on to the epochs that it does in three hours. Its speed is the one measured
+   by `python -m bench train-resnet20`, which must have run before. A power law without a floor is
+   kind to the recipe: the real error falls more slowly in the end.
+2. `reslab train --recipe fast` is run on lengths that grow until the mean over the seeds reaches
+   that accuracy. Every run is the whole command from nothing: files decoded, kernels compiled.
+   The length is chosen by the test images that judge it; the ones before it are listed.
+
+The ratio is three hours, and the time that the tuned trainer takes for the same epochs, to ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench import results
+from bench.__main__ import RESULTS, say
+from bench.cases.data import unpacked
+from bench.harness import ROOT, environment
+from bench.statistics import spread
+
+NAME = "time-to-accuracy"
+SPEED = "train-resnet20"
+HOURS = 3
+TARGETS = {"as found": 8.0, "tuned": 3.0}
+
+
+def main() -> int:
+    args = parse()
+    folder = args.out or RESULTS / results.machine_name()
+    data = unpacked(args.data)
+    speeds = measured_speeds(folder)
+    num_train = sum(1 for path in (data / "train").glob("*/*") if path.is_file())
+    epochs = HOURS * 3600 * speeds["as found"] / num_train
+    schedules = [akamaster(data, n, seed) for n in args.schedules for seed in args.seeds]
+    threshold = 100 - extrapolated(schedules, epochs)
+    say(f"akamaster's recipe: {epochs:.0f} epochs in {HOURS} h, so about {threshold:.2f}%")
+    lengths, reached = ours_until(data, threshold, args)
+    found = {
+        "title": f"{threshold:.1f}% on {data.name}, from the command on",
+        "unit": "runs/s",
+        "limit_s": None,
+        "threshold_pct": threshold,
+        "their_epochs_in_time": epochs,
+        "their_schedules": schedules,
+        "our_lengths": lengths,
+        "network": args.network,
+        "recipe": args.recipe,
+        "groups": {},
+    }
+    if reached:
+        times = [run["wall_s"] for run in reached]
+        rates = [1 / one for one in times]
+        found["ours"] = {
+            "name": f"reslab train --model {args.network} --recipe {args.recipe}",
+            "cold": {"ready_s": 0.0},
+            "rate": spread(rates),
+            "seconds_each": spread(times),
+        }
+        for group, target in TARGETS.items():
+            theirs_s = epochs * num_train / speeds[group]
+            ratios = [theirs_s / one for one in times]
+            found["groups"][group] = {
+                "name": f"akamaster's recipe ({group}), extrapolated",
+                "target": target,
+                "rate": spread([1 / theirs_s]),
+                "ratios": ratios,
+                "ratio": spread(ratios),
+                "cold": {"ready_s": 0.0},
+                "trials": {},
+            }
+            say(f"{group}: {results.verdict(found['groups'][group])}")
+    else:
+        found["skipped"] = f"{threshold:.2f}% was not reached in {args.lengths[-1]:g} epochs"
+        say(found["skipped"])
+    results.opened(folder, quick=False).put(NAME, found)
+    results.draw(folder)
+    return 0 if reached else 1
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.time_to_accuracy",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("data", type=Path, help="folder or archive with train/ and test/")
+    parser.add_argument("--network", default="airbench94_relu")
+    parser.add_argument("--recipe", default="fast")
+    parser.add_argument("--schedules", type=int, nargs="+", default=[5, 10, 20])
+    parser.add_argument("--lengths", type=float, nargs="+", default=[4, 6, 8, 10, 13, 16])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--out", type=Path, help="folder for results")
+    return parser.parse_args()
+
+
+def measured_speeds(folder: Path) -> dict[str, float]:
+    """Return the peers' training images by the second, as the bench has measured them here."""
+    file = folder / results.FILE
+    groups = json.loads(file.read_text())["cases"].get(SPEED, {}) if file.exists() else {}
+    groups = groups.get("groups", {})
+    if not all("rate" in groups.get(group, {}) for group in TARGETS):
+        sys.exit(f"the peers' speed is not known here: run `python -m bench {SPEED}` first")
+    return {group: groups[group]["rate"]["median"] for group in TARGETS}
+
+
+def akamaster(data: Path, epochs: int, seed: int) -> dict[str, Any]:
+    """Train their recipe on a schedule of its own."""
+    run = command("-m", "bench.peers.accuracy", str(data), "--epochs", epochs, "--seed", seed)
+    say(f"akamaster, {epochs} epochs, seed {seed}: {run['accuracy_pct']:.2f}%")
+    return {**run, "seed": seed}
+
+
+def extrapolated(schedules: list[dict[str, Any]], epochs: float) -> float:
+    """Return the error at `epochs`, percent: error = a * epochs^-b, least squares in logarithms."""
+    x = [math.log(run["epochs"]) for run in schedules]
+    y = [math.log(100 - run["accuracy_pct"]) for run in schedules]
+    slope, start = statistics.linear_regression(x, y)
+    return math.exp(start + slope * math.log(epochs))
+
+
+def ours_until(
+    data: Path, threshold: float, args: argparse.Namespace
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Run longer and longer until the mean over the seeds is there.
+
+    Returns:
+        All runs, and those of the length that reached it (none if none did).
+    """
+    runs: list[dict[str, Any]] = []
+    for epochs in args.lengths:
+        of_length = [ours(data, epochs, seed, args) for seed in args.seeds]
+        runs += of_length
+        if statistics.fmean(run["accuracy_pct"] for run in of_length) >= threshold:
+            return runs, of_length
+    return runs, []
+
+
+def ours(data: Path, epochs: float, seed: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Run the whole command from nothing."""
+    with tempfile.TemporaryDirectory() as scratch:
+        argv = ["train", str(data), "--model", args.network, "--recipe", args.recipe]
+        argv += ["--epochs", f"{epochs:g}", "--seed", str(seed), "--val", "0", "--json", "--quiet"]
+        argv += ["--out", f"{scratch}/run"]
+        began = time.perf_counter()
+        result = command("-m", "reslab", *argv, own=Path(scratch))
+        wall_s = time.perf_counter() - began
+    accuracy = float(result["test"]["accuracy_pct"])
+    say(f"ours, {epochs:g} epochs, seed {seed}: {accuracy:.2f}% in {wall_s:.0f} s")
+    return {"epochs": epochs, "seed": seed, "accuracy_pct": accuracy, "wall_s": wall_s}
+
+
+def command(*words: object, own: Path | None = None) -> dict[str, Any]:
+    """Run Python and read the JSON that it prints."""
+    env = environment(own, os.cpu_count() or 1) if own else None
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=env,
+    )
+    printed = done.stdout
+    return json.loads(printed[printed.index("{") :])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
