@@ -163,6 +163,7 @@ def test_a_batch_that_takes_too_long_is_reckoned_from_two_smaller_ones():
     assert 1 <= low < high < 100_000
     assert _measured_batches(large, [2]) == [2]
     assert _measured_batches(subject_of(), [64, 32, 128]) == [32, 64]
+    assert _measured_batches(subject_of(), [64, 128]) == [64, 128]
 
 
 def test_imagined_images_are_split_and_trained_as_real_ones():

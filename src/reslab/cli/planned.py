@@ -135,7 +135,7 @@ def _words(written: argparse.Namespace, changes: dict[str, Any]) -> list[str]:
 def _written(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(_written(part) for part in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def _explain(prediction: Prediction) -> None:

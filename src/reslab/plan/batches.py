@@ -73,14 +73,13 @@ def step_costs(
 
 
 def _measured_batches(subject: Subject, wanted: Sequence[int]) -> list[int]:
-    """Return the batches to measure, the smaller one first: one where that is enough."""
+    """Return the batches to measure, the smaller one first: the first wanted, and a second one."""
     most = _largest_batch(subject)
     if len(wanted) == 1 and wanted[0] <= most:
         return [wanted[0]]
-    high = wanted[0] if wanted[0] <= most else most
-    smaller = [batch_size for batch_size in wanted if batch_size < high]
-    low = min(smaller, default=high // 2)
-    return [low, high]
+    first = min(wanted[0], most)
+    others = [batch_size for batch_size in wanted if batch_size <= most and batch_size != first]
+    return sorted([first, min(others, default=first // 2)])
 
 
 @functools.cache

@@ -1,0 +1,123 @@
+"""The measuring process: it takes the steps that training takes, and answers whatever happens."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from reslab.plan import predict, worker
+from reslab.plan.memory import available_mib, process_mib
+from reslab.plan.subject import imagine
+from reslab.plan.task import Task
+from reslab.training.config import Request
+from reslab.training.step import Training
+
+
+def task_of(model: str = "resnet20", **changes: object) -> Task:
+    overrides = {"img_size": 8, "batch_size": 8, "precision": "fp32", **changes}
+    request = Request(data="", model=model, overrides=overrides, device="cpu")
+    return imagine(request, num_images=400, num_classes=10).task()
+
+
+def test_every_cost_of_a_run_is_measured(monkeypatch):
+    sizes = []
+    train_step = worker.train_step
+
+    def watched(training: Training, batch: object, rate: float) -> torch.Tensor:
+        sums = train_step(training, batch, rate)
+        sizes.append((len(batch.labels), training.state.plan.progress(training.state.step)))
+        return sums
+
+    monkeypatch.setattr(worker, "train_step", watched)
+    monkeypatch.setattr(worker, "WARM_S", 0.0)
+    monkeypatch.setattr(worker, "EVALUATION_S", 0.0)
+    began = time.time() - 100
+    task = task_of(early_size=6, early_share=0.5, ema=0.9, mixup=0.2)
+    cost = worker.measure(task, 0.0, began)
+    least = worker.WARM_STEPS + worker.LEAST_STEPS
+    assert sizes == [(8, 0.0)] * least + [(8, 1.0)] * least
+    for value in (cost.step_s, cost.early_step_s, cost.eval_image_s, cost.save_s, cost.peak_mib):
+        assert value > 0
+    assert 99 < cost.cold_s < time.time() - began
+
+
+def test_the_weights_stay_finite_whatever_the_recipes_rate_is():
+    noise = worker.make_noise(task_of(lr=1e9), torch.device("cpu"))
+    assert len(noise.dataset.split("train")) == 16
+    assert worker.measure(task_of(lr=1e9), 0.05, time.time()).save_s > 0  # it refuses others
+
+
+def test_memory_is_what_the_system_tells():
+    free = available_mib("cpu")
+    assert free is not None
+    assert free > 0
+    before = process_mib()
+    block = torch.ones(64 << 18)
+    assert process_mib() - before == pytest.approx(64, abs=8)
+    del block
+    assert process_mib(largest=True) >= before + 56
+
+
+@pytest.mark.slow
+def test_running_out_of_memory_is_an_answer():
+    huge = task_of("resnet56", img_size=64, batch_size=4096)
+    asked = {"task": huge.to_json(), "seconds": 0.1, "began": time.time()}
+    script = (
+        "import resource, runpy; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)); "
+        "runpy.run_module('reslab.plan.worker', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=json.dumps(asked), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"out_of_memory": True}
+
+
+TRAINING = """
+import json, sys, time
+from pathlib import Path
+from reslab.plan.memory import process_mib
+from reslab.training import job
+from reslab.training.config import Request
+began = time.perf_counter()
+asked = json.load(sys.stdin)
+job.start(Request(**{**asked, "out": Path(asked["out"])}))
+print(json.dumps({"peak_mib": process_mib(largest=True)}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "data", "epochs"),
+    [
+        ("resnet20", "shapes:num=3000,size=32", 4.0),
+        ("resnet18_half", "shapes:num=600,size=64", 4.0),
+    ],
+)
+def test_a_prediction_is_within_a_fifth_of_what_training_takes(model, data, epochs, tmp_path):
+    """In turn with the training, so that both meet the same machine; the median of three."""
+    ratios, memory = [], []
+    for turn in range(3):
+        overrides = {"epochs": epochs, "early_size": 0, "early_share": 0.0}
+        asked = {"data": data, "model": model, "overrides": overrides}
+        predicted = predict(Request(**asked), fresh=True)
+        out = tmp_path / f"run{turn}"
+        done = subprocess.run(
+            [sys.executable, "-c", TRAINING],
+            input=json.dumps({**asked, "out": str(out)}),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        lines = (out / "events.jsonl").read_text().splitlines()
+        speeds = [json.loads(line).get("images_per_s") for line in lines]
+        taken = sorted(speed for speed in speeds if speed)
+        ratios.append(predicted.images_per_s / taken[len(taken) // 2])
+        memory.append(predicted.peak_mib / json.loads(done.stdout)["peak_mib"])
+    assert sorted(ratios)[1] == pytest.approx(1, abs=0.2), ratios
+    assert sorted(memory)[1] == pytest.approx(1, abs=0.1), memory
