@@ -17,6 +17,7 @@ from reslab.look.pictures import around_grey, cut, enlarged, pixels_of, smooth
 from reslab.look.space import apart, placed, scatter
 from reslab.look.subject import spread
 from reslab.look.surface import resampled, surface_figure
+from reslab.look.terrain import measured_square
 
 
 @pytest.mark.parametrize("mean_image", [False, True])
@@ -101,7 +102,10 @@ def test_contours_end_at_the_border_and_split_at_saddles():
     assert contours(np.zeros((3, 3)), 1.0) == []
 
 
-def test_resampling_is_exact_for_planes():
+def test_resampling_is_exact_for_planes_and_goes_through_the_values():
+    values = np.random.default_rng(2).random((5, 5))
+    np.testing.assert_allclose(resampled(values, 12)[::3, ::3], values)
+    assert resampled(values, 40).max() == values.max()
     plane = np.add.outer(np.linspace(0, 3, 5), np.linspace(0, 1, 5))
     expected = np.add.outer(np.linspace(0, 3, 13), np.linspace(0, 1, 13))
     np.testing.assert_allclose(resampled(plane, 12), expected)
@@ -182,3 +186,11 @@ def test_the_shown_images_go_round_the_classes():
     assert chosen == spread(labels, 5, seed=4)
     assert len({spread(labels, 5, seed=s) for s in range(5)}) > 1
     assert len(spread(labels, 500, seed=0)) == 55
+
+
+def test_a_surface_without_time_is_cut_to_what_was_measured():
+    grid = np.ones((9, 9))
+    grid[0, 4] = grid[1, 1] = np.nan
+    assert measured_square([np.ones((9, 9)), grid]) == slice(2, 7)
+    assert measured_square([np.ones((9, 9))]) == slice(0, 9)
+    assert measured_square([np.full((9, 9), np.nan)]) == slice(3, 6)

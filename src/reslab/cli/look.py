@@ -72,9 +72,8 @@ def run(args: argparse.Namespace) -> int:
         out=args.out,
         notify=note,
     )
-    for section in found.sections:
-        for line in section.missing:
-            note(f"{section.title}: {line}")
+    for line in dict.fromkeys(line for section in found.sections for line in section.missing):
+        note(line)
     if args.json:
         emit_json(found.to_json())
         note(f"page: {found.page}")

@@ -102,7 +102,9 @@ def look_inside(
     sections = [makers[name]() for name in wanted]
     words = ["reslab", "look", os.fspath(model), *([data] if data else [])]
     words += ["--seed", str(seed)] if seed else []
-    words += ["--landscape"] if "landscape" in wanted else []
+    words += ["--only", ",".join(only)] if tuple(only) != DEFAULT else []
+    words += ["--landscape"] if landscape else []
+    words += ["--against", against] if against is not None else []
     text = render(subject, sections, _facts(subject), shlex.join(words))
     page = (Path(out) if out is not None else _home(Path(model))) / FILE_NAME
     durable.write_file(page, text.encode("utf-8", "surrogateescape"))
@@ -125,7 +127,7 @@ def _facts(subject: Subject) -> list[Fact]:
         Fact("Input", f"{side}×{side}", "grey" if network.spec.in_chans == 1 else "colour"),
     ]
     if sample is not None:
-        facts.append(Fact("Images", f"{len(sample):,}", f"{sample.split}, drawn by chance"))
+        facts.append(Fact("Images", f"{len(sample):,}", sample.split))
     measured = subject.model.metrics.get("test")
     if isinstance(measured, dict) and isinstance(measured.get("accuracy_pct"), float):
         facts.append(Fact("Test accuracy", f"{measured['accuracy_pct']:.2f}%"))

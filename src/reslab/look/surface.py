@@ -22,8 +22,8 @@ from reslab.report.scale import log_ticks
 Floats = npt.NDArray[np.float64]
 PANEL, GAP = 440, 36
 _RELIEF, _MAP = 380, 250
-_TOP = 44
-_CELLS = 44
+_TOP, _BAR = 44, 320
+_CELLS, _MAP_CELLS = 52, 100
 _TURN, _TILT = math.radians(38), math.radians(36)
 _LIGHT = np.array([-0.45, -0.35, 0.82])
 _HEIGHT = 1.15  # of the box whose sides are 2
@@ -71,7 +71,7 @@ def surface_figure(
             _contour_map(z, left + (PANEL - _MAP) / 2, _TOP + _RELIEF + 18, levels, extent)
         )
     bar = _TOP + _RELIEF + _MAP + 66
-    parts.append(_scale_bar(low, high, width / 2 - 190, bar))
+    parts.append(_scale_bar(low, high, width / 2 - _BAR / 2, bar))
     height = bar + 46
     words = escape(shown("Loss surfaces: " + ", ".join(labels)))
     return Markup(
@@ -94,11 +94,34 @@ def _logarithm(surface: Floats) -> Floats:
 
 
 def resampled(z: Floats, cells: int) -> Floats:
-    """Bring a square array to (cells + 1, cells + 1) by bilinear interpolation."""
-    old = np.linspace(0, 1, len(z))
-    new = np.linspace(0, 1, cells + 1)
-    rows = np.stack([np.interp(new, old, row) for row in z])
-    return np.stack([np.interp(new, old, column) for column in rows.T], axis=1)
+    """Bring a square array to (cells + 1, cells + 1) by cubic interpolation through its values.
+
+    Nothing becomes higher or lower than the values there are.
+    """
+    weights = _cubic(len(z), cells)
+    found: Floats = np.clip(weights @ z @ weights.T, z.min(), z.max())
+    return found
+
+
+def _cubic(count: int, cells: int) -> Floats:
+    """Return the (cells + 1, count) weights of Catmull-Rom splines; ends go on straight."""
+    place = np.linspace(0, count - 1, cells + 1)
+    first = np.minimum(place.astype(int), count - 2)
+    t = (place - first)[:, None]
+    near = np.concatenate(
+        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3],
+        axis=1,
+    )
+    # One more point at each end, on the line through the two that are there.
+    padded = np.zeros((cells + 1, count + 2))
+    for k in range(4):
+        padded[np.arange(cells + 1), first + k] += near[:, k] / 2
+    weights = padded[:, 1:-1].copy()
+    weights[:, 0] += 2 * padded[:, 0]
+    weights[:, 1] -= padded[:, 0]
+    weights[:, -1] += 2 * padded[:, -1]
+    weights[:, -2] -= padded[:, -1]
+    return weights
 
 
 def _relief(z: Floats, left: float, top: float) -> str:
@@ -120,7 +143,7 @@ def _relief(z: Floats, left: float, top: float) -> str:
         fill = hexadecimal(float(mean[i, j]), light=float(shade[i, j]))
         # A hair of the same colour closes the seams between neighbours.
         quads.append(f'<path d="M{points}z" color="{fill}"/>')
-    kind = 'fill="currentColor" stroke="currentColor" stroke-width=".6" stroke-linejoin="round"'
+    kind = 'fill="currentColor" stroke="currentColor" stroke-width=".9" stroke-linejoin="round"'
     return f"<g {kind}>{''.join(quads)}</g>"
 
 
@@ -160,8 +183,8 @@ def _shade(z: Floats) -> Floats:
 
 def _contour_map(z: Floats, left: float, top: float, levels: Floats, extent: float) -> str:
     """Draw the same values from straight above: filled by colour, with lines of equal loss."""
-    fine = resampled(z, _CELLS)
-    cell = _MAP / _CELLS
+    fine = resampled(z, _MAP_CELLS)
+    cell = _MAP / _MAP_CELLS
     parts = [_filled(fine, left, top, levels)]
     for level in levels.tolist():
         colour = hexadecimal(level, light=0.55)
@@ -187,27 +210,31 @@ def _contour_map(z: Floats, left: float, top: float, levels: Floats, extent: flo
 
 
 def _filled(z: Floats, left: float, top: float, levels: Floats) -> str:
-    """Fill runs of cells of one band of values by one rectangle each."""
+    """Fill the cells of each band of values with its colour, run by run."""
     mean = (z[:-1, :-1] + z[1:, :-1] + z[:-1, 1:] + z[1:, 1:]) / 4
     band = np.digitize(mean, levels)
     cell = _MAP / len(mean)
     ends = np.concatenate([[0], levels, [1]])
     middles = (ends[1:] + ends[:-1]) / 2
-    parts = []
+    areas: dict[int, list[str]] = {}
     for i, row in enumerate(band):
         starts = np.flatnonzero(np.diff(row, prepend=-1))
         for start, end in zip(starts, [*starts[1:], len(row)], strict=True):
-            fill = hexadecimal(float(middles[row[start]]))
-            parts.append(
-                f'<rect x="{left + start * cell:.1f}" y="{top + i * cell:.1f}" fill="{fill}" '
-                f'width="{(end - start) * cell + 0.3:.1f}" height="{cell + 0.3:.1f}"/>'
+            wide = f"{(end - start) * cell + 0.2:.1f}"
+            area = (
+                f"M{left + start * cell:.1f} {top + i * cell:.1f}h{wide}v{cell + 0.2:.1f}h-{wide}z"
             )
+            areas.setdefault(int(row[start]), []).append(area)
+    parts = [
+        f'<path d="{"".join(area)}" fill="{hexadecimal(float(middles[number]))}"/>'
+        for number, area in sorted(areas.items())
+    ]
     return f'<g shape-rendering="crispEdges">{"".join(parts)}</g>'
 
 
 def _scale_bar(low: float, high: float, left: float, top: float) -> str:
     """Draw the colours from the least to the largest loss, with round losses below."""
-    width, height, steps = 380.0, 12, 64
+    width, height, steps = float(_BAR), 12, 64
     parts = []
     for i in range(steps):
         fill = hexadecimal((i + 0.5) / steps)

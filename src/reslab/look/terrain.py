@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from reslab import artifact
 from reslab.analyze.landscape import Surface, loss_surface
@@ -13,6 +14,7 @@ from reslab.look.figure import Drawing, Figure, Section
 from reslab.look.subject import Subject
 from reslab.look.surface import surface_figure
 
+Floats = npt.NDArray[np.float64]
 TITLE = "Landscape"
 POINTS = 25
 _IMAGES = 256
@@ -78,8 +80,12 @@ def _figure(surfaces: list[Surface], names: list[str]) -> Figure:
         np.array([[np.nan if v is None else v for v in row] for row in one.loss])
         for one in surfaces
     ]
-    extent = surfaces[0].axis[-1]
-    cut = "" if all(one.complete for one in surfaces) else " The time did not allow for all points."
+    axis, cut = surfaces[0].axis, ""
+    if not all(one.complete for one in surfaces):
+        inner = measured_square(grids)
+        grids, axis = [grid[inner, inner] for grid in grids], axis[inner]
+        cut = " The time was too short for points farther out."
+    extent = axis[-1]
     return Figure(
         name="loss-surface",
         title="The loss around the trained weights",
@@ -93,3 +99,18 @@ def _figure(surfaces: list[Surface], names: list[str]) -> Figure:
         source="Li et al. 2018, section 4 and figure 1",
         data={name: one.to_json() for name, one in zip(names, surfaces, strict=True)},
     )
+
+
+def measured_square(grids: Sequence[Floats]) -> slice:
+    """Return the rows (and columns) of the largest square around the centre without a gap.
+
+    At least three points a side are kept, gaps or not.
+    """
+    centre = len(grids[0]) // 2
+    reach = 1
+    while reach < centre:
+        wider = slice(centre - reach - 1, centre + reach + 2)
+        if not all(np.isfinite(grid[wider, wider]).all() for grid in grids):
+            break
+        reach += 1
+    return slice(centre - reach, centre + reach + 1)
