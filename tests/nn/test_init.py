@@ -44,14 +44,25 @@ def test_norms_are_the_identity_and_biases_zero(network):
 def test_zero_last_scale_makes_every_block_its_shortcut():
     network = build(catalog.entry("resnet20").spec)
     zero_last_scale(network)
-    block = network.stages.stage2.block1
-    x = torch.rand(2, 16, 8, 8)
+    block = network.stages.stage2.block2
+    x = torch.rand(2, 32, 8, 8)
     assert torch.equal(block(x), torch.relu(block.shortcut(x)))
     zeroed = [
         name for name, value in network.named_parameters() if "weight" in name and not value.any()
     ]
-    assert len(zeroed) == 9
+    assert len(zeroed) == 7
     assert all(name.endswith("branch.norm2.weight") for name in zeroed)
+
+
+@pytest.mark.parametrize("name", ["resnet20", "resnet20_b", "preact_resnet20", "resnet18"])
+def test_every_channel_learns_after_zero_last_scale(name):
+    """No channel may start where a ReLU hands no gradient on: it would stay there for good."""
+    torch.manual_seed(0)
+    network = build(catalog.entry(name).spec)
+    zero_last_scale(network)
+    with torch.no_grad():
+        maps = network.forward_features(torch.randn(8, 3, 64, 64))
+    assert maps.amax(dim=(0, 2, 3)).gt(0).all()
 
 
 def test_zero_last_scale_leaves_plain_networks_alone():

@@ -6,6 +6,7 @@ from torch import nn
 
 from reslab.nn.blocks import ResidualBlock
 from reslab.nn.preact import AdditiveBlock, SharedActivationBlock
+from reslab.nn.shortcuts import ZeroPadShortcut
 
 
 def initialise(network: nn.Module) -> None:
@@ -38,6 +39,8 @@ def zero_last_scale(network: nn.Module) -> None:
     - branches that do not end in a batch norm: those without any, and those of pre-activation
       units, where a ReLU behind the zeros would keep the branch from ever learning;
     - batch norms whose scale does not learn;
+    - blocks whose shortcut widens the map with channels of zeros (option A): branch and shortcut
+      would both be zero there, and behind a ReLU such a channel never learns anything;
     - blocks that scale or gate their shortcut: a stack of them would put out next to nothing;
     - plain blocks, which would put out nothing at all.
 
@@ -47,5 +50,11 @@ def zero_last_scale(network: nn.Module) -> None:
     for block in network.modules():
         if isinstance(block, ResidualBlock | AdditiveBlock | SharedActivationBlock):
             last = list(block.branch.modules())[-1]
-            if isinstance(last, nn.BatchNorm2d) and isinstance(last.weight, nn.Parameter):
+            if not isinstance(last, nn.BatchNorm2d) or _adds_channels_of_zeros(block.shortcut):
+                continue
+            if isinstance(last.weight, nn.Parameter):
                 nn.init.zeros_(last.weight)
+
+
+def _adds_channels_of_zeros(shortcut: nn.Module) -> bool:
+    return any(isinstance(m, ZeroPadShortcut) and m.new_channels for m in shortcut.modules())
