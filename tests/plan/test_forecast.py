@@ -22,6 +22,7 @@ COST = StepCost(
     step_s=0.2,
     early_step_s=0.12,
     spread=0.02,
+    others=0.01,
     eval_image_s=0.001,
     save_s=0.3,
     cold_s=5.0,

@@ -26,7 +26,7 @@ FIELDS = (
 )
 
 
-UNSTEADY = 0.25
+UNSTEADY = 0.15
 # Flags of `reslab train` that a proposed command does without.
 NOT_TRAINING = ("json", "quiet")
 
@@ -144,11 +144,11 @@ def _explain(prediction: Prediction) -> None:
         f" ({duration(prediction.decode_s)} of it decoding, once)" if prediction.decode_s else ""
     )
     note(
-        f"start {duration(prediction.start_s)}{decoding}, then {prediction.epochs:g} epochs of "
+        f"start {duration(prediction.start_s)}{decoding}, then {prediction.epochs:.4g} epochs of "
         f"{duration(prediction.epoch_s)}: {duration(prediction.total_s)} in all"
     )
-    if prediction.spread > UNSTEADY:
-        note(f"the machine was busy: half of the steps differ by more than {prediction.spread:.0%}")
+    if prediction.unrest > UNSTEADY:
+        note("other programs used the machine meanwhile: the times are uncertain")
 
 
 def _row_cells(row: Row, proposed: Row | None) -> list[str]:

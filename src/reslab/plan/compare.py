@@ -98,7 +98,7 @@ def _fastest(rows: Iterable[Row], *, free_only: bool = True) -> Row | None:
     if not found:
         return None
     first, best = found[0], min(found, key=lambda each: (each[0].total_s, each[1]))
-    noise = max(NOISE, first[0].spread / 2, best[0].spread / 2)
+    noise = max(NOISE, first[0].unrest / 2, best[0].unrest / 2)
     return best[2] if best[0].total_s < (1 - noise) * first[0].total_s else first[2]
 
 

@@ -28,7 +28,8 @@ class Prediction:
         epochs: passes over the training images.
         start_s: the part of `total_s` before the first step: imports, data, compiling.
         decode_s: the part that decodes images into the store, which the next run finds there.
-        spread: distance of the quartiles of the step's time, relative to the median.
+        unrest: how uncertain that is: the spread of the step's time, or the share of the
+            processors that other programs took; 0 on a quiet machine.
     """
 
     epoch_s: float
@@ -38,7 +39,7 @@ class Prediction:
     epochs: float
     start_s: float
     decode_s: float
-    spread: float
+    unrest: float
 
     def fits(self, memory_mib: float | None) -> bool:
         """Tell whether so much memory is enough; None stands for any."""
@@ -91,7 +92,7 @@ def forecast(subject: Subject, cost: StepCost, images: ImagesCost) -> Prediction
         epochs=epochs,
         start_s=start_s,
         decode_s=images.decode_s,
-        spread=cost.spread,
+        unrest=cost.unrest,
     )
 
 

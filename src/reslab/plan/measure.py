@@ -15,8 +15,8 @@ from reslab.plan.task import StepCost, Task
 
 SECONDS = 2.0
 LONGEST_S = 900
-# Above this the machine does something else too, and what was measured is not kept.
-STEADY = 0.25
+# Above these the machine does something else too, and what was measured is not kept.
+STEADY, QUIET = 0.25, 0.15
 Note = Callable[[str], None]
 
 
@@ -46,12 +46,12 @@ def measure(
     if note is not None:
         note(f"measuring {describe(task)}")
     cost = _in_process(task, seconds)
-    if cost.spread < STEADY:
+    if cost.spread < STEADY and cost.others < QUIET:
         remember.keep(key, cost)
     elif note is not None:
         note(
-            f"the machine is busy: half of the steps differ by more than {cost.spread:.0%}; "
-            "what was measured now is not kept"
+            f"the machine is busy: other programs took {cost.others:.0%} of it, the middle half "
+            f"of the steps differs by {cost.spread:.0%}; what was measured now is not kept"
         )
     return cost
 

@@ -62,6 +62,7 @@ class StepCost:
         step_s: median time of an update, making its batch included, seconds.
         early_step_s: the same while the recipe trains on smaller images; 0 where it never does.
         spread: distance of the quartiles of the step's time, relative to the median.
+        others: share of the processors that other programs took meanwhile.
         eval_image_s: time of an image in evaluation, seconds.
         save_s: time of a checkpoint, seconds.
         cold_s: time from the start of the process to a steady pace, less the steps that were
@@ -75,11 +76,17 @@ class StepCost:
     step_s: float
     early_step_s: float
     spread: float
+    others: float
     eval_image_s: float
     save_s: float
     cold_s: float
     peak_mib: float
     reckoned: bool = False
+
+    @property
+    def unrest(self) -> float:
+        """How far the machine was from doing nothing else: 0 where it was quiet."""
+        return max(self.spread, self.others)
 
     def at_batch(self, batch_size: int, other: StepCost) -> StepCost:
         """Return the cost at another batch, on the straight line through this one and `other`.
@@ -101,6 +108,7 @@ class StepCost:
             early_step_s=on_line("early_step_s"),
             peak_mib=on_line("peak_mib"),
             spread=max(self.spread, other.spread),
+            others=max(self.others, other.others),
             cold_s=max(self.cold_s, other.cold_s),
             reckoned=True,
         )

@@ -24,6 +24,7 @@ from reslab.data.dataset import ArrayImages, Dataset
 from reslab.data.loader import Batch
 from reslab.data.preprocess import Preprocess
 from reslab.data.store import Store
+from reslab.plan.busy import Others
 from reslab.plan.memory import process_mib
 from reslab.plan.task import MIB, StepCost, Task
 from reslab.training import saving
@@ -83,7 +84,7 @@ def measure(task: Task, seconds: float, began: float) -> StepCost:
     training = assemble(config, noise.dataset, noise.bank, noise.preprocess, device, World())
     training.network.train()
     batches = training.loader.prefetch(0, sys.maxsize)
-    early: list[float] = []
+    others, early = Others(), list[float]()
     try:
         if task.recipe.early_share > 0:
             early = _steps(training, batches, seconds / 2)
@@ -91,6 +92,7 @@ def measure(task: Task, seconds: float, began: float) -> StepCost:
         steps = _steps(training, batches, seconds)
     finally:
         batches.close()
+    share = others.share()
     # What a run takes before it keeps its pace: imports, building, compiling, first steps.
     cold_s = time.time() - began - sum(early) - sum(steps)
     eval_image_s = _evaluation(training, noise)
@@ -99,6 +101,7 @@ def measure(task: Task, seconds: float, began: float) -> StepCost:
         step_s=statistics.median(steps),
         early_step_s=statistics.median(early) if early else 0.0,
         spread=_spread(steps),
+        others=share,
         eval_image_s=eval_image_s,
         save_s=_save(training),
         cold_s=max(0.0, cold_s),
