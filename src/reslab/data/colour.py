@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -71,8 +73,16 @@ def _grey(x: Tensor) -> Tensor:
 def _shift(visit: Visit, deviation: float) -> Tensor:
     draws = (Draw.COLOUR_0, Draw.COLOUR_1, Draw.COLOUR_2)
     total = torch.zeros(len(visit.samples), 3, device=visit.samples.device)
-    for number, draw in enumerate(draws):
-        column = [row[number] * _DEVIATIONS[number] * 255 for row in _COMPONENTS]
-        amount = visit.normal(draw) * deviation
-        total += amount[:, None] * torch.tensor(column, device=total.device)
+    for draw, column in zip(draws, _columns(str(total.device)), strict=True):
+        total += (visit.normal(draw) * deviation)[:, None] * column
     return total
+
+
+@functools.lru_cache(maxsize=4)
+def _columns(device: str) -> tuple[Tensor, ...]:
+    """Return how far one standard deviation of each component shifts RGB, in 0..255."""
+    columns = (
+        [row[number] * deviation * 255 for row in _COMPONENTS]
+        for number, deviation in enumerate(_DEVIATIONS)
+    )
+    return tuple(torch.tensor(column, device=device) for column in columns)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +20,40 @@ from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess, network_input
 from reslab.data.views import random_view
 from reslab.data.visit import Visit
+
+Made = TypeVar("Made")
+
+
+@dataclasses.dataclass(frozen=True)
+class Raw:
+    """What a batch is made of, before any view of it is taken.
+
+    Args:
+        samples: int64 (B,), sample numbers.
+        epochs: int64 (B,), how often each sample was visited before.
+        pixels: uint8 (B, resize_size, resize_size, in_chans); None where the images lie on the
+            device already, to be gathered there.
+        partner_pixels: the same of the images to mix in; None also without mixing.
+    """
+
+    samples: Tensor
+    epochs: Tensor
+    pixels: Tensor | None = None
+    partner_pixels: Tensor | None = None
+
+    def tensors(self) -> list[Tensor]:
+        """Return what is there, in the order of the fields."""
+        fields = (self.samples, self.epochs, self.pixels, self.partner_pixels)
+        return [value for value in fields if value is not None]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Raw:
+        """Return the same with each tensor changed."""
+        return Raw(
+            change(self.samples),
+            change(self.epochs),
+            None if self.pixels is None else change(self.pixels),
+            None if self.partner_pixels is None else change(self.partner_pixels),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,20 +122,45 @@ class TrainLoader:
         self._labels = torch.as_tensor(labels, dtype=torch.int64).to(self.device)
         self._indices = order.indices.to(self.device)
 
+    @property
+    def is_resident(self) -> bool:
+        """Tell whether the images lie where batches are wanted."""
+        return self.bank.device.type == self.device.type
+
     def batch(self, step: int) -> Batch:
         """Make the batch of one step.
 
         Raises:
             DataError: an image cannot be read (only where images stream from disk).
         """
+        return self.make(self.raw(step))
+
+    def raw(self, step: int) -> Raw:
+        """Say what the batch of one step is made of, in memory of the host.
+
+        Raises:
+            DataError: an image cannot be read (only where images stream from disk).
+        """
         samples, epochs = self.order.batch(step, self.batch_size, self.rank, self.world_size)
-        visit = Visit(self.seed, epochs.to(self.device), samples.to(self.device))
-        images = self._views(visit)
+        if self.is_resident:
+            return Raw(samples, epochs)
+        pixels = self.bank.gather(samples)
+        if not self._mixes:
+            return Raw(samples, epochs, pixels)
+        others = partners(Visit(self.seed, epochs, samples), self.order.indices)
+        return Raw(samples, epochs, pixels, self.bank.gather(others))
+
+    def make(self, raw: Raw) -> Batch:
+        """Take the views: on the device alone, from nothing but the tensors of `raw`."""
+        raw = raw.map(lambda tensor: tensor.to(self.device, non_blocking=True))
+        visit = Visit(self.seed, raw.epochs, raw.samples)
+        images = self._views(visit, raw.pixels)
         labels = self._labels[visit.samples]
-        if not (self.augment.mixup or self.augment.cutmix):
+        if not self._mixes:
             return Batch(images, labels, None, None, visit.samples, visit.epochs)
         other = dataclasses.replace(visit, samples=partners(visit, self._indices))
-        images, weights = mix(images, self._views(other), visit, self.augment)
+        others = self._views(other, raw.partner_pixels)
+        images, weights = mix(images, others, visit, self.augment)
         other_labels = self._labels[other.samples]
         return Batch(images, labels, other_labels, weights, visit.samples, visit.epochs)
 
@@ -110,49 +171,71 @@ class TrainLoader:
 
         Closing the generator ends the thread; what goes wrong in the thread is raised here.
         """
-        ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=depth)
-        started, stop = threading.Event(), threading.Event()
-        num_threads = torch.get_num_threads()
+        return _ahead(self.batch, first_step, last_step, depth)
 
-        def hand_over(item: Batch | BaseException | None) -> None:
-            while not stop.is_set():
-                try:
-                    ready.put(item, timeout=0.1)
-                    return
-                except queue.Full:
-                    continue
+    def prefetch_raw(
+        self, first_step: int, last_step: int, depth: int = 4
+    ) -> Generator[Raw, None, None]:
+        """Yield what the batches are made of, likewise; ready to be copied to a GPU meanwhile."""
+        return _ahead(self._transferable, first_step, last_step, depth)
 
-        def work() -> None:
-            torch.get_num_threads()  # a thread's first question sets its number to the default
-            torch.set_num_threads(1)
-            started.set()
-            try:
-                for step in range(first_step, last_step):
-                    if stop.is_set():
-                        return
-                    hand_over(self.batch(step))
-                hand_over(None)
-            except BaseException as error:  # the consumer raises it
-                hand_over(error)
+    def _transferable(self, step: int) -> Raw:
+        raw = self.raw(step)
+        return raw.map(Tensor.pin_memory) if self.device.type == "cuda" else raw
 
-        thread = threading.Thread(target=work, name="reslab-loader", daemon=True)
-        thread.start()
-        # The setting is each thread's own, and the default of those to come. One core is enough
-        # here; more would wait for each other at every step of the batch while training runs.
-        started.wait()
-        torch.set_num_threads(num_threads)
-        try:
-            while (item := ready.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            stop.set()
-            thread.join()
+    @functools.cached_property
+    def _mixes(self) -> bool:
+        return bool(self.augment.mixup or self.augment.cutmix)
 
-    def _views(self, visit: Visit) -> Tensor:
-        pixels = self.bank.gather(visit.samples).to(self.device, non_blocking=True)
+    def _views(self, visit: Visit, pixels: Tensor | None) -> Tensor:
+        if pixels is None:
+            pixels = self.bank.gather(visit.samples)
         return random_view(pixels, visit, self.augment, self.preprocess)
+
+
+def _ahead(
+    make: Callable[[int], Made], first_step: int, last_step: int, depth: int
+) -> Generator[Made, None, None]:
+    """Yield make(first_step) .. make(last_step - 1), made ahead by a thread."""
+    ready: queue.Queue[Made | BaseException | None] = queue.Queue(maxsize=depth)
+    started, stop = threading.Event(), threading.Event()
+    num_threads = torch.get_num_threads()
+
+    def hand_over(item: Made | BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        torch.get_num_threads()  # a thread's first question sets its number to the default
+        torch.set_num_threads(1)
+        started.set()
+        try:
+            for step in range(first_step, last_step):
+                if stop.is_set():
+                    return
+                hand_over(make(step))
+            hand_over(None)
+        except BaseException as error:  # the consumer raises it
+            hand_over(error)
+
+    thread = threading.Thread(target=work, name="reslab-loader", daemon=True)
+    thread.start()
+    # The setting is each thread's own, and the default of those to come. One core is enough
+    # here; more would wait for each other at every step of the batch while training runs.
+    started.wait()
+    torch.set_num_threads(num_threads)
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
 
 
 def eval_batches(

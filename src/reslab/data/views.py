@@ -8,6 +8,7 @@ same, bit for bit on a CPU, whatever else is in its batch.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import torch
@@ -160,11 +161,16 @@ def _rotation(visit: Visit, degrees: float, x: Tensor) -> tuple[Tensor, Tensor]:
     if not degrees:
         one = torch.ones(len(x), 1, device=x.device)
         return one, one - 1
-    # From a table, because of the rounding that `random` speaks of.
-    steps = torch.arange(-2048, 2049, dtype=torch.float64) * (math.radians(degrees) / 2048)
-    chosen = visit.integers(Draw.ROTATION, len(steps))[:, None]
-    cosine, sine = steps.cos().float().to(x.device), steps.sin().float().to(x.device)
+    cosine, sine = _turns(degrees, str(x.device))
+    chosen = visit.integers(Draw.ROTATION, len(cosine))[:, None]
     return cosine[chosen], sine[chosen]
+
+
+@functools.lru_cache(maxsize=4)
+def _turns(degrees: float, device: str) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines of the angles there are; why a table, see `random`."""
+    steps = torch.arange(-2048, 2049, dtype=torch.float64) * (math.radians(degrees) / 2048)
+    return steps.cos().float().to(device), steps.sin().float().to(device)
 
 
 def _centres(count: int, x: Tensor) -> Tensor:
