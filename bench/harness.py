@@ -178,6 +178,7 @@ def measure(case: Case, options: Options, say: Say) -> dict[str, Any]:
         "unit": case.unit,
         "settings": {k: v for k, v in settings.items() if not str(v).startswith("/")},
         "limit_s": case.limit_s,
+        "load_before": round(os.getloadavg()[0], 2),
         "same": dict(case.agree),
         "groups": {},
     }

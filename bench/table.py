@@ -13,6 +13,8 @@ CEILINGS = {
     "photographs_decoded_by_s": ("JPEG photographs of 500x375 decoded, all cores", "images/s"),
 }
 
+ONE_BY_ONE = ("starts", "runs")
+
 
 def table(value: dict[str, Any]) -> str:
     """Write everything that was measured on one machine."""
@@ -57,18 +59,15 @@ def _rows(found: dict[str, Any]) -> list[str]:
     if "skipped" in found:
         return [f"| {title} | | | | not measured: {found['skipped']} | |"]
     rows = []
-    rate = f"{_number(found['ours']['rate']['median'])} {found['unit']}"
+    rate = _amount(found["ours"], found["unit"])
     if found["limit_s"] is not None:
-        rate = f"{found['ours']['seconds_each']['median']:.2f} s"
         rows.append(f"| {title} | {rate} | | | | {limit_verdict(found).split('; ')[1]} |")
     for group, peer in found["groups"].items():
         if "skipped" in peer:
             rows.append(f"| {title} | {rate} | {group} | | not measured: {peer['skipped']} | |")
             continue
         ratio = peer["ratio"]
-        theirs = f"{_number(peer['rate']['median'])} {found['unit']}"
-        if found["limit_s"] is not None:
-            theirs = f"{1 / peer['rate']['median']:.2f} s"
+        theirs = _amount(peer, found["unit"])
         target = "" if peer["target"] is None else f"{peer['target']:g}"
         if target:
             target += ", met" if met(peer) else ", missed"
@@ -123,6 +122,14 @@ def _fineprint(cases: dict[str, Any]) -> list[str]:
         + "."
         for (day, commit, versions), _ in lines
     ]
+
+
+def _amount(arm: dict[str, Any], unit: str) -> str:
+    """Say how fast an arm is, or how long one takes where that is what people wait for."""
+    median = arm["rate"]["median"]
+    if unit.split("/")[0] not in ONE_BY_ONE:
+        return f"{_number(median)} {unit}"
+    return f"{1 / median:,.2f} s" if median > 0.01 else f"{1 / median / 60:,.1f} min"
 
 
 def _number(value: float) -> str:

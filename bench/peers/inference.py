@@ -51,8 +51,6 @@ def onnxruntime(network: nn.Module, images: Tensor, settings: dict[str, Any]) ->
     torch.onnx.export(network, (images,), str(file), dynamo=False, input_names=["images"])
     options = runtime.SessionOptions()
     options.intra_op_num_threads = settings["threads"]
-    # Threads that spin between two calls would work against whoever's turn it is.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     return lambda batch: session.run(None, {"images": batch.numpy()})[0]
 
