@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,11 +95,27 @@ def resume(
     return _with_report(job.resume(Path(run_dir), overrides, observer, device), observer)
 
 
-def load(path: Path | str, *, device: str = "auto") -> Predictor:
-    """Load a trained model from a run or a model folder, ready to predict."""
+def load(
+    path: Path | str,
+    *,
+    device: str = "auto",
+    runtime: str = "eager",
+    precision: str = "fp32",
+    notify: Callable[[str], None] | None = None,
+) -> Predictor:
+    """Load a trained model from a run or a model folder, ready to predict.
+
+    Args:
+        path: a run or a model folder.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        runtime: "eager", "compiled", "openvino", "onnxruntime", or "auto" for what is done
+            first and agrees with torch.
+        precision: "fp32", "bf16", "fp16", or "auto" for bf16 where labels stay.
+        notify: told in a line which runtime was chosen.
+    """
     from reslab.predict import load as load_predictor
 
-    return load_predictor(path, device=device)
+    return load_predictor(path, device=device, runtime=runtime, precision=precision, notify=notify)
 
 
 def _with_report(result: Result, observer: Observer | None) -> Result:

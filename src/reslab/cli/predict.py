@@ -3,28 +3,36 @@
 MODEL is a run directory or a model folder. PATHS are image files, folders (searched through),
 patterns like 'photos/**/*.jpg', or - for paths on standard input. Every path gets an answer: an
 image that cannot be read has its error in place of labels, and the exit code is then 3.
+
+Who computes is chosen by how much there is to do: a few images are computed by torch as it is;
+for many, faster runtimes are tried on the first of them, compared with torch, and remembered.
+--measure tries them all and prints how fast each is and how well it agrees.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reslab.predict import Prediction
+    from reslab.predict import Prediction, Predictor
 
 HELP = "label images, folders or a list of paths"
 ROWS_A_TABLE = 200
 SHARE_WORTH_SHOWING = 0.005
+RUNTIMES = ("auto", "eager", "compiled", "openvino", "onnxruntime")
+# Beyond so many images it makes no difference to the choice how many there are.
+COUNTED = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `reslab predict`."""
     parser.add_argument("model", metavar="MODEL", help="run directory or model folder")
     parser.add_argument(
-        "paths", metavar="PATHS", nargs="+", help="files, folders, patterns, or - for stdin"
+        "paths", metavar="PATHS", nargs="*", help="files, folders, patterns, or - for stdin"
     )
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (5)")
     form = parser.add_mutually_exclusive_group()
@@ -42,10 +50,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument(
+        "--runtime",
+        default="auto",
+        choices=RUNTIMES,
+        help="who computes (auto: whoever is done first and agrees with torch)",
+    )
+    parser.add_argument(
         "--precision",
-        default="fp32",
-        choices=("fp32", "bf16", "fp16", "auto"),
-        help="arithmetic (fp32)",
+        default="auto",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        help="arithmetic (auto: bf16 only where it is faster and labels stay)",
+    )
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="try every runtime on a batch of the PATHS (without any: of noise), print a table",
     )
     parser.add_argument(
         "--workers", type=int, default=0, metavar="N", help="threads that decode (one a core)"
@@ -54,16 +73,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a prediction for every image; return 3 where one could not be read."""
+    from reslab.cli.output import note
+    from reslab.errors import UsageError
     from reslab.predict import load
 
+    if not args.paths and not args.measure:
+        raise UsageError(
+            "no images given", remedy="name files, folders or patterns, or - for stdin"
+        )
+    if args.measure and args.csv:
+        raise UsageError("--measure prints a table or --json, no CSV")
     predictor = load(
         args.model,
         device=args.device,
         batch_size=args.batch_size,
         precision=args.precision,
         workers=args.workers,
+        runtime=args.runtime,
+        notify=note,
     )
-    predictions = predictor.predict_paths(_paths(args.paths, args.nul), args.top)
+    paths = _paths(args.paths, args.nul)
+    if args.measure:
+        return _measure(args, predictor, paths)
+    count = None
+    if "-" not in args.paths:  # whoever writes to stdin may wait for answers
+        first = list(itertools.islice(paths, COUNTED))
+        count, paths = len(first), itertools.chain(first, paths)
+    predictions = predictor.predict_paths(paths, args.top, count=count)
     counted = _Count(predictions)
     if args.json:
         _print_json(counted)
@@ -72,6 +108,40 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_tables(counted)
     return counted.report()
+
+
+def _measure(args: argparse.Namespace, predictor: Predictor, paths: Iterator[str]) -> int:
+    """Print what each runtime is worth for this model on this machine."""
+    from reslab.cli.output import emit_json, table
+
+    found = predictor.measure(paths)
+    if args.json:
+        emit_json([one.to_json() for one in found])
+        return 0
+    columns = (
+        ("runtime", "left"),
+        ("precision", "left"),
+        ("images/s", "right"),
+        ("startup s", "right"),
+        ("prob apart", "right"),
+        ("other labels", "right"),
+        ("", "left"),
+    )
+    rows = [
+        (
+            one.name,
+            one.precision,
+            f"{one.images_per_s:,.1f}" if one.images_per_s else "-",
+            f"{one.startup_s:.1f}" if one.images_per_s else "-",
+            f"{one.difference:.1e}" if one.difference is not None else "-",
+            "-" if one.changed is None else f"{one.changed} of {one.images}",
+            one.remark,
+        )
+        for one in found
+    ]
+    size = predictor.artifact.preprocess.img_size
+    table(columns, rows, title=f"batches of {args.batch_size} images of {size}x{size}")
+    return 0
 
 
 class _Count:

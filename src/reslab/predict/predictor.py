@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
 import itertools
 import os
 from collections import deque
@@ -22,16 +21,11 @@ from reslab import artifact as artifacts
 from reslab.artifact import Artifact
 from reslab.data.chunks import available_cores
 from reslab.data.dataset import Pixels
-from reslab.data.decode import decode_bytes
-from reslab.data.names import shown
-from reslab.data.preprocess import fit, fit_file, network_input
+from reslab.data.preprocess import network_input
 from reslab.errors import DataError, DivergedError, MachineError, UsageError
 from reslab.machine import autocast_dtype, choose_device
-from reslab.predict.paths import find_images
-from reslab.predict.runtimes import Auto, Runtime, build_runtime, kind_of, shape_of
-
-ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray[Any, np.dtype[np.uint8]]
-Read = Callable[[], Pixels]
+from reslab.predict.runtimes import Auto, Row, Runtime, build_runtime, kind_of, shape_of, survey
+from reslab.predict.sources import ImageLike, Read, count_of, read_file, sources_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +115,9 @@ class Predictor:
             several = [images]
         else:
             several = images
-        return list(self._stream(_sources(several, self.artifact), top, _count(several)))
+        return list(
+            self._stream(sources_of(several, self.artifact.preprocess), top, count_of(several))
+        )
 
     def predict_paths(
         self,
@@ -137,7 +133,8 @@ class Predictor:
             top: how many classes to name for each, at most all.
             count: how many there are, where that is known: `runtime="auto"` decides by it.
         """
-        sources = ((os.fspath(path), partial(_read_file, path, self.artifact)) for path in paths)
+        preprocess = self.artifact.preprocess
+        sources = ((os.fspath(path), partial(read_file, path, preprocess)) for path in paths)
         return self._stream(sources, top, count)
 
     def probabilities(self, pixels: Sequence[Pixels]) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -161,6 +158,31 @@ class Predictor:
             )
         probabilities: np.ndarray[Any, np.dtype[np.float64]] = scaled.softmax(1).numpy()
         return probabilities
+
+    def measure(self, paths: Iterable[str | os.PathLike[str]] = ()) -> list[Row]:
+        """Try every runtime on a batch, and remember for this machine what each is worth.
+
+        Args:
+            paths: images for the batch, taken in turn; noise where there are none.
+        """
+        own = self.artifact.preprocess
+        pixels = []
+        for path in itertools.islice(paths, self.batch_size):
+            with contextlib.suppress(DataError):
+                pixels.append(read_file(path, own))
+        if not pixels:
+            shape = (self.batch_size, own.resize_size, own.resize_size, own.in_chans)
+            pixels = list(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+        filled = [pixels[i % len(pixels)] for i in range(self.batch_size)]
+        batch = torch.from_numpy(np.stack(filled)).to(self.device)
+        return survey(
+            self.artifact.network,
+            self.artifact.temperature,
+            network_input(batch, own),
+            device=self.device,
+            precision=self._precision,
+            only=None if self._runtime == "auto" else self._runtime,
+        )
 
     def _computing(self, images: torch.Tensor) -> Auto | Runtime:
         """Return what computes logits, made for batches like the first one."""
@@ -277,59 +299,3 @@ def autocast(
     if precision is None:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=precision)
-
-
-def _count(images: Iterable[ImageLike]) -> int | None:
-    """Return how many images these are, where that is known without looking at them."""
-    if not isinstance(images, Sequence):
-        return None
-    paths = (image for image in images if isinstance(image, str | os.PathLike))
-    return None if any(map(os.path.isdir, paths)) else len(images)
-
-
-def _sources(images: Iterable[ImageLike], artifact: Artifact) -> Iterator[tuple[str, Read]]:
-    number = 0
-    for image in images:
-        if isinstance(image, str | os.PathLike):
-            place = os.fspath(image)
-            for path in find_images([place]) if os.path.isdir(place) else [place]:
-                yield path, partial(_read_file, path, artifact)
-                number += 1
-        elif isinstance(image, Image.Image | np.ndarray):
-            name = f"image[{number}]"
-            yield name, partial(_fit_in_memory, image, name, artifact)
-            number += 1
-        else:
-            raise UsageError(
-                f"an image is a path, a Pillow image or a uint8 array, not {type(image).__name__}"
-            )
-
-
-def _read_file(path: str | os.PathLike[str], artifact: Artifact) -> Pixels:
-    if os.path.isdir(path):
-        raise DataError(f"{shown(os.fspath(path))} is a folder without images")
-    return fit_file(Path(path), artifact.preprocess)
-
-
-def _fit_in_memory(
-    image: Image.Image | np.ndarray[Any, Any], name: str, artifact: Artifact
-) -> Pixels:
-    return fit(_pixels(image, name), artifact.preprocess)
-
-
-def _pixels(image: Image.Image | np.ndarray[Any, Any], name: str) -> Pixels:
-    """Bring an image in memory to what `decode` gives for files."""
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-            raise UsageError(
-                f"{name} is an array of {image.dtype} {image.shape}; it must be uint8, "
-                "(height, width) or (height, width, 3)"
-            )
-        return np.ascontiguousarray(image)
-    # TIFF keeps every mode and the EXIF orientation, so that the one conversion for files holds.
-    file = io.BytesIO()
-    try:
-        image.save(file, "TIFF", exif=image.getexif())
-    except (OSError, KeyError) as error:
-        raise DataError(f"{name} of mode {image.mode} cannot be read ({error})") from error
-    return decode_bytes(file.getvalue(), name)

@@ -12,7 +12,7 @@ from reslab.predict.runtimes.runtime import Runtime
 # The largest difference of a probability that is still the same answer.
 ALLOWED = {"fp32": 1e-3, "bf16": 0.03, "fp16": 0.03}
 # How much closer two logits must be than any seen error before float32 decides between them.
-SAFETY = 4.0
+SAFETY = 2.0
 LEAST_MARGIN = 0.01
 
 

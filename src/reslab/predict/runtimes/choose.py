@@ -80,6 +80,10 @@ class Auto:
         only: the one kind to use, whatever its startup costs; None for all that are here.
         keep_labels: let float32 decide close calls.
         notify: told in a line what is used.
+
+    Attributes:
+        candidates: the runtimes that may be used, with what is known of each.
+        exact_image_s: seconds an image of torch in float32; infinite until it was measured.
     """
 
     def __init__(
@@ -101,7 +105,7 @@ class Auto:
         self._notify = notify or (lambda line: None)
         self._exact = Candidate("torch", "fp32", 0.0, 1.0, runtime=reference(network, device))
         self._now = self._exact
-        self._image_s = float("inf")
+        self.exact_image_s = float("inf")
         self._timed = False
         self._seen = 0
         self._left: int | None = None
@@ -124,7 +128,7 @@ class Auto:
         left = self._seen if self._left is None else max(0, self._left - self._seen)
         exact = self._now is self._exact
         if exact:
-            self._image_s = min(self._image_s, took / len(images))
+            self.exact_image_s = min(self.exact_image_s, took / len(images))
         if (left or self._only) and (not exact or torch.isfinite(logits).all()):
             self._choose(images, logits if exact else None, left)
         return logits
@@ -134,11 +138,14 @@ class Auto:
         assert self._exact.runtime is not None
         self._key = remember.key_of(self._network, shape_of(images), self._device)
         wanted = self._exact.runtime(images)
+        self._measure_exact(images)
         for candidate in self.candidates:
             if not candidate.problem:
                 self._try(candidate, images, wanted, anew=True)
+                if candidate.runtime is not None:
+                    self._leave_only(max(self._usable(), key=_speed_if_built))
         self._keep()
-        self._now = max(self._usable(), key=lambda c: c.speed)
+        self._now = max(self._usable(), key=_speed_if_built)
         assert self._now.runtime is not None
         return self._now.runtime
 
@@ -146,19 +153,23 @@ class Auto:
         self._recall(images)
         before = self._now
         while True:
-            best = min(self._usable(), key=lambda c: c.seconds_for(left, self._image_s))
+            best = min(self._usable(), key=lambda c: c.seconds_for(left, self.exact_image_s))
             if best.runtime is not None:
                 break
             assert self._exact.runtime is not None
             wanted = self._exact.runtime(images) if wanted is None else wanted
             self._try(best, images, wanted)
             self._keep()
-        for candidate in self.candidates:
-            if candidate is not best:
-                candidate.runtime = None
+        self._leave_only(best)
         self._now = best
         if best is not before:
             self._notify(self._said(best))
+
+    def _leave_only(self, best: Candidate) -> None:
+        """Give the memory of the other candidates back."""
+        for candidate in self.candidates:
+            if candidate is not best:
+                candidate.runtime = None
 
     def _usable(self) -> list[Candidate]:
         found = [c for c in self.candidates if not c.problem]
@@ -177,9 +188,7 @@ class Auto:
     ) -> None:
         """Build a candidate, compare it with torch's logits, and measure it."""
         assert self._exact.runtime is not None
-        if not self._timed:
-            self._image_s = _seconds(self._exact.runtime, images) / len(images)
-            self._timed = True
+        self._measure_exact(images)
         began = time.perf_counter()
         try:
             runtime = build_runtime(
@@ -199,10 +208,16 @@ class Auto:
         if self._keep_labels:
             candidate.problem = candidate.agreement.problem(candidate.precision)
         if anew or not candidate.measured:
-            candidate.speed = self._image_s * len(images) / _seconds(runtime, images)
+            candidate.speed = self.exact_image_s * len(images) / _seconds(runtime, images)
             candidate.measured = True
         if not candidate.problem:
             candidate.runtime = runtime
+
+    def _measure_exact(self, images: Tensor) -> None:
+        assert self._exact.runtime is not None
+        if not self._timed:
+            self.exact_image_s = _seconds(self._exact.runtime, images) / len(images)
+            self._timed = True
 
     def _recall(self, images: Tensor) -> None:
         if self._key:
@@ -236,6 +251,10 @@ def _candidates(names: Iterable[str], precision: str, device: torch.device) -> I
         for one in kind.precisions:
             if one in wanted:
                 yield Candidate(kind.name, one, kind.startup_s, kind.speed[one], problem=lacking)
+
+
+def _speed_if_built(candidate: Candidate) -> float:
+    return candidate.speed if candidate.runtime is not None else 0.0
 
 
 def _seconds(runtime: Runtime, images: Tensor) -> float:
