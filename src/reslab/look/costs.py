@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from reslab.analyze.cost import Layer, measure, with_norms_folded
+from reslab.analyze.layers import layer_costs
 from reslab.look.bars import Bars, draw_bars
 from reslab.look.figure import Drawing, Figure, Section, Table
 from reslab.look.subject import Subject
@@ -13,6 +14,7 @@ from reslab.report import wording
 from reslab.report.plots import Plot, Series
 
 _ROWS = 8
+_TIMED, _REPEATS = 16, 3
 
 
 def costs(subject: Subject) -> Section:
@@ -30,6 +32,7 @@ def costs(subject: Subject) -> Section:
     figures = [
         _bars("parameters", "Parameters", weighted, [layer.params for layer in weighted]),
         _bars("multiply-adds", "Multiply-adds", weighted, [layer.macs for layer in weighted]),
+        *_measured(subject),
         _fields(layers, cost.spec.img_size),
         _table(weighted, cost.params, cost.macs),
     ]
@@ -66,6 +69,43 @@ def _bars(name: str, title: str, layers: Sequence[Layer], counts: Sequence[int])
         body=Drawing(draw_bars(bars), wide=bars.wide),
         data={"layers": [layer.name for layer in layers], "counts": list(counts)},
     )
+
+
+def _measured(subject: Subject) -> list[Figure]:
+    """Time every module on a few images, and see how much memory its output takes."""
+    images = None if subject.sample is None else subject.sample.images[:_TIMED]
+    found = layer_costs(subject.model.network, images, repeats=_REPEATS)
+    groups = [stage_of(layer.name) for layer in found.layers]
+    names = [f"{layer.name} ({layer.kind})" for layer in found.layers]
+
+    def figure(name: str, title: str, caption: str, values: Sequence[float]) -> Figure:
+        bars = Bars(
+            title=title, names=names, values=values, groups=groups, colours=stage_colours(groups)
+        )
+        body = Drawing(draw_bars(bars), wide=bars.wide)
+        data = {"layers": [layer.name for layer in found.layers], "values": list(values)}
+        return Figure(name=name, title=title, caption=caption, body=body, data=data)
+
+    figures = [
+        figure(
+            "activations",
+            "Activations by layer, KiB an image",
+            f"What each module puts out, in float32: {found.activation_bytes / 1024:,.0f} KiB in all, which "
+            "training keeps for the backward pass.",
+            [layer.activation_bytes / 1024 for layer in found.layers],
+        )
+    ]
+    if found.time_s is not None:
+        figures.append(
+            figure(
+                "time",
+                "Time by layer, ms",
+                f"Median of {_REPEATS} forward passes of {found.batch_size} images on this "
+                f"machine as it is now; {1000 * found.time_s:,.1f} ms for the whole network.",
+                [1000 * (layer.time_s or 0.0) for layer in found.layers],
+            )
+        )
+    return figures
 
 
 def _fields(layers: Sequence[Layer], side: int) -> Figure:

@@ -21,6 +21,7 @@ from reslab.look.signals import signals
 from reslab.look.subject import Subject, open_subject
 from reslab.look.terrain import terrain
 from reslab.report import wording
+from reslab.report.run import SPLIT_WORDS
 from reslab.report.setup import Fact
 
 SECTIONS = ("cost", "signal", "lesions", "sees", "landscape")
@@ -127,7 +128,9 @@ def _facts(subject: Subject) -> list[Fact]:
         Fact("Input", f"{side}×{side}", "grey" if network.spec.in_chans == 1 else "colour"),
     ]
     if sample is not None:
-        facts.append(Fact("Images", f"{len(sample):,}", sample.split))
+        facts.append(
+            Fact("Images", f"{len(sample):,}", SPLIT_WORDS.get(sample.split, sample.split))
+        )
     measured = subject.model.metrics.get("test")
     if isinstance(measured, dict) and isinstance(measured.get("accuracy_pct"), float):
         facts.append(Fact("Test accuracy", f"{measured['accuracy_pct']:.2f}%"))
