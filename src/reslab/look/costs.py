@@ -90,8 +90,8 @@ def _measured(subject: Subject) -> list[Figure]:
         figure(
             "activations",
             "Activations by layer, KiB an image",
-            f"What each module puts out, in float32: {found.activation_bytes / 1024:,.0f} KiB in all, which "
-            "training keeps for the backward pass.",
+            f"What each module puts out, in float32: {found.activation_bytes / 1024:,.0f} KiB in "
+            "all, which training keeps for the backward pass.",
             [layer.activation_bytes / 1024 for layer in found.layers],
         )
     ]
