@@ -27,7 +27,9 @@ def digits() -> Dataset:
     return complete_splits(open_dataset("digits"), val_fraction=0.1, test_fraction=0.2, seed=0)
 
 
-def make_training(overrides: dict[str, Any] | None = None, *, seed: int = 0) -> Training:
+def make_training(
+    overrides: dict[str, Any] | None = None, *, seed: int = 0, recorded: bool | None = None
+) -> Training:
     """Put a training of digits together in float32, at step 0."""
     settings = {"precision": "fp32", "img_size": 8, "batch_size": 32, **(overrides or {})}
     request = Request(data="digits", overrides=settings, device="cpu", seed=seed)
@@ -46,4 +48,4 @@ def make_training(overrides: dict[str, Any] | None = None, *, seed: int = 0) -> 
     preprocess, bank = fitted_images(
         config, dataset, CPU, World(), decoding=watcher.decoding, note=watcher.note
     )
-    return assemble(config, dataset, bank, preprocess, CPU, World())
+    return assemble(config, dataset, bank, preprocess, CPU, World(), recorded=recorded)

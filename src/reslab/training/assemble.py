@@ -19,11 +19,14 @@ from reslab.data.preprocess import Preprocess, network_input
 from reslab.data.statistics import statistics
 from reslab.errors import UsageError
 from reslab.nn import Network, build, fit_to_images, fuse, zero_last_scale
+from reslab.training import compiling
 from reslab.training.config import Config
 from reslab.training.distributed import World, check_divides
 from reslab.training.ema import Ema
 from reslab.training.optimizer import make_optimizer
+from reslab.training.progressive import resized, training_size
 from reslab.training.recipe import Recipe
+from reslab.training.recording import can_record, use_tensor_rates
 from reslab.training.schedule import Plan
 from reslab.training.source import take_over
 from reslab.training.state import TrainState
@@ -124,7 +127,7 @@ def _plain_images(loader: TrainLoader) -> torch.Tensor:
     indices = loader.order.indices
     num_images = max(256, FITTED_TO_PIXELS // loader.preprocess.img_size**2)
     places = torch.linspace(0, len(indices) - 1, min(len(indices), num_images)).long()
-    return network_input(loader.bank.gather(indices[places]), loader.preprocess)
+    return network_input(loader.bank.gather(indices[places]), loader.preprocess).cpu()
 
 
 def assemble(
@@ -136,8 +139,20 @@ def assemble(
     world: World,
     *,
     new: bool = True,
+    recorded: bool | None = None,
 ) -> Training:
-    """Put a training together at step 0; `new` as for `make_network`."""
+    """Put a training together at step 0.
+
+    Args:
+        config: what was decided.
+        dataset: the images with their splits.
+        bank: where their pixels are.
+        preprocess: how they become network input.
+        device: where to compute.
+        world: the processes.
+        new: as for `make_network`.
+        recorded: whether updates are recorded and played again; None for where they can be.
+    """
     recipe, seed = config.recipe, config.request.seed
     check_divides(recipe.batch_size, world)
     train = dataset.split("train")
@@ -169,11 +184,14 @@ def assemble(
         network.set_grad_checkpointing(True)
     dtype = machine.autocast_dtype(recipe.precision, device)
     total = recipe.steps or max(1, round(recipe.epochs * len(train) / recipe.batch_size))
-    return Training(
+    if recorded is None:
+        recorded = can_record(recipe, device, dtype, world)
+    mode = _compile_mode(network, loader, total, recipe, dtype) if recipe.compile else ""
+    training = Training(
         network=network,
-        forward=_wrap(network, recipe, device, world),
+        forward=_wrap(network, mode, device, world),
         optimizer=make_optimizer(network, recipe),
-        ema=Ema(network, recipe.ema) if recipe.ema > 0 else None,
+        ema=Ema(network, recipe.ema, recorded=recorded) if recipe.ema > 0 else None,
         scaler=torch.amp.GradScaler(device.type) if dtype == torch.float16 else None,
         loader=loader,
         state=TrainState(Plan(total)),
@@ -183,10 +201,29 @@ def assemble(
         dtype=dtype,
         world=world,
         seed=seed,
+        recorded=recorded,
+        compiled=mode,
+    )
+    if recorded:
+        use_tensor_rates(training.optimizer, device)
+    return training
+
+
+def _compile_mode(
+    network: Network, loader: TrainLoader, total: int, recipe: Recipe, dtype: torch.dtype | None
+) -> str:
+    """Choose how torch compiles: on one GPU by measuring, torch's default elsewhere."""
+    if loader.device.type != "cuda" or loader.world_size > 1:
+        return compiling.DEFAULT
+    images = resized(loader.batch(0).images, training_size(recipe, 1.0))
+    return compiling.fastest(
+        compiling.modes_worth_trying(total),
+        lambda mode: compiling.forward_backward_s(TrainingForward(network), mode, images, dtype),
     )
 
 
-def _wrap(network: Network, recipe: Recipe, device: torch.device, world: World) -> nn.Module:
+def _wrap(network: Network, mode: str, device: torch.device, world: World) -> nn.Module:
+    """Make the module that computes the loss's logits: for several processes, compiled."""
     forward: nn.Module = TrainingForward(network)
     if world.size > 1:
         with warnings.catch_warnings():
@@ -194,7 +231,12 @@ def _wrap(network: Network, recipe: Recipe, device: torch.device, world: World) 
             forward = nn.parallel.DistributedDataParallel(
                 forward, device_ids=[device.index] if device.type == "cuda" else None
             )
-    return torch.compile(forward) if recipe.compile else forward  # type: ignore[return-value]
+    if not mode:
+        return forward
+    # A GPU's kernels are made for one size each: there are two sizes in a run at most.
+    dynamic = False if device.type == "cuda" else None
+    compiled: nn.Module = torch.compile(forward, mode=mode, dynamic=dynamic)  # type: ignore[assignment]
+    return compiled
 
 
 def _class_weights(recipe: Recipe, dataset: Dataset, device: torch.device) -> torch.Tensor | None:

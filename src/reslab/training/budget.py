@@ -29,11 +29,11 @@ class Clock:
         """Return the time used by the run so far, earlier processes included."""
         return self.spent_s + time.perf_counter() - self.started
 
-    def tick(self) -> None:
-        """Note the end of an update."""
+    def tick(self, updates: int = 1) -> None:
+        """Note the end of an update, or of several that were waited for together."""
         now = time.perf_counter()
         if self._last is not None:
-            self.step_s.append(now - self._last)
+            self.step_s.extend([(now - self._last) / updates] * updates)
         self._last = now
 
     def pause(self) -> None:

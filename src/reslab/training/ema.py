@@ -18,25 +18,47 @@ class Ema:
     Args:
         network: the network to follow.
         decay: the final decay, in (0, 1).
+        recorded: keep the decay in a tensor, so that a recorded update is played with another.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: nn.Module, decay: float, *, recorded: bool = False) -> None:
         self.decay = decay
         self._network = network
         self._average = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self._floats = [k for k, v in self._average.items() if v.is_floating_point()]
         self._others = [k for k, v in self._average.items() if not v.is_floating_point()]
+        device = next(iter(self._average.values())).device
+        self._share: float | Tensor = torch.zeros((), device=device) if recorded else 0.0
 
-    @torch.no_grad()
     def update(self, step: int) -> None:
         """Move the average towards the weights after update number `step` (from 1)."""
+        self.begin(step)
+        self.move()
+
+    def begin(self, step: int) -> None:
+        """Set how far update number `step` (from 1) will move the average."""
+        share = 1 - min(self.decay, (1 + step) / (10 + step))
+        if isinstance(self._share, Tensor):
+            self._share.fill_(share)
+        else:
+            self._share = share
+
+    @torch.no_grad()
+    def move(self) -> None:
+        """Move the average towards the weights by the share that `begin` has set."""
         weights = self._network.state_dict()
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(
-            [self._average[k] for k in self._floats], [weights[k] for k in self._floats], 1 - decay
-        )
-        for key in self._others:
-            self._average[key].copy_(weights[key])
+        averages = [self._average[k] for k in self._floats]
+        present = [weights[k] for k in self._floats]
+        if isinstance(self._share, Tensor):
+            moved = torch._foreach_sub(present, averages)
+            torch._foreach_mul_(moved, self._share)
+            torch._foreach_add_(averages, moved)
+        else:
+            torch._foreach_lerp_(averages, present, self._share)
+        if self._others:
+            torch._foreach_copy_(
+                [self._average[k] for k in self._others], [weights[k] for k in self._others]
+            )
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the average as a state dict."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from reslab.data.loader import Batch
 from reslab.errors import StoppedError
 from reslab.training import checkpoint
 from reslab.training.budget import Budget, Clock
@@ -24,8 +21,10 @@ from reslab.training.rundir import RunDirectory
 from reslab.training.saving import agree, diverged, save, weights
 from reslab.training.schedule import learning_rate
 from reslab.training.state import Row
-from reslab.training.step import Training, train_step
+from reslab.training.step import Training
 from reslab.training.stop import StopRequest
+from reslab.training.tally import Tally
+from reslab.training.updates import updates_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +63,9 @@ def train(training: Training, watch: Watch) -> None:
     num_train, batch_size = training.num_train, recipe.batch_size
     first_step, saved_at = state.step, time.monotonic()
     training.network.train()
+    tally = Tally(training)
 
-    with _ahead(training) as batches:
+    with updates_of(training, watch.observer.note) as updates:
         while True:
             # 1. The end of an epoch: evaluate, write a row, decide whether to go on.
             if state.step >= state.next_row_step(num_train, batch_size) > state.last_row_step:
@@ -82,36 +82,29 @@ def train(training: Training, watch: Watch) -> None:
 
             # 2. One update.
             rate = learning_rate(recipe, state.step, state.plan, state.adaptation)
-            sums = train_step(training, next(batches), rate)
+            sums = updates.take(rate)
+            state.step += 1
             save_due = time.monotonic() - saved_at > watch.save_every_s
-            total = _share(training, sums, watch.stop, save_due)
-            state.account(*total[:3])
-            _end_warm_up(training)
-            clock.tick()
-            watch.observer.step(_event(training, watch, rate))
+            stop, save_now = _share(training, tally, sums, watch.stop, save_due)
+            replan = watch.budget is not None and watch.budget.due(state.step - first_step)
+            row_due = state.step >= state.next_row_step(num_train, batch_size)
+            if stop or save_now or replan or row_due or tally.is_due():
+                clock.tick(tally.read())
+                _end_warm_up(training)
+                watch.observer.step(_event(training, watch, rate))
 
             # 3. Safety: stop on nonsense before anything good is overwritten; save; obey.
             if not math.isfinite(state.loss_sum):
                 raise diverged(training, watch.run)
-            if total[3]:
+            if stop:
                 save(training, watch.run, clock)
                 raise stopped(watch)
-            if total[4]:
+            if save_now:
                 save(training, watch.run, clock)
                 saved_at = time.monotonic()
-            if watch.budget is not None and watch.budget.due(state.step - first_step):
+            if replan:
                 _plan_again(training, watch)
     save(training, watch.run, clock)
-
-
-@contextlib.contextmanager
-def _ahead(training: Training) -> Iterator[Iterator[Batch]]:
-    """Make batches ahead in a thread, from the state's step on, for as long as they are wanted."""
-    batches = training.loader.prefetch(training.state.step, sys.maxsize)
-    try:
-        yield batches
-    finally:
-        batches.close()
 
 
 def end_epoch(training: Training, watch: Watch) -> None:
@@ -201,20 +194,25 @@ def _plan_again(training: Training, watch: Watch) -> None:
         state.plan = state.plan.replan(state.step, total)
 
 
-def _share(training: Training, sums: Tensor, stop: StopRequest, save_due: bool) -> list[float]:
-    """Add up the step over all processes: loss, errors, images, and who wants to stop or save.
+def _share(
+    training: Training, tally: Tally, sums: Tensor, stop: StopRequest, save_due: bool
+) -> tuple[bool, bool]:
+    """Add up the step over all processes, and ask who wants to stop or save.
 
     One small sum tells every process the same, so that all stop at the same step.
     """
     if training.world.size == 1:
-        return [*sums.tolist(), float(bool(stop)), float(save_due)]
+        tally.add(sums)
+        return bool(stop), save_due
     wishes = torch.tensor(
         [float(bool(stop)), float(save_due and training.world.writes)],
         dtype=torch.float64,
         device=sums.device,
     )
-    shared: list[float] = training.world.sum(torch.cat([sums, wishes])).tolist()
-    return shared
+    shared = training.world.sum(torch.cat([sums, wishes]))
+    tally.add(shared[:3])
+    wants_stop, wants_save = shared[3:].tolist()
+    return bool(wants_stop), bool(wants_save)
 
 
 def stopped(watch: Watch) -> StoppedError:

@@ -49,8 +49,7 @@ class TrainState:
     elapsed_s: float = 0.0
 
     def account(self, loss_sum: float, wrong: float, images: float) -> None:
-        """Add one step's sums over its global batch."""
-        self.step += 1
+        """Add the sums of a step taken, over its global batch."""
         self.loss_sum += loss_sum
         self.wrong += wrong
         self.images += images

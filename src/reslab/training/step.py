@@ -17,6 +17,7 @@ from reslab.training.ema import Ema
 from reslab.training.optimizer import renormalise_filters, set_learning_rate
 from reslab.training.progressive import resized, training_size
 from reslab.training.recipe import Recipe
+from reslab.training.recording import fill_rates
 from reslab.training.state import TrainState
 
 
@@ -39,6 +40,8 @@ class Training:
         dtype: type of the forward pass's arithmetic; None for float32.
         world: the processes.
         seed: the run's seed.
+        recorded: whether updates are recorded and played again (see `recording`).
+        compiled: how torch has compiled the forward pass; empty where it has not.
     """
 
     network: Network
@@ -54,6 +57,8 @@ class Training:
     dtype: torch.dtype | None
     world: World
     seed: int
+    recorded: bool = False
+    compiled: str = ""
 
     @property
     def num_train(self) -> int:
@@ -67,16 +72,43 @@ def train_step(training: Training, batch: Batch, rate: float) -> Tensor:
     Returns:
         float64 (3,) on the device: loss summed over the images, errors, images.
     """
-    recipe = training.recipe
+    return update(training, batch, begin_update(training, rate))
+
+
+def begin_update(training: Training, rate: float) -> int:
+    """Set the numbers that differ from one update to the next.
+
+    Returns:
+        The side of the images that the update trains with, pixels.
+    """
+    step = training.state.step
     # Dropout too is a pure function of (seed, step, rank): nothing to save, exact to resume.
-    torch.manual_seed(_mixed(training.seed, training.state.step, training.world.rank))
-    set_learning_rate(training.optimizer, rate)
+    torch.manual_seed(_mixed(training.seed, step, training.world.rank))
+    if training.recorded:
+        fill_rates(training.optimizer, rate)
+    else:
+        set_learning_rate(training.optimizer, rate)
+    if training.ema is not None:
+        training.ema.begin(step + 1)
+    return training_size(training.recipe, training.state.plan.progress(step))
+
+
+def update(training: Training, batch: Batch, size: int) -> Tensor:
+    """Compute loss and gradients of a batch and change the weights, all of it on the device.
+
+    Args:
+        training: after `begin_update`.
+        batch: this process's share.
+        size: side of the images, pixels.
+
+    Returns:
+        As `train_step`.
+    """
+    recipe = training.recipe
     training.optimizer.zero_grad(set_to_none=True)
     sums = torch.zeros(3, dtype=torch.float64, device=training.device)
     num_images = len(batch.labels)
     weights = training.network.loss_weights()[1:]
-    progress = training.state.plan.progress(training.state.step)
-    size = training_size(recipe, progress)
     parts = _split(batch, recipe.accumulate)
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
@@ -94,8 +126,8 @@ def train_step(training: Training, batch: Batch, rate: float) -> Tensor:
             (training.scaler.scale(loss) if training.scaler else loss).backward()
         sums[0] += losses.detach().sum()
         sums[1] += mixed_errors(logits.detach(), part)
-    sums[2] = num_images
-    _update(training)
+    sums[2].fill_(num_images)
+    _apply(training)
     return sums
 
 
@@ -140,7 +172,7 @@ def mixed_errors(logits: Tensor, batch: Batch) -> Tensor:
     return (batch.weights * wrong + (1 - batch.weights) * partner).sum()
 
 
-def _update(training: Training) -> None:
+def _apply(training: Training) -> None:
     optimizer, scaler, clip = training.optimizer, training.scaler, training.recipe.clip
     if scaler is not None:
         scaler.unscale_(optimizer)
@@ -154,7 +186,7 @@ def _update(training: Training) -> None:
     if training.recipe.max_filter_rms > 0:
         renormalise_filters(training.network, training.recipe.max_filter_rms)
     if training.ema is not None:
-        training.ema.update(training.state.step + 1)
+        training.ema.move()
 
 
 def _split(batch: Batch, parts: int) -> list[Batch]:
