@@ -23,6 +23,7 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "--accumulate": ("3", 3),
     "--opt": ("adamw", "adamw"),
     "--lr": ("0.3", 0.3),
+    "--head-lr": ("3", 3.0),
     "--bias-lr": ("64", 64.0),
     "--momentum": ("0.77", 0.77),
     "--weight-decay": ("0.02", 0.02),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+import time
 
 import pytest
 import torch
@@ -117,6 +120,35 @@ def test_a_resumed_run_does_not_look_at_images_for_it(monkeypatch):
     monkeypatch.setattr(WhiteningConv2d, "fit", lambda *_: pytest.fail("asked again"))
     resumed = make(fast_config(), new=False).network.stem.conv.weight
     assert not torch.equal(made, resumed)  # until the checkpoint is loaded
+
+
+@pytest.mark.slow
+def test_a_stopped_run_goes_on_exactly(launcher, tmp_path):
+    """The whitening is in the checkpoint, with the place in each image's turn to be mirrored."""
+    words = ["--recipe", "fast", "--img-size", "12", "--batch-size", "128", "--epochs", "3"]
+    words += ["--precision", "fp32", "--flip", "--device", "cpu", "--save-every", "0.05s"]
+    folders = [tmp_path / "whole", tmp_path / "stopped"]
+    assert launcher.run(["train", "digits", "--out", str(folders[0]), *words], tmp_path / "a") == 0
+    pid = launcher.start(["train", "digits", "--out", str(folders[1]), *words], tmp_path / "b")
+    deadline = time.monotonic() + 300
+    while not list(folders[1].glob("checkpoints/step-*/state.json")):
+        assert time.monotonic() < deadline, (tmp_path / "b").read_text()
+        time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+    assert launcher.wait(pid) == -signal.SIGKILL
+    assert launcher.run(["train", "--resume", str(folders[1])], tmp_path / "c") == 0
+    whole, resumed = (
+        {
+            str(path.relative_to(folder)): path.read_bytes()
+            for pattern in ("model/*.safetensors", "checkpoints/*/*.safetensors", "results.csv")
+            for path in sorted(folder.glob(pattern))
+        }
+        for folder in folders
+    )
+    assert any("model" in name for name in whole)
+    assert whole["results.csv"] == resumed["results.csv"]
+    newest = max(whole.keys() & resumed.keys())
+    assert [n for n in whole if n in resumed and whole[n] != resumed[n]] == [], newest
 
 
 def test_steps_leave_the_whitening_alone_and_teach_the_rest():

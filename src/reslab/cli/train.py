@@ -45,8 +45,9 @@ LENGTH = (
     Setting("--accumulate", "accumulate", int, "compute a batch in so many parts"),
 )
 OPTIMIZER = (
-    Setting("--opt", "optimizer", str, "optimizer", ("sgd", "adamw")),
+    Setting("--opt", "optimizer", str, "optimizer", ("sgd", "adamw", "muon")),
     Setting("--lr", "lr", float, "peak learning rate"),
+    Setting("--head-lr", "head_lr", float, "rate of the classifier, in multiples of --lr"),
     Setting("--bias-lr", "bias_lr", float, "rate of biases and norms, in multiples of --lr"),
     Setting("--momentum", "momentum", float, "of SGD (beta1 of AdamW)"),
     _on_off("--nesterov", "nesterov", "Nesterov's momentum"),

@@ -95,11 +95,12 @@ def training_sentence(recipe: Mapping[str, Any], time_s: float | None = None) ->
         length = f"{get('steps'):,} updates"
     else:
         length = wording.plural_number(get("epochs", 0), "epoch")
-    if get("optimizer") == "sgd":
-        name = "SGD" + (" with Nesterov momentum" if get("nesterov") else " with momentum")
-        name += f" {get('momentum'):g}"
-    else:
+    if get("optimizer") == "adamw":
         name = "AdamW"
+    else:
+        name = "Muon" if get("optimizer") == "muon" else "SGD"
+        name += " with Nesterov momentum" if get("nesterov") else " with momentum"
+        name += f" {get('momentum'):g}"
     rate = f"{get('schedule')} learning rate from a peak of {get('lr'):g}"
     if get("schedule") == "constant":
         rate = f"constant learning rate of {get('lr'):g}"
@@ -127,7 +128,7 @@ def _views(augment: Mapping[str, Any]) -> str:
         low, high = get("crop_scale", (0, 1))
         words.append(f"resized crops of {low:.0%} to {high:.0%} of the area")
     if get("flip"):
-        words.append("mirroring")
+        words.append("mirroring in turn" if get("alternating_flip") else "mirroring")
     if get("rotate"):
         words.append(f"rotation by up to {get('rotate'):g}°")
     if get("jitter"):

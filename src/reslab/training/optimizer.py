@@ -3,48 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from reslab.errors import CheckpointError
+from reslab.nn import Network
+from reslab.training.muon import Muon
 from reslab.training.recipe import Recipe
 
 FUSED_DEVICES = ("cpu", "cuda")  # where torch updates a parameter in one pass over memory
 FACTOR = "lr_factor"  # of a group of parameters: its learning rate in multiples of the recipe's
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Build SGD or AdamW over the trainable parameters.
+def make_optimizer(
+    network: nn.Module, recipe: Recipe, dtype: torch.dtype | None = None
+) -> torch.optim.Optimizer:
+    """Build SGD, AdamW or Muon over the trainable parameters.
 
     Weights of convolutions and linear layers decay; norm scales and biases do so only where
-    the recipe says so (the papers decay convolution weights only). The latter learn at a rate
-    of their own, `bias_lr` times that of the weights.
+    the recipe says so (the papers decay convolution weights only). Biases and norms learn at
+    `bias_lr` times the recipe's rate, the classifier at `head_lr` times, its bias at both. Muon
+    makes the steps of convolutions orthogonal and decays them alone; the rest goes as with SGD.
+
+    Args:
+        network: whose parameters learn.
+        recipe: the numbers.
+        dtype: of the products that Muon needs; None for float32.
     """
-    weights: list[Tensor] = []
-    rest: list[Tensor] = []
-    for parameter in network.parameters():
-        if parameter.requires_grad:
-            (weights if parameter.ndim > 1 else rest).append(parameter)
-    groups = [
-        {"params": weights, "weight_decay": recipe.weight_decay, FACTOR: 1.0},
-        {
-            "params": rest,
-            "weight_decay": recipe.weight_decay if recipe.decay_all else 0.0,
-            FACTOR: recipe.bias_lr,
-        },
-    ]
-    groups = [group for group in groups if group["params"]]
-    fused = all(p.device.type in FUSED_DEVICES for p in weights + rest)
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
+    groups = _groups(network, recipe)
+    fused = all(p.device.type in FUSED_DEVICES for group in groups for p in group["params"])
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999), fused=fused)
+    if recipe.optimizer == "muon":
+        return Muon(
             groups,
             lr=recipe.lr,
             momentum=recipe.momentum,
             nesterov=recipe.nesterov,
-            fused=fused,
+            dtype=dtype or torch.float32,
         )
-    return torch.optim.AdamW(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999), fused=fused)
+    return torch.optim.SGD(
+        groups,
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        fused=fused,
+    )
+
+
+def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Sort the trainable parameters by how they learn."""
+    muon = recipe.optimizer == "muon"
+    head = network.get_classifier() if isinstance(network, Network) else None
+    own = set() if head is None else set(head.parameters())
+    groups: dict[tuple[bool, bool, bool], dict[str, Any]] = {}
+    for parameter in network.parameters():
+        if not parameter.requires_grad:
+            continue
+        matrix, classifier = parameter.ndim > 1, parameter in own
+        orthogonal = muon and parameter.ndim == 4 and not classifier
+        decays = recipe.decay_all or (orthogonal if muon else matrix)
+        kind = (matrix, classifier, orthogonal)
+        if kind not in groups:
+            groups[kind] = {
+                "params": [],
+                "weight_decay": recipe.weight_decay if decays else 0.0,
+                FACTOR: (1.0 if matrix else recipe.bias_lr) * (recipe.head_lr if classifier else 1),
+            }
+            if muon:
+                groups[kind]["orthogonal"] = orthogonal
+        groups[kind]["params"].append(parameter)
+    return list(groups.values())
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from reslab.data.augment import Augment
 from reslab.errors import UsageError, unknown
 
-Optimizer = Literal["sgd", "adamw"]
+Optimizer = Literal["sgd", "adamw", "muon"]
 ScheduleName = Literal["constant", "step", "plateau", "cosine", "one-cycle"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Monitor = Literal["none", "val_loss", "val_accuracy"]
@@ -32,8 +32,10 @@ class Recipe:
         batch_size: images an update, over all processes and accumulated parts together.
         accumulate: parts that a process's batch is computed in, one after the other
             (batch-norm statistics are then per part).
-        optimizer: "sgd" with momentum, or "adamw".
+        optimizer: "sgd" with momentum, "adamw", or "muon": SGD whose steps are orthogonal for
+            the weights of convolutions.
         lr: peak learning rate.
+        head_lr: that of the classifier, as a multiple of `lr`.
         bias_lr: that of biases and of norm scales and shifts, as a multiple of `lr`.
         momentum: of SGD (beta1 of AdamW).
         nesterov: Nesterov's form of momentum.
@@ -84,6 +86,7 @@ class Recipe:
     accumulate: int = 1
     optimizer: Optimizer = "sgd"
     lr: float = 0.1
+    head_lr: float = 1.0
     bias_lr: float = 1.0
     momentum: float = 0.9
     nesterov: bool = False
@@ -132,7 +135,7 @@ class Recipe:
         _need(self.steps >= 0, "steps", self.steps, "0 or more")
         for name in ("batch_size", "accumulate"):
             _need(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        for name in ("lr", "bias_lr"):
+        for name in ("lr", "head_lr", "bias_lr"):
             value = getattr(self, name)
             _need(0 < value < float("inf"), name, value, "more than 0 and finite")
         for name in ("weight_decay", "warmup_steps", "warmup_lr", "clip", "max_filter_rms"):
