@@ -13,7 +13,7 @@ from reslab.errors import MachineError
 from reslab.plan import remember
 from reslab.plan.task import StepCost, Task
 
-SECONDS = 2.0
+SECONDS = 3.0
 LONGEST_S = 900
 # Above these the machine does something else too, and what was measured is not kept.
 STEADY, QUIET = 0.25, 0.15

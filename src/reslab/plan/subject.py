@@ -12,8 +12,8 @@ import torch
 
 from reslab import machine, models
 from reslab.data.bank import why_stream
-from reslab.data.chunks import available_cores, fit_range
-from reslab.data.dataset import ArrayImages, Dataset, FileImages, Images, Indices
+from reslab.data.chunks import available_cores, fit_image
+from reslab.data.dataset import ArrayImages, Dataset, Images
 from reslab.data.preprocess import Preprocess
 from reslab.data.split import complete_splits
 from reslab.data.store import in_memory, store_bytes, store_path
@@ -28,7 +28,7 @@ from reslab.training.inputs import decide
 from reslab.training.observe import Observer, Silent
 from reslab.training.recipe import override
 
-SAMPLE_FILES = 64
+MOST_SAMPLED = 1024
 SAMPLE_S = 1.0
 RESIDENT_SHARE = 0.4  # as in `data.bank.resident`
 
@@ -214,21 +214,9 @@ def _decode_s(images: Images, preprocess: Preprocess, workers: int) -> float:
     One thread tells of all: many small files go to processes, and large ones are decoded
     without Python's lock.
     """
-    places = np.linspace(0, len(images) - 1, min(len(images), 16 * SAMPLE_FILES)).astype(np.int64)
-    done, spent = 0, 0.0
-    for part in np.array_split(places, -(-len(places) // SAMPLE_FILES)):
-        sample = _some(images, part)
-        began = time.perf_counter()
-        fit_range(sample, 0, len(sample), preprocess)
-        spent += time.perf_counter() - began
-        done += len(sample)
-        if spent > SAMPLE_S:
-            break
+    places = np.linspace(0, len(images) - 1, min(len(images), MOST_SAMPLED)).astype(int).tolist()
+    began, done, spent = time.perf_counter(), 0, 0.0
+    while done < len(places) and spent < SAMPLE_S:
+        fit_image(images, places[done], preprocess)
+        done, spent = done + 1, time.perf_counter() - began
     return spent / done / (workers or available_cores())
-
-
-def _some(images: Images, places: Indices) -> Images:
-    if isinstance(images, FileImages):
-        return FileImages(images.root, tuple(images.paths[i] for i in places.tolist()))
-    assert isinstance(images, ArrayImages), type(images)
-    return ArrayImages(images.pixels[places])

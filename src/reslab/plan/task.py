@@ -59,7 +59,7 @@ class StepCost:
 
     Args:
         batch_size: images a step.
-        step_s: median time of an update, making its batch included, seconds.
+        step_s: time of an update, making its batch included, seconds.
         early_step_s: the same while the recipe trains on smaller images; 0 where it never does.
         spread: distance of the quartiles of the step's time, relative to the median.
         others: share of the processors that other programs took meanwhile.

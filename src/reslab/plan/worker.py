@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,6 @@ import torch
 from reslab import machine
 from reslab.data.bank import Bank, resident
 from reslab.data.dataset import ArrayImages, Dataset
-from reslab.data.loader import Batch
 from reslab.data.preprocess import Preprocess
 from reslab.data.store import Store
 from reslab.plan.busy import Others
@@ -34,8 +33,10 @@ from reslab.training.config import Config, Request
 from reslab.training.distributed import World
 from reslab.training.evaluating import EVAL_BATCH, averaged, split_evaluator
 from reslab.training.rundir import RunDirectory
-from reslab.training.step import Training, train_step
+from reslab.training.step import Training
 from reslab.training.stop import StopRequest
+from reslab.training.tally import READ_EVERY
+from reslab.training.updates import Updates, updates_of
 
 WARM_STEPS, WARM_S = 2, 0.5
 LEAST_STEPS, MOST_STEPS = 3, 200
@@ -83,23 +84,21 @@ def measure(task: Task, seconds: float, began: float) -> StepCost:
     )
     training = assemble(config, noise.dataset, noise.bank, noise.preprocess, device, World())
     training.network.train()
-    batches = training.loader.prefetch(0, sys.maxsize)
-    others, early = Others(), list[float]()
-    try:
+    early: list[float] = []
+    with updates_of(training, _nobody) as updates:
+        others = Others()
         if task.recipe.early_share > 0:
-            early = _steps(training, batches, seconds / 2)
+            early = _steps(training, updates, seconds / 2)
         training.state.step = training.state.plan.total_steps  # the images are large by now
-        steps = _steps(training, batches, seconds)
-    finally:
-        batches.close()
+        steps = _steps(training, updates, seconds)
     share = others.share()
     # What a run takes before it keeps its pace: imports, building, compiling, first steps.
     cold_s = time.time() - began - sum(early) - sum(steps)
     eval_image_s = _evaluation(training, noise)
     return StepCost(
         batch_size=task.recipe.batch_size,
-        step_s=statistics.median(steps),
-        early_step_s=statistics.median(early) if early else 0.0,
+        step_s=_mean_s(steps),
+        early_step_s=_mean_s(early) if early else 0.0,
         spread=_spread(steps),
         others=share,
         eval_image_s=eval_image_s,
@@ -132,16 +131,30 @@ def make_noise(task: Task, device: torch.device) -> Noise:
     return Noise(dataset, resident(store, device), preprocess)
 
 
-def _steps(training: Training, batches: Iterator[Batch], seconds: float) -> list[float]:
+def _steps(training: Training, updates: Updates, seconds: float) -> list[float]:
     """Take updates until they keep a steady pace, then for so many seconds; time the latter."""
+    together = READ_EVERY if training.recorded else 1
 
-    def step() -> float:
+    def some() -> float:
         began = time.perf_counter()
-        train_step(training, next(batches), RATE).tolist()  # as in the loop: the sums are awaited
-        return time.perf_counter() - began
+        for _ in range(together):
+            sums = updates.take(RATE)
+        sums.tolist()  # as in the loop: the sums are waited for
+        return (time.perf_counter() - began) / together
 
-    _repeat(step, WARM_S, WARM_STEPS)
-    return _repeat(step, seconds, LEAST_STEPS)
+    _repeat(some, WARM_S / together, WARM_STEPS)
+    return _repeat(some, seconds / together, LEAST_STEPS)
+
+
+def _mean_s(times: list[float]) -> float:
+    """Average as the clock of a run does."""
+    clock = Clock(0.0, 0.0)
+    clock.step_s.extend(times)
+    return clock.mean_step_s()
+
+
+def _nobody(_text: str) -> None:
+    """Hear a note."""
 
 
 def _repeat(action: Callable[[], float], seconds: float, least: int) -> list[float]:
