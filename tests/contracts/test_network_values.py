@@ -1,8 +1,10 @@
 """Promises about values: gradients, layouts, precision, weights that come back."""
 
+import dataclasses
+
 import pytest
 import torch
-from networks import ONE_A_KIND, SMALL, batch, slow_unless, small_size
+from networks import DEEP, ONE_A_KIND, SMALL, batch, slow_unless, small_size
 from safetensors.torch import load_file, save_file
 
 from reslab import catalog
@@ -14,11 +16,21 @@ MANY_PARAMS = 1e7
 QUICK = slow_unless(set(ONE_A_KIND))
 
 
-def built(name):
-    """Build a network; one of many parameters in its form for small images and ten classes."""
+def built(name, most_blocks=None):
+    """Build a network; one of many parameters in its form for small images and ten classes.
+
+    With `most_blocks` the stages of deep networks repeat their block only so often. At their
+    initial weights 110 layers magnify a rounding to the size of the values themselves, and 1000
+    without batch statistics overflow: two ways of computing the same can't be compared there.
+    """
     spec = catalog.entry(name).spec
     if catalog.costs()[name].params > MANY_PARAMS:
         spec = specs.replace(spec.with_stem("small"), num_classes=10, img_size=32)
+    if most_blocks is not None and name in DEEP:
+        stages = tuple(
+            dataclasses.replace(stage, depth=min(stage.depth, most_blocks)) for stage in spec.stages
+        )
+        spec = specs.replace(spec, stages=stages)
     torch.manual_seed(0)
     return build(spec)
 
@@ -32,9 +44,10 @@ def without_dropout(network):
 
 @pytest.mark.parametrize("name", SOME)
 def test_every_parameter_gets_a_gradient(name):
-    network = without_dropout(built(name))
+    """In float64: 1200 layers without shortcuts leave the range of float32 at their start."""
+    network = without_dropout(built(name)).double()
     size = max(small_size(network), 3 * network.min_size if network.min_size < 32 else 0)
-    logits = network.training_logits(batch(network.spec, size))
+    logits = network.training_logits(batch(network.spec, size).double())
     labels = torch.tensor([1, 2])
     sum(torch.nn.functional.cross_entropy(x, labels) for x in logits).backward()
     for parameter_name, parameter in network.named_parameters():
@@ -46,7 +59,7 @@ def test_every_parameter_gets_a_gradient(name):
 @pytest.mark.parametrize("name", SOME)
 def test_the_memory_layout_does_not_matter(name):
     """In float64: deep plain networks magnify every rounding at their start."""
-    network = without_dropout(built(name))
+    network = without_dropout(built(name, most_blocks=18))
     images = batch(network.spec, small_size(network))
     with torch.no_grad():
         exact = network.double()(images.double())
@@ -58,7 +71,7 @@ def test_the_memory_layout_does_not_matter(name):
 @pytest.mark.parametrize("name", SOME)
 def test_bfloat16_comes_close(name):
     """In evaluation mode: statistics of a batch of two would magnify every rounding."""
-    network = built(name).eval()
+    network = built(name, most_blocks=4).eval()
     images = batch(network.spec, small_size(network))
     with torch.no_grad():
         logits = network(images)
@@ -69,16 +82,19 @@ def test_bfloat16_comes_close(name):
 
 @pytest.mark.parametrize("name", SOME)
 def test_saved_weights_give_the_same_network(name, tmp_path):
-    first, second = built(name).eval(), built(name).eval()
+    """With the batch's statistics, which keep the values of any depth finite."""
+    first, second = (without_dropout(built(name)) for _ in range(2))
     with torch.no_grad():
         for parameter in second.parameters():
             parameter.zero_()
     tensors = {k: v.contiguous() for k, v in first.state_dict().items()}
     save_file(tensors, tmp_path / "weights.safetensors")
     second.load_state_dict(load_file(tmp_path / "weights.safetensors"))
-    images = batch(first.spec, max(9, first.min_size), images=1)
+    images = batch(first.spec, small_size(first))
     with torch.no_grad():
-        assert torch.equal(first(images), second(images))
+        logits = first(images)
+        assert logits.isfinite().all()
+        assert torch.equal(logits, second(images))
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -102,8 +118,8 @@ def test_recomputed_activations_give_the_same_gradients(name):
 
 @pytest.mark.parametrize("name", SOME)
 def test_fused_passes_are_the_same_function(name):
-    network, fused = (without_dropout(built(name)) for _ in range(2))
-    fuse(fused)
+    network, fused = (without_dropout(built(name, most_blocks=4)) for _ in range(2))
+    assert fuse(fused) == sum(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
     images = batch(network.spec, small_size(network))
     images = images.contiguous(memory_format=torch.channels_last)
     assert list(network.state_dict()) == list(fused.state_dict())
