@@ -77,8 +77,9 @@ def test_a_whitened_network_has_numbers_for_any_data(num_train):
     usual = RECIPES["small-images"](Situation(num_train, 32, 10))
     assert recipe.bias_lr > 1
     assert 5 <= recipe.epochs < usual.epochs
-    # The same movement an image, whatever the batch.
-    assert recipe.lr / recipe.batch_size == pytest.approx(0.75 / 512)
+    # The rest moves by the same for each image, whatever the batch.
+    assert recipe.lr * recipe.head_lr / recipe.batch_size == pytest.approx(0.96 / 512)
+    assert recipe.bias_lr == 64 * recipe.head_lr
 
 
 def test_biases_and_norms_learn_at_their_own_rate():

@@ -217,19 +217,25 @@ def fast(situation: Situation) -> Recipe:
 def _whitened(situation: Situation) -> Recipe:
     num_train, img_size = situation.num_train, situation.img_size
     batch_size = 4 * _batch_size(num_train)
+    early = img_size >= LEAST_TO_SHRINK
+    # Muon's steps have one length whatever the gradient's; those of the rest grow with a batch.
+    head_lr = 8.0 * batch_size / 512
     return Recipe(
         name="fast",
         epochs=_epochs(num_train, images_seen=400_000, least=6, most=40),
         batch_size=batch_size,
-        optimizer="sgd",
-        lr=0.75 * batch_size / 512,
-        bias_lr=64.0,
-        momentum=0.85,
+        optimizer="muon",
+        lr=0.12,
+        head_lr=head_lr,
+        bias_lr=64 * head_lr,
+        momentum=0.8,
         nesterov=True,
-        weight_decay=1.33e-3,
-        schedule="one-cycle",
+        weight_decay=0.12,
+        schedule="cosine",
         smoothing=0.2,
         ema=0.95,
+        early_size=round(0.75 * img_size) if early else 0,
+        early_share=0.5 if early else 0.0,
         augment=Augment(
             pad_crop=max(1, round(img_size / 16)), flip=img_size > 16, alternating_flip=True
         ),
