@@ -16,7 +16,7 @@ from typing import Any, Self
 from bench.case import Arm, Case, Options, Skipped
 from bench.memory import peak_mib
 from bench.session import BEGAN, CHECKED
-from bench.statistics import spread
+from bench.spread import spread
 
 ROOT = Path(__file__).parent.parent
 TRIAL_CHUNKS = 2

@@ -32,7 +32,7 @@ from bench import results
 from bench.__main__ import RESULTS, say
 from bench.cases.data import unpacked
 from bench.harness import ROOT, environment
-from bench.statistics import spread
+from bench.spread import spread
 
 NAME = "time-to-accuracy"
 SPEED = "train-resnet20"

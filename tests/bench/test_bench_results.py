@@ -10,7 +10,7 @@ import pytest
 from bench.cases import CASES
 from bench.chart import chart
 from bench.harness import relative_difference
-from bench.statistics import spread
+from bench.spread import spread
 from bench.table import table
 
 from bench import results
