@@ -5,11 +5,12 @@
 # make bench  measure side by side with other people's programs on this machine, for an hour or so:
 #                 make bench DATA=cifar10-jpeg.tar.gz, or CASES="train-resnet20 load"
 # make bench-smoke   the same in minutes and on tiny images: whether it works, not how fast it is
+# make bench-gpu     training on a GPU beside PyTorch as others write it, in under 8 minutes
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all bench bench-smoke format check clean
+.PHONY: demo test test-all bench bench-smoke bench-gpu format check clean
 
 demo: $(VENV)/installed
 	$(BIN)/reslab train digits --out runs/demo-$$(date +%Y%m%d-%H%M%S)
@@ -25,6 +26,9 @@ bench: $(VENV)/installed-bench
 
 bench-smoke: $(VENV)/installed-bench
 	$(BIN)/python -m bench $(CASES) --quick --out build/bench-smoke
+
+bench-gpu: $(VENV)/installed
+	$(BIN)/python -m bench.gpu --out bench/results/gpu $(CASES)
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff format --check src tests bench

@@ -28,11 +28,15 @@ def digits() -> Dataset:
 
 
 def make_training(
-    overrides: dict[str, Any] | None = None, *, seed: int = 0, recorded: bool | None = None
+    overrides: dict[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    recorded: bool | None = None,
+    device: torch.device = CPU,
 ) -> Training:
     """Put a training of digits together in float32, at step 0."""
     settings = {"precision": "fp32", "img_size": 8, "batch_size": 32, **(overrides or {})}
-    request = Request(data="digits", overrides=settings, device="cpu", seed=seed)
+    request = Request(data="digits", overrides=settings, device=str(device), seed=seed)
     dataset, watcher = digits(), Silent()
     chosen = choose(request, dataset, None)
     config = Config(
@@ -46,6 +50,6 @@ def make_training(
         environment={},
     )
     preprocess, bank = fitted_images(
-        config, dataset, CPU, World(), decoding=watcher.decoding, note=watcher.note
+        config, dataset, device, World(), decoding=watcher.decoding, note=watcher.note
     )
-    return assemble(config, dataset, bank, preprocess, CPU, World(), recorded=recorded)
+    return assemble(config, dataset, bank, preprocess, device, World(), recorded=recorded)

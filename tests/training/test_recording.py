@@ -13,7 +13,7 @@ from replaying import Replayed
 from torch import Tensor
 
 from reslab.data.augment import Augment
-from reslab.training import assemble
+from reslab.training import assemble, compiling
 from reslab.training.distributed import World
 from reslab.training.recipe import Recipe
 from reslab.training.recording import Plain, can_record
@@ -72,8 +72,14 @@ def assert_alike(found: Training, expected: Training) -> None:
     "recipe",
     [
         {"ema": 0.9, "clip": 0.5, "smoothing": 0.1, "weight_decay": 1e-3, "pad_crop": 1},
-        {"optimizer": "adamw", "lr": 0.01, "mixup": 0.4, "cutmix": 1.0, "accumulate": 2},
-        {"crop_scale": (0.3, 1.0), "rotate": 10.0, "jitter": 0.3, "erase": 0.5, "ema": 0.5},
+        pytest.param(
+            {"optimizer": "adamw", "lr": 0.01, "mixup": 0.4, "cutmix": 1.0, "accumulate": 2},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"crop_scale": (0.3, 1.0), "rotate": 10.0, "jitter": 0.3, "erase": 0.5, "ema": 0.5},
+            marks=pytest.mark.slow,
+        ),
         {"dropout": 0.5, "max_filter_rms": 0.1, "class_weights": True, "nesterov": True},
     ],
 )
@@ -177,3 +183,21 @@ def test_images_elsewhere_give_the_same_batches() -> None:
         for field in dataclasses.fields(made):
             assert torch.equal(getattr(made, field.name), getattr(expected, field.name))
     assert loader.augment != Augment()
+
+
+def test_the_fastest_mode_is_chosen_and_failures_are_not() -> None:
+    took = {"default": 3.0, "max-autotune-no-cudagraphs": 2.0}
+    assert compiling.fastest(list(took), took.__getitem__) == "max-autotune-no-cudagraphs"
+    assert compiling.fastest(["default"], lambda mode: 1 / 0) == "default"  # nothing to choose
+
+    def failing(mode: str) -> float:
+        if mode != "default":
+            raise RuntimeError("no compiler")
+        return 3.0
+
+    assert compiling.fastest(["max-autotune-no-cudagraphs", "default"], failing) == "default"
+
+
+def test_only_long_runs_try_every_kernel() -> None:
+    assert compiling.modes_worth_trying(99_999) == ("default",)
+    assert compiling.modes_worth_trying(100_000)[1:] == (compiling.AUTOTUNED,)

@@ -19,7 +19,7 @@ from reslab.training.rundir import RunDirectory
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest
 
-RECIPE = {"batch_size": 64, "img_size": 8, "steps": 27, "ema": 0.9, "dropout": 0.2, "lr": 0.02}
+RECIPE = {"batch_size": 128, "img_size": 8, "steps": 13, "ema": 0.9, "dropout": 0.2, "lr": 0.02}
 
 
 class Counting(Silent):
@@ -51,7 +51,7 @@ def trained(training: Training, folder: Path, **watch: Any) -> Counting:
 
 def test_rows_do_not_depend_on_how_often_sums_are_read(tmp_path, monkeypatch) -> None:
     states = []
-    for every in (1, 20):
+    for every in (1, 6):
         monkeypatch.setattr(tally, "READ_EVERY", every)
         training = make_training(RECIPE, recorded=True)
         observer = trained(training, tmp_path / str(every))
@@ -61,10 +61,10 @@ def test_rows_do_not_depend_on_how_often_sums_are_read(tmp_path, monkeypatch) ->
         if every == 1:
             assert heard == list(range(1, training.state.step + 1))
         else:
-            assert len(heard) < training.state.step / 4
+            assert len(heard) <= training.state.step / 2
             assert {row["step"] for row in training.state.rows} <= set(heard)
     assert states[0] == states[1]
-    assert len(states[0]["rows"]) == 2  # digits' epoch is 20 steps
+    assert len(states[0]["rows"]) == 2  # digits' epoch is 10 steps
 
 
 def test_a_processor_hears_of_every_update(tmp_path) -> None:
@@ -73,17 +73,18 @@ def test_a_processor_hears_of_every_update(tmp_path) -> None:
 
 
 def test_divergence_is_found_although_sums_are_read_late(tmp_path) -> None:
-    training = make_training({**RECIPE, "lr": 1e20, "ema": 0}, recorded=True)
+    training = make_training({**RECIPE, "lr": 1e20, "ema": 0, "steps": 50}, recorded=True)
     with pytest.raises(DivergedError):
         trained(training, tmp_path)
     assert 1 < training.state.step <= 2 * tally.READ_EVERY
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
+@pytest.mark.slow
 def test_a_recorded_run_goes_on_from_its_checkpoint(tmp_path) -> None:
     whole, parts = (make_training(RECIPE, recorded=True) for _ in range(2))
     trained(whole, tmp_path / "whole")
-    stop_at = 22
+    stop_at = 12
 
     class Interrupting(StopRequest):
         def __bool__(self) -> bool:
@@ -105,9 +106,9 @@ def test_a_recorded_run_goes_on_from_its_checkpoint(tmp_path) -> None:
 
 def test_a_budget_knows_the_time_of_updates_that_were_read_together(tmp_path) -> None:
     clock = Clock(0.0, time.perf_counter())
-    training = make_training({**RECIPE, "steps": 25}, recorded=True)
+    training = make_training({**RECIPE, "steps": 9}, recorded=True)
     trained(
-        training, tmp_path, clock=clock, budget=Budget(1e6, 20, training.state.plan.total_steps)
+        training, tmp_path, clock=clock, budget=Budget(1e6, 10, training.state.plan.total_steps)
     )
     assert len(clock.step_s) >= training.state.step - 2
 

@@ -1,0 +1,1 @@
+"""Training on a GPU beside PyTorch as others write it; see __main__."""
