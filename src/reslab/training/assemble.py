@@ -190,7 +190,7 @@ def assemble(
     training = Training(
         network=network,
         forward=_wrap(network, mode, device, world),
-        optimizer=make_optimizer(network, recipe),
+        optimizer=make_optimizer(network, recipe, dtype),
         ema=Ema(network, recipe.ema, recorded=recorded) if recipe.ema > 0 else None,
         scaler=torch.amp.GradScaler(device.type) if dtype == torch.float16 else None,
         loader=loader,
