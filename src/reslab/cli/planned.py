@@ -145,10 +145,21 @@ def _explain(prediction: Prediction) -> None:
     )
     note(
         f"start {duration(prediction.start_s)}{decoding}, then {prediction.epochs:.4g} epochs of "
-        f"{duration(prediction.epoch_s)}: {duration(prediction.total_s)} in all"
+        f"{_time(prediction.epoch_s)}: {_time(prediction.total_s)} in all"
     )
     if prediction.unrest > UNSTEADY:
-        note("other programs used the machine meanwhile: the times are uncertain")
+        note("other programs used the machine meanwhile: times with a ~ are uncertain")
+
+
+def _time(seconds: float) -> str:
+    """Write a duration, a short one with a tenth of a second."""
+    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
+
+
+def _speed(prediction: Prediction) -> str:
+    """Write images a second, marked where other programs were in the way."""
+    uncertain = "~" if prediction.unrest > UNSTEADY else ""
+    return f"{uncertain}{prediction.images_per_s:,.0f}"
 
 
 def _row_cells(row: Row, proposed: Row | None) -> list[str]:
@@ -164,9 +175,9 @@ def _row_cells(row: Row, proposed: Row | None) -> list[str]:
     mark = "<- proposed" if row is proposed else "" if row.setting.free else "trains differently"
     return [
         *start,
-        f"{prediction.images_per_s:,.0f}",
-        duration(prediction.epoch_s),
-        duration(prediction.total_s),
+        _speed(prediction),
+        _time(prediction.epoch_s),
+        _time(prediction.total_s),
         f"{prediction.peak_mib:,.0f} MiB" + ("" if row.fits else ", too much"),
         mark,
     ]
@@ -181,8 +192,8 @@ def _candidate_cells(candidate: Candidate, proposed: Candidate) -> list[str]:
         return [*start, "", "", "", f"{candidate.needed:g}", "", "not measured: too slow or large"]
     return [
         *start,
-        f"{prediction.images_per_s:,.0f}",
-        duration(prediction.epoch_s),
+        _speed(prediction),
+        _time(prediction.epoch_s),
         f"{candidate.epochs:.1f}",
         f"{candidate.needed:g}",
         f"{prediction.peak_mib:,.0f} MiB" + ("" if candidate.fits else ", too much"),
