@@ -20,7 +20,8 @@ SITUATION = Situation(50_000, 32, 10, depth=20)
 OTHER: dict[str, Any] = {
     "epochs": 7.3, "steps": 77, "batch_size": 48, "accumulate": 3, "optimizer": "adamw",
     "lr": 0.1 + 0.2, "head_lr": 3.0, "bias_lr": 64.0, "momentum": 0.77, "nesterov": True,
-    "weight_decay": 1 / 3e4, "decay_all": True, "schedule": "plateau", "milestones": (0.1, 1 / 3), "gamma": 0.3,
+    "weight_decay": 1 / 3e4, "decay_all": True, "schedule": "plateau",
+    "milestones": (0.1, 1 / 3), "gamma": 0.3,
     "plateau_patience": 9, "warmup_steps": 17, "warmup_lr": 1e-3 / 3,
     "warmup_until_error_pct": 70.0, "smoothing": 0.15, "class_weights": True, "balanced": True,
     "clip": 2.5, "dropout": 0.3, "ema": 0.9, "zero_last_scale": True, "patience": 4,
@@ -31,7 +32,8 @@ OTHER: dict[str, Any] = {
 }  # fmt: skip
 VIEWS: dict[str, Any] = {
     "pad_crop": 3, "flip": True, "alternating_flip": True, "crop_scale": (0.3, 0.9),
-    "crop_ratio": (0.7, 1.1), "rotate": 11.0, "jitter": 0.2, "pca_colour": 0.05, "erase": 0.4, "mixup": 0.3, "cutmix": 0.6,
+    "crop_ratio": (0.7, 1.1), "rotate": 11.0, "jitter": 0.2, "pca_colour": 0.05,
+    "erase": 0.4, "mixup": 0.3, "cutmix": 0.6,
 }  # fmt: skip
 
 
