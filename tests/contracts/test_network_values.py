@@ -142,7 +142,7 @@ def test_auxiliary_heads_never_change_the_logits(name):
         assert torch.equal(network(images), alone)
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", slow_unless({"resnet20", "shufflenet_v1_g3_050"}))
 def test_captured_by_export_and_by_compile(name):
     """One graph without a break; what code is generated from it is torch's affair."""
     network = built(name).eval()
