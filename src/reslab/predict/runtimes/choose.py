@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import time
 from collections.abc import Callable, Iterable
 
@@ -26,7 +25,7 @@ from reslab.predict.runtimes.kinds import KINDS, build_runtime
 from reslab.predict.runtimes.runtime import Runtime, shape_of
 
 MEASURE_S = 0.3
-LEAST_CALLS = 2
+LEAST_CALLS = 3
 
 
 @dataclasses.dataclass
@@ -258,11 +257,11 @@ def _speed_if_built(candidate: Candidate) -> float:
 
 
 def _seconds(runtime: Runtime, images: Tensor) -> float:
-    """Measure a call: the median of some, after one to warm up."""
+    """Measure a call: the shortest of some, as other processes only make it longer."""
     runtime(images)
     taken: list[float] = []
     while len(taken) < LEAST_CALLS or sum(taken) < MEASURE_S:
         began = time.perf_counter()
         runtime(images)
         taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+    return min(taken)
