@@ -42,9 +42,11 @@ def network_of(settings: dict[str, Any]) -> Network:
         network.eval()
         images = images_of(settings, settings["batch_size"])
         features = network.forward_head(network.forward_features(images), pre_logits=True)
-        known = F.normalize(features - features.mean())
+        middle = features.mean(0) if len(features) > 1 else features.mean()
+        known = F.normalize(features - middle)
         classifier = network.get_classifier()
         classifier.weight[: len(known)] += known
+        classifier.bias[: len(known)] -= known @ (middle * torch.ones_like(known[0]))
     return network
 
 
