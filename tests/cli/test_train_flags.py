@@ -38,6 +38,7 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "--max-filter-rms": ("0.1", 0.1),
     "--ema": ("0.9", 0.9),
     "--smoothing": ("0.15", 0.15),
+    "--initial-weights": ("glorot", "glorot"),
     "--dropout": ("0.3", 0.3),
     "--pad-crop": ("3", 3),
     "--crop-scale": ("0.3,0.9", (0.3, 0.9)),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from reslab import catalog
-from reslab.nn import build, zero_last_scale
+from reslab.nn import build, redraw, zero_last_scale
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,35 @@ def test_zero_last_scale_leaves_plain_networks_alone():
     before = {name: value.clone() for name, value in network.state_dict().items()}
     zero_last_scale(network)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("law", "conv", "linear"),
+    [
+        ("he", math.sqrt(2 / (9 * 32)), math.sqrt(2 / 64)),
+        ("glorot", math.sqrt(2 / (9 * (32 + 64))), math.sqrt(2 / (64 + 10))),
+        ("gaussian", 0.01, 0.01),
+    ],
+)
+def test_a_law_spreads_the_weights_as_it_says(law, conv, linear):
+    torch.manual_seed(0)
+    network = build(catalog.entry("resnet20").spec)
+    redraw(network, law)
+    weight = network.stages.stage3.block1.branch.conv1.weight  # 3x3, 32 to 64 channels
+    assert weight.std().item() == pytest.approx(conv, rel=0.03)
+    assert network.get_classifier().weight.std().item() == pytest.approx(linear, rel=0.1)
+
+
+def test_redrawing_leaves_biases_and_norms_and_what_does_not_learn():
+    network = build(catalog.entry("highway10").spec)
+    fixed = network.get_classifier().weight.requires_grad_(False)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    redraw(network, "gaussian")
+    after = network.state_dict()
+    kept = {name for name in before if torch.equal(before[name], after[name])}
+    assert kept == {n for n in before if "bias" in n} | {
+        name for name, value in network.named_parameters() if value is fixed
+    }
 
 
 def test_the_seed_decides_the_weights():

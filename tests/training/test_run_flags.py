@@ -12,6 +12,7 @@ import torch
 from parts import make_training
 from running import Finished, train_in
 
+from reslab import artifact
 from reslab.data.shapes import ShapeSettings, write_folder
 from reslab.training.step import train_step
 
@@ -184,6 +185,18 @@ def test_starting_from_a_model_takes_its_weights_over(train, digits_run):
     assert config["recipe"]["name"] == "fine-tune"
     before = json.loads(digits_run.out)["test"]["accuracy_pct"]
     assert run.read("model/model.json")["metrics"]["test"]["accuracy_pct"] == before
+
+
+def test_weights_are_drawn_by_the_law_asked_for(train):
+    flags = ("--model", "resnet20", "--initial-weights", "gaussian", "--lr", "1e-30")
+    run = train("digits", *flags, "--weight-decay", "0", "--steps", "1").succeeded()
+    weight = artifact.load(run.path).network.stages.stage3.block2.branch.conv1.weight
+    assert weight.std().item() == pytest.approx(0.01, rel=0.02)  # its own would be 0.059
+
+
+def test_a_trained_models_weights_are_not_drawn_anew(train, digits_run):
+    flags = ("--start", str(digits_run.path), "--initial-weights", "he")
+    train("digits", *flags).refused(2, "has its weights")
 
 
 def test_precision_changes_the_arithmetic():

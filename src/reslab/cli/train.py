@@ -82,6 +82,13 @@ LOSS = (
     Setting("--dropout", "dropout", float, "before the classifier"),
     _on_off("--class-weights", "class_weights", "weight the loss by inverse class frequency"),
     _on_off("--balanced", "balanced", "draw every class equally often"),
+    Setting(
+        "--initial-weights",
+        "initial_weights",
+        str,
+        "law they are drawn from",
+        ("network", "he", "glorot", "gaussian"),
+    ),
     _on_off("--zero-last-scale", "zero_last_scale", "start residual branches at zero"),
 )
 VIEWS = (

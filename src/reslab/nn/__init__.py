@@ -5,7 +5,7 @@ from reslab.nn.build import build, builds
 from reslab.nn.feature_maps import FeatureMaps
 from reslab.nn.features import Feature, FeatureInfo
 from reslab.nn.fused import fuse
-from reslab.nn.init import initialise, zero_last_scale
+from reslab.nn.init import initialise, redraw, zero_last_scale
 from reslab.nn.network import Network
 from reslab.nn.whitening import fit_to_images
 
@@ -21,5 +21,6 @@ __all__ = [
     "fit_to_images",
     "fuse",
     "initialise",
+    "redraw",
     "zero_last_scale",
 ]

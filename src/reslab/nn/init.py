@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import torch
 from torch import nn
 
 from reslab.nn.blocks import ResidualBlock
@@ -28,6 +31,34 @@ def initialise(network: nn.Module) -> None:
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
+
+
+Law = Literal["he", "glorot", "gaussian"]
+GAUSSIAN_STD = 0.01
+
+
+@torch.no_grad()
+def redraw(network: nn.Module, law: Law) -> None:
+    """Draw the weights of all convolutions and linear layers anew, from another normal law.
+
+    Biases and norms stay as they are, and so do weights that do not learn.
+
+    Args:
+        network: changed in place.
+        law: "he" for N(0, 2 / fan_in) (He et al. 2015, arXiv 1502.01852, equation 10); "glorot"
+            for N(0, 2 / (fan_in + fan_out)) (Glorot and Bengio 2010, equation 12; they draw
+            uniformly, with the same variance); "gaussian" for N(0, 0.01^2), whatever the layer
+            (Krizhevsky et al. 2012, section 5).
+    """
+    for module in network.modules():
+        if not isinstance(module, nn.Conv2d | nn.Linear) or not module.weight.requires_grad:
+            continue
+        if law == "he":
+            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+        elif law == "glorot":
+            nn.init.xavier_normal_(module.weight)
+        else:
+            nn.init.normal_(module.weight, std=GAUSSIAN_STD)
 
 
 def zero_last_scale(network: nn.Module) -> None:

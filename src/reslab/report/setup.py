@@ -143,6 +143,7 @@ def _views(augment: Mapping[str, Any]) -> str:
 
 def _extras(recipe: Mapping[str, Any]) -> str:
     get = recipe.get
+    law = get("initial_weights")
     words = [
         f"{text} {get(name):g}"
         for name, text in (
@@ -159,9 +160,10 @@ def _extras(recipe: Mapping[str, Any]) -> str:
         for name, text in (
             ("class_weights", "loss weighted by class frequency"),
             ("balanced", "classes drawn equally often"),
+            ("initial_weights", f"weights drawn by the law {law!r}"),
             ("zero_last_scale", "residual branches start at zero"),
         )
-        if get(name)
+        if get(name) not in (None, False, "network")
     ]
     if get("early_share"):
         words.append(f"the first {100 * get('early_share', 0):.0f}% at {get('early_size')} px")

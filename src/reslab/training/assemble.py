@@ -18,7 +18,7 @@ from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess, network_input
 from reslab.data.statistics import statistics
 from reslab.errors import UsageError
-from reslab.nn import Network, build, fit_to_images, fuse, zero_last_scale
+from reslab.nn import Network, build, fit_to_images, fuse, redraw, zero_last_scale
 from reslab.training import compiling
 from reslab.training.config import Config
 from reslab.training.distributed import World, check_divides
@@ -97,6 +97,8 @@ def make_network(
     torch.manual_seed(config.request.seed)
     network = build(config.spec)
     if config.request.source is None:
+        if recipe.initial_weights != "network":
+            redraw(network, recipe.initial_weights)
         if recipe.zero_last_scale:
             zero_last_scale(network)
         if new:

@@ -25,7 +25,12 @@ from reslab.training.choose import Chosen, choose
 from reslab.training.config import Config, Request
 from reslab.training.distributed import World
 from reslab.training.observe import Observer
-from reslab.training.source import initial_spec, kept_settings, load_source
+from reslab.training.source import (
+    initial_spec,
+    kept_settings,
+    load_source,
+    refuse_other_weights,
+)
 
 
 def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[str, Any]]:
@@ -46,6 +51,8 @@ def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[
     chosen = choose(
         dataclasses.replace(request, overrides=settings), dataset, initial_spec(request, source)
     )
+    if source is not None:
+        refuse_other_weights(chosen.recipe)
     dataset = _split(dataset, request, val_fraction=chosen.recipe.val_fraction)
     if chosen.recipe.needs_validation() and "val" not in dataset.splits:
         raise UsageError(

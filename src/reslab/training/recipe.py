@@ -18,6 +18,7 @@ Optimizer = Literal["sgd", "adamw", "muon"]
 ScheduleName = Literal["constant", "step", "plateau", "cosine", "one-cycle"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Monitor = Literal["none", "val_loss", "val_accuracy"]
+InitialWeights = Literal["network", "he", "glorot", "gaussian"]
 Normalisation = Literal["channel", "pixel-mean"]
 
 
@@ -58,6 +59,8 @@ class Recipe:
             exceeds it is scaled back to (Zeiler and Fergus 2013, section 3: 0.1); 0 for any.
         dropout: before the classifier; None for the network's own.
         ema: decay of the running average of the weights; 0 for none.
+        initial_weights: law that weights are drawn from: the network's own, or one of
+            `reslab.nn.redraw`.
         zero_last_scale: start the last norm scale of each residual branch at zero.
         patience: stop after so many epochs without improvement; 0 for never.
         monitor: what early stopping and the best checkpoint look at; "none" keeps the last.
@@ -106,6 +109,7 @@ class Recipe:
     max_filter_rms: float = 0.0
     dropout: float | None = None
     ema: float = 0.0
+    initial_weights: InitialWeights = "network"
     zero_last_scale: bool = False
     patience: int = 0
     monitor: Monitor = "none"

@@ -14,6 +14,7 @@ from reslab.errors import UsageError
 from reslab.nn import Network
 from reslab.nn.surgery import deepen, deeper_names, deeper_spec
 from reslab.training.config import Config, Request
+from reslab.training.recipe import Recipe
 
 
 def load_source(request: Request) -> Artifact | None:
@@ -63,6 +64,19 @@ def kept_settings(request: Request, source: Artifact | None) -> dict[str, Any]:
         "normalisation": "pixel-mean" if pixel_mean else "channel",
         "resize": source.preprocess.resize,
     }
+
+
+def refuse_other_weights(chosen: Recipe) -> None:
+    """Check that nothing is asked of weights which a trained model brings along.
+
+    Raises:
+        UsageError: they are to be drawn anew.
+    """
+    if chosen.initial_weights != "network":
+        raise UsageError(
+            "a run that starts from a trained model has its weights",
+            remedy="leave --initial-weights out",
+        )
 
 
 def take_over(network: Network, config: Config, images: Callable[[], torch.Tensor]) -> None:
