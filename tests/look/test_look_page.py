@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from reslab import artifact
+from reslab.analyze.probed import probe
 from reslab.artifact import Artifact
 from reslab.cli.main import main
 from reslab.data.preprocess import Preprocess
@@ -128,19 +129,45 @@ def test_without_its_data_the_page_says_so(model, tmp_path, monkeypatch):
         look_inside(copied, "/gone")
 
 
+def test_what_a_run_wrote_down_while_it_learned(model, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(model, run / "model")
+    (run / "config.json").write_text("{}")
+    network, draw = artifact.load(model).network, torch.Generator().manual_seed(0)
+    images = torch.randn(4, 1, 8, 8, generator=draw)
+    lines = [probe(network, images, torch.arange(4), step=10 * n, epoch=n / 2) for n in range(9)]
+    (run / "probe.jsonl").write_text("".join(json.dumps(one.to_json()) + "\n" for one in lines))
+    found = look_inside(run, only=("signal",), count=8, images=1)
+    figures = {figure.name: figure for figure in found.sections[0].figures}
+    series = figures["gradients-while-learning"].body.series
+    assert [one.label for one in series] == [
+        f"epoch {n}" for n in ("0", "1", "1.5", "2.5", "3", "4")
+    ]
+    assert [one.style for one in series] == ["thin"] * 5 + ["bold"]
+    assert series[0].y == [step.gradient_norm for step in lines[0].signal.steps]
+    assert "activations-while-learning" in figures
+    assert "Gradient by depth while it learned" in found.page.read_text()
+
+
 def test_a_surface_of_two_models_on_one_scale(model, tmp_path):
     from reslab.look.subject import open_subject
     from reslab.look.terrain import terrain
 
     subject = open_subject(model, count=8, images=1)
     section = terrain(subject, lambda _text: None, against=str(model), points=3)
-    (figure,) = section.figures
+    figure, path = section.figures
     assert list(figure.data) == ["resnet20", f"resnet20 ({model})"]
     assert figure.body.wide
+    assert path.name == "linear-path"
+    assert path.data["interpolated"]["barrier"] == pytest.approx(0, abs=1e-6)  # to itself
     torch.manual_seed(1)
     other = create_model("resnet20", in_chans=1, img_size=8, num_classes=3)
     preprocess = subject.model.preprocess
     artifact.save(Artifact(other, ("a", "b", "c"), preprocess), tmp_path / "other")
+    deeper = create_model("resnet32", in_chans=1, img_size=8).eval()
+    artifact.save(Artifact(deeper, subject.model.classes, preprocess), tmp_path / "deeper")
+    section = terrain(subject, lambda _text: None, against=str(tmp_path / "deeper"), points=3)
+    assert [figure.name for figure in section.figures] == ["loss-surface"]  # no line to walk
     with pytest.raises(DataError, match="same images"):
         terrain(subject, lambda _text: None, against=str(tmp_path / "other"), points=3)
 

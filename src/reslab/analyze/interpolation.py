@@ -108,7 +108,7 @@ def linear_path(
     (arXiv 1912.05671), section 2, for the barrier; Izmailov et al. 2018 (arXiv 1803.05407),
     section 3.2, for recomputed statistics.
     """
-    if specs.replace(first.spec, name=second.spec.name) != second.spec:
+    if not on_one_line(first.spec, second.spec):
         raise UsageError(
             f"{first.spec.name} and {second.spec.name} are not of one specification",
             remedy="take two runs of the same network on the same data",
@@ -128,6 +128,11 @@ def linear_path(
         if progress is not None:
             progress(number, len(alphas))
     return LinearPath(first.spec.name, len(images), statistics, tuple(found))
+
+
+def on_one_line(first: specs.NetworkSpec, second: specs.NetworkSpec) -> bool:
+    """Tell whether two networks have the same weights, name for name: all but their own names."""
+    return specs.replace(first, name=second.name) == second
 
 
 def recompute_statistics(network: nn.Module, images: Tensor, batch_size: int) -> None:

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--landscape", action="store_true", help="the loss surface too, which takes minutes"
     )
     parser.add_argument(
-        "--against", metavar="MODEL", help="another model, whose loss surface is drawn beside"
+        "--against", metavar="MODEL", help="another model: its loss surface, and the line to it"
     )
     parser.add_argument(
         "--time", type=parse_duration, metavar="TIME", help="for each loss surface: 90s, 10m"

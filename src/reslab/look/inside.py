@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from reslab import artifact, durable
+from reslab import durable
 from reslab.errors import unknown
 from reslab.look.costs import costs
 from reslab.look.figure import Section
@@ -107,15 +107,9 @@ def look_inside(
     words += ["--landscape"] if landscape else []
     words += ["--against", against] if against is not None else []
     text = render(subject, sections, _facts(subject), shlex.join(words))
-    page = (Path(out) if out is not None else _home(Path(model))) / FILE_NAME
+    page = (Path(out) if out is not None else subject.run or Path()) / FILE_NAME
     durable.write_file(page, text.encode("utf-8", "surrogateescape"))
     return Look(page, sections, write_figures(sections, Path(out)) if out is not None else [])
-
-
-def _home(path: Path) -> Path:
-    """Return the run's folder, or the working folder for a model without a run."""
-    folder = artifact.find(path).parent
-    return folder if (folder / "config.json").is_file() else Path()
 
 
 def _facts(subject: Subject) -> list[Fact]:

@@ -16,10 +16,10 @@ from reslab.analyze.responses import layer_responses
 from reslab.analyze.signal import signal_by_depth
 from reslab.errors import UsageError
 from reslab.look.figure import Figure, Section
+from reslab.look.learning import while_learning
 from reslab.look.subject import Subject
 from reslab.report import wording
-from reslab.report.plots import Plot, Series
-from reslab.report.scale import Kind
+from reslab.report.plots import Plot, Series, axis_kind
 
 TITLE = "Signal"
 _MOST = 512
@@ -28,8 +28,9 @@ _Draw = Callable[[Subject], Figure]
 
 def signals(subject: Subject, notify: Callable[[str], None]) -> Section:
     """Measure responses, residuals, gradients, dead units, drift and gates, where there are any."""
+    learnt = [] if subject.run is None else while_learning(subject.run)
     if subject.sample is None:
-        return Section("signal", TITLE, "", [], [subject.missing])
+        return Section("signal", TITLE, "", learnt, [subject.missing])
     figures = []
     for what, draw in _FIGURES.items():
         notify(f"signal: {what}")
@@ -37,7 +38,7 @@ def signals(subject: Subject, notify: Callable[[str], None]) -> Section:
             figures.append(draw(subject))
         except UsageError:
             continue  # the network has none of these: no gates, no shortcuts, no batch norm
-    return Section("signal", TITLE, "", figures)
+    return Section("signal", TITLE, "", [*figures, *learnt])
 
 
 def _line(
@@ -50,12 +51,6 @@ def _line(
         style="dashed" if dashed else "bold",
         colour=colour,
     )
-
-
-def _scale(series: Sequence[Series]) -> Kind:
-    """Take a logarithmic axis where values span more than a factor of thirty."""
-    values = [v for one in series for v in one.y if math.isfinite(v)]
-    return "log" if values and min(values) > 0 and max(values) > 30 * min(values) else "linear"
 
 
 def _images(subject: Subject, most: int = _MOST) -> tuple[Tensor, Tensor]:
@@ -85,7 +80,7 @@ def _responses(subject: Subject) -> Figure:
         ),
         body=Plot(
             title="Standard deviation of the response", x_label="layer", series=series,
-            kind=_scale(series),
+            kind=axis_kind(series),
         ),
         source="He et al. 2015, figure 7",
         data=found.to_json(),
@@ -102,7 +97,7 @@ def _ratios(subject: Subject) -> Figure:
             "Size of what the branch adds over the size of what it is added to. Far below one "
             "means that the block refines its input, as residual learning supposes."
         ),
-        body=Plot(title="|F(x)| / |x|", x_label="block", series=series, kind=_scale(series)),
+        body=Plot(title="|F(x)| / |x|", x_label="block", series=series, kind=axis_kind(series)),
         source="He et al. 2015, section 4.2",
         data=found.to_json(),
     )
@@ -126,7 +121,7 @@ def _gradients(subject: Subject) -> Figure:
         ),
         body=Plot(
             title="Gradient norm and activation", x_label="stem and blocks", series=series,
-            kind=_scale(series),
+            kind=axis_kind(series),
         ),
         source="He et al. 2015, section 4.1; He et al. 2016, equation 5",
         data=found.to_json(),

@@ -27,6 +27,7 @@ class Subject:
         missing: why there are no images, as a sentence, or empty.
         shown: places in the sample of the few images that are drawn one by one.
         seed: of every draw.
+        run: folder of the run that the model comes from; None where it comes from none.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Subject:
     missing: str
     shown: tuple[int, ...]
     seed: int
+    run: Path | None = None
 
     @property
     def images(self) -> torch.Tensor:
@@ -75,7 +77,13 @@ def open_subject(
         missing = f"What needs images is left out: {error}."
     shown = () if sample is None else spread(sample.labels.numpy(), images, seed)
     name = Path(path).resolve().name
-    return Subject(name, model, sample, missing, shown, seed)
+    return Subject(name, model, sample, missing, shown, seed, run_of(path))
+
+
+def run_of(path: Path | str) -> Path | None:
+    """Return the folder of the run that a model lies in, or None for a model without a run."""
+    folder = artifact.find(Path(path)).parent
+    return folder if (folder / "config.json").is_file() else None
 
 
 def spread(

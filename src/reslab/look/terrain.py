@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from reslab import artifact
+from reslab.analyze.interpolation import LinearPath, linear_path, on_one_line
 from reslab.analyze.landscape import Surface, loss_surface
+from reslab.analyze.sample import Sample
+from reslab.artifact import Artifact
 from reslab.errors import DataError
 from reslab.look.figure import Drawing, Figure, Section
 from reslab.look.subject import Subject
 from reslab.look.surface import surface_figure
+from reslab.report import wording
+from reslab.report.plots import Plot, Series, Style, axis_kind
 
 Floats = npt.NDArray[np.float64]
 TITLE = "Landscape"
@@ -72,7 +78,52 @@ def terrain(
                 progress=told,
             )
         )
-    return Section("landscape", TITLE, "", [_figure(surfaces, list(models))])
+    figures = [_figure(surfaces, list(models))]
+    if against is not None:
+        figures += _path(list(models.values()), list(models), subject.sample, notify)
+    return Section("landscape", TITLE, "", figures)
+
+
+def _path(
+    models: Sequence[Artifact], names: Sequence[str], sample: Sample, notify: Callable[[str], None]
+) -> list[Figure]:
+    """Walk the straight line between two runs of one specification; nothing between others."""
+    first, second = (model.network for model in models)
+    if not on_one_line(first.spec, second.spec):
+        return []
+    notify("straight line between the two")
+    images, labels = sample.images[:_IMAGES], sample.labels[:_IMAGES]
+    recomputed = linear_path(first, second, images, labels, statistics="recomputed")
+    kept = linear_path(first, second, images, labels, statistics="interpolated")
+    series = [
+        _losses(kept, "their statistics mixed as well", "dashed", 1),
+        _losses(recomputed, "batch norms measured anew", "bold", 0),
+    ]
+    barrier = recomputed.barrier
+    height = "" if barrier is None else f" Here it is {wording.number(barrier)} high."
+    return [
+        Figure(
+            name="linear-path",
+            title="The straight line between the two networks",
+            caption=(
+                f"Loss over {recomputed.num_images} images on the way from {names[0]} (0) to "
+                f"{names[1]} (1). Runs from different seeds end in valleys of their own, with a "
+                f"barrier between.{height}"
+            ),
+            body=Plot(
+                title="Loss", x_label="share of the second network’s weights", series=series,
+                kind=axis_kind(series),
+            ),
+            source="Goodfellow et al. 2015, section 3; Frankle et al. 2020, section 2",
+            data={"recomputed": recomputed.to_json(), "interpolated": kept.to_json()},
+        )
+    ]  # fmt: skip
+
+
+def _losses(path: LinearPath, label: str, style: Style, colour: int) -> Series:
+    losses = [math.nan if point.loss is None else point.loss for point in path.points]
+    alphas = [point.alpha for point in path.points]
+    return Series(label=label, x=alphas, y=losses, style=style, colour=colour)
 
 
 def _figure(surfaces: list[Surface], names: list[str]) -> Figure:

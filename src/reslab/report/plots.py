@@ -21,6 +21,7 @@ from reslab.report.scale import Kind, Scale, enclosing
 WIDTH = 520
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 30
 COLOURS = 6
+Style = Literal["bold", "thin", "dashed", "points"]
 _Point = tuple[float, float] | None
 
 
@@ -45,7 +46,7 @@ class Series:
     y: Sequence[float]
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
-    style: Literal["bold", "thin", "dashed", "points"] = "bold"
+    style: Style = "bold"
     colour: int = 0
     sizes: Sequence[float] | None = None
 
@@ -58,6 +59,12 @@ class Series:
     def last(self) -> float:
         """The last value that is a number, or NaN."""
         return next((v for v in reversed(self.y) if math.isfinite(v)), math.nan)
+
+
+def axis_kind(series: Sequence[Series]) -> Kind:
+    """Take a logarithmic axis where values span more than a factor of thirty."""
+    values = [v for one in series for v in one.y if math.isfinite(v)]
+    return "log" if values and min(values) > 0 and max(values) > 30 * min(values) else "linear"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
