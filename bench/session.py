@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 CHECKED = "checked.npz"  # in the arm's own folder: what its check found
+SHARED = "shared.pt"  # in the case's folder: weights and batches that our arm gives the others
+CHECK_RATE = 0.01  # learning rate of the first steps, which all arms must take alike
 BEGAN = "BENCH_BEGAN"  # time.monotonic() of the parent when the process was started
 
 

@@ -11,6 +11,37 @@ OURS_MODULE, PEERS = "bench.ours.training", "bench.peers.training"
 # Both begin with the same weights and see the same batches; what differs is bf16's rounding.
 AGREE = {"parameters": 0.0, "logits": 1e-4, "losses": 0.03}
 
+OURS_ARM = Arm(name="reslab train", group=OURS, module=OURS_MODULE)
+
+
+def _peers(as_found: str, tuned: str, *, loaders: tuple[str, str], library: str) -> tuple[Arm, ...]:
+    """Return a library's network as users train it, and tuned by hand, eager and compiled."""
+    plain, batched = loaders
+    return (
+        Arm(
+            name=as_found,
+            group="as found",
+            module=PEERS,
+            settings={"library": library, "loader": plain},
+            needs=("torchvision",),
+        ),
+        *(
+            Arm(
+                name=f"{tuned}, {how}",
+                group="tuned",
+                module=PEERS,
+                settings={
+                    "library": library,
+                    "loader": batched,
+                    "bf16": True,
+                    "compile": how == "compiled",
+                },
+                needs=("torchvision",) if library == "torchvision" else (),
+            )
+            for how in ("eager", "compiled")
+        ),
+    )
+
 
 def small(depth: int) -> Case:
     """Images of 32 px: their files are decoded once, each batch is made anew by both."""
@@ -23,7 +54,6 @@ def small(depth: int) -> Case:
             "network": f"resnet{depth}",
             "their_network": f"resnet{depth}",
             "layout": "akamaster",
-            "library": "akamaster",
             "batch_size": 16 if options.quick else 128,
             "img_size": 32,
             "pad_crop": 4,
@@ -36,24 +66,12 @@ def small(depth: int) -> Case:
         name=f"train-resnet{depth}",
         title=f"train ResNet-{depth}, 32 px, batch 128, with loading",
         unit="images/s",
-        ours=Arm(name="reslab train", group=OURS, module=OURS_MODULE),
-        peers=(
-            Arm(
-                name="akamaster's trainer (float32, NCHW, DataLoader with 2 workers)",
-                group="as found",
-                module=PEERS,
-                settings={"loader": "workers"},
-                needs=("torchvision",),
-            ),
-            *(
-                Arm(
-                    name=f"the same in bf16, NHWC, fused SGD, batched loader, {how}",
-                    group="tuned",
-                    module=PEERS,
-                    settings={"loader": "batched", "bf16": True, "compile": how == "compiled"},
-                )
-                for how in ("eager", "compiled")
-            ),
+        ours=OURS_ARM,
+        peers=_peers(
+            "akamaster's trainer (float32, NCHW, DataLoader with 2 workers)",
+            "the same in bf16, NHWC, fused SGD, batched loader",
+            loaders=("workers", "batched"),
+            library="akamaster",
         ),
         targets={"as found": 4.0, "tuned": 1.3},
         setup=setup,
@@ -72,7 +90,6 @@ def large(depth: int, network: str, batch_size: int) -> Case:
             "network": network,
             "their_network": f"resnet{depth}",
             "layout": "torchvision",
-            "library": "torchvision",
             "batch_size": 4 if options.quick else batch_size,
             "img_size": size,
             "pad_crop": 0,
@@ -85,25 +102,12 @@ def large(depth: int, network: str, batch_size: int) -> Case:
         name=f"train-resnet{depth}",
         title=f"train ResNet-{depth}, 224 px, batch {batch_size}",
         unit="images/s",
-        ours=Arm(name="reslab train", group=OURS, module=OURS_MODULE),
-        peers=(
-            Arm(
-                name="torchvision's network (float32, NCHW)",
-                group="as found",
-                module=PEERS,
-                settings={"loader": "resident"},
-                needs=("torchvision",),
-            ),
-            *(
-                Arm(
-                    name=f"the same in bf16, NHWC, fused SGD, {how}",
-                    group="tuned",
-                    module=PEERS,
-                    settings={"loader": "resident", "bf16": True, "compile": how == "compiled"},
-                    needs=("torchvision",),
-                )
-                for how in ("eager", "compiled")
-            ),
+        ours=OURS_ARM,
+        peers=_peers(
+            "torchvision's network (float32, NCHW)",
+            "the same in bf16, NHWC, fused SGD",
+            loaders=("resident", "resident"),
+            library="torchvision",
         ),
         targets={"as found": 3.5, "tuned": 1.1},
         setup=setup,

@@ -9,24 +9,18 @@ from typing import Any
 import torch
 
 from bench.gpu.device import exact_convolutions, gpu_peak_mib
-from bench.session import CHECKED, Ended, Session
+from bench.ours.assembled import assembled, share
+from bench.session import CHECK_RATE, CHECKED, Ended, Session
 from bench.worker import save
-from reslab import machine
 from reslab.training import loop
-from reslab.training.assemble import assemble
 from reslab.training.budget import Clock
-from reslab.training.config import Config, Request, describe_dataset
-from reslab.training.distributed import World
-from reslab.training.inputs import cost_of, decide, fitted_images
+from reslab.training.config import Request
 from reslab.training.observe import Silent, StepEvent
 from reslab.training.rundir import RunDirectory
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest
 from reslab.training.updates import updates_of
-from reslab.weights import LAYOUTS, to_layout
 
-SHARED = "shared.pt"
-CHECK_RATE = 0.01
 STEPS = 99_000  # more than are taken, and too few to try every kernel for
 
 
@@ -119,45 +113,9 @@ def request(settings: dict[str, Any]) -> Request:
     )
 
 
-def assembled(wanted: Request, device: torch.device) -> Training:
-    """Put a training together as the job does."""
-    observer, world = Silent(), World()
-    dataset, chosen, _ = decide(wanted, observer)
-    config = Config(
-        request=wanted,
-        spec=chosen.spec,
-        recipe=chosen.recipe,
-        choices=chosen.choices,
-        dataset=describe_dataset(dataset),
-        preprocess={},
-        cost=cost_of(chosen.spec),
-        environment={},
-    )
-    preprocess, bank = fitted_images(
-        config, dataset, device, world, observer.decoding, observer.note
-    )
-    if device.type == "cpu":
-        machine.keep_memory()
-    return assemble(config, dataset, bank, preprocess, device, world)
-
-
 def check(training: Training, settings: dict[str, Any]) -> dict[str, Any]:
     """Write weights and batches for the peers, and take the same first updates as they will."""
-    steps = range(settings["check_steps"])
-    loader, network = training.loader, training.network
-    shared = Path(settings["scratch"]) / SHARED
-    batches = [loader.batch(step) for step in steps]
-    if not shared.exists():
-        torch.save(
-            {
-                "weights": to_layout(network, LAYOUTS[settings["layout"]]),
-                "images": [batch.images.cpu() for batch in batches],
-                "labels": [batch.labels.cpu() for batch in batches],
-                "mean": loader.preprocess.mean,
-                "std": loader.preprocess.std,
-            },
-            shared,
-        )
+    network, batches = training.network, share(training, settings)
     network.eval()
     with torch.no_grad(), exact_convolutions():
         logits = network(batches[0].images[:8]).float().cpu().numpy()
@@ -165,7 +123,7 @@ def check(training: Training, settings: dict[str, Any]) -> dict[str, Any]:
     network.train()
     losses = []
     with updates_of(training, print) as updates:
-        for _ in steps:
+        for _ in range(settings["check_steps"]):
             sums = updates.take(CHECK_RATE)
             training.state.step += 1
             losses.append(float(sums[0] / sums[2]))

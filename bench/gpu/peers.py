@@ -15,77 +15,36 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from bench.gpu.device import exact_convolutions, gpu_peak_mib, wait
-from bench.gpu.ours import CHECK_RATE, SHARED
 from bench.peers.akamaster import ResNet
 from bench.peers.loading import Batches, decoded, endless
 from bench.peers.plain_resnet import ResNet50
-from bench.session import CHECKED, Session
+from bench.peers.trainer import Trainer, checked
+from bench.session import CHECK_RATE, CHECKED, SHARED, Session
 from bench.worker import save
 
 WORKERS = 4  # akamaster's default
 
 
-class Trainer:
-    """One network with its optimizer.
-
-    Args:
-        settings: of the case and the arm.
-        shared: weights and batches that our arm has written.
-    """
-
-    def __init__(self, settings: dict[str, Any], shared: dict[str, Any]) -> None:
-        self.device = torch.device(settings["device"])
-        self.tuned = bool(settings.get("tuned"))
-        name = settings["their_network"]
-        network: nn.Module = (
-            ResNet50(10) if name == "resnet50" else ResNet(int(name.removeprefix("resnet")), 10)
-        )
-        network.load_state_dict(shared["weights"])
-        self.network = network.to(self.device)
-        if self.tuned:
-            self.network = self.network.to(memory_format=torch.channels_last)
-            torch.backends.cudnn.benchmark = True
-        self.criterion = nn.CrossEntropyLoss()
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            CHECK_RATE,
-            momentum=0.9,
-            weight_decay=1e-4,
-            fused=True if self.tuned else None,
-        )
-        self.network.train()
-        self.forward: Any = self.network
-        if self.tuned and not settings["quick"]:
-            self.forward = torch.compile(self.network)
-
-    def step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Take one update; as found, the loss and the accuracy are also read each time."""
-        images = images.to(self.device, non_blocking=True)
-        labels = labels.to(self.device, non_blocking=True)
-        if not self.tuned:
-            output = self.forward(images)
-            loss = self.criterion(output, labels)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            loss.item()
-            (output.detach().argmax(1) == labels).float().sum().item()
-            return loss
-        with torch.autocast(self.device.type, torch.bfloat16):
-            output = self.forward(images.contiguous(memory_format=torch.channels_last))
-            loss = self.criterion(output, labels)
-        loss.backward()
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return loss
+def make_trainer(settings: dict[str, Any], shared: dict[str, Any]) -> Trainer:
+    """Return the arm's trainer with the weights that our arm has written."""
+    name, tuned = settings["their_network"], bool(settings.get("tuned"))
+    network: nn.Module = (
+        ResNet50(10) if name == "resnet50" else ResNet(int(name.removeprefix("resnet")), 10)
+    )
+    network.load_state_dict(shared["weights"])
+    torch.backends.cudnn.benchmark = tuned
+    compiled = tuned and not settings["quick"]
+    device = torch.device(settings["device"])
+    return Trainer(network, rate=CHECK_RATE, tuned=tuned, compiled=compiled, device=device)
 
 
 def measure(session: Session, settings: dict[str, Any]) -> None:
     """Say what the first updates compute, then train for as long as each chunk says."""
     session.mark("import_s")
     shared = torch.load(Path(settings["scratch"], SHARED), mmap=True)
-    trainer = Trainer(settings, shared)
-    save(Path(settings["own"]) / CHECKED, check(trainer, shared))
+    trainer = make_trainer(settings, shared)
+    with exact_convolutions():
+        save(Path(settings["own"]) / CHECKED, checked(trainer, shared))
     session.mark("first_step_s")
     batches = make_batches(settings, shared, trainer.device)
     for _ in range(settings["warm_up"]):
@@ -101,22 +60,6 @@ def measure(session: Session, settings: dict[str, Any]) -> None:
         wait(trainer.device)
         seconds = time.perf_counter() - began
         session.answer(count, seconds, gpu_peak_mib=gpu_peak_mib(trainer.device))
-
-
-def check(trainer: Trainer, shared: dict[str, Any]) -> dict[str, Any]:
-    """Say what this trainer makes of our weights and batches."""
-    network = trainer.network.eval()
-    images = shared["images"][0][:8].to(trainer.device)
-    with torch.no_grad(), exact_convolutions():
-        logits = network(images).float().cpu().numpy()
-    network.train()
-    steps = zip(shared["images"], shared["labels"], strict=True)
-    losses = [float(trainer.step(*batch).detach()) for batch in steps]
-    return {
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "logits": logits,
-        "losses": losses,
-    }
 
 
 def make_batches(settings: dict[str, Any], shared: dict[str, Any], device: torch.device) -> Batches:

@@ -9,19 +9,12 @@ from typing import Any
 
 import torch
 
-from bench.session import Session
-from reslab import machine
+from bench.ours.assembled import assembled, share
+from bench.session import CHECK_RATE, Session
 from reslab.training import job
-from reslab.training.assemble import assemble
-from reslab.training.config import Config, Request, describe_dataset
-from reslab.training.distributed import World
-from reslab.training.inputs import cost_of, decide, fitted_images
+from reslab.training.config import Request
 from reslab.training.observe import Silent, StepEvent
-from reslab.training.step import Training, train_step
-from reslab.weights import LAYOUTS, to_layout
-
-SHARED = "shared.pt"
-CHECK_RATE = 0.01
+from reslab.training.step import train_step
 
 
 class Steered(Silent):
@@ -92,19 +85,8 @@ def request(settings: dict[str, Any]) -> Request:
 
 def check(settings: dict[str, Any]) -> dict[str, Any]:
     """Write weights and batches for the peers, and say what ours makes of them."""
-    machine.keep_memory()
-    training, preprocess = assembled(request(settings))
-    batches = [training.loader.batch(step) for step in range(settings["check_steps"])]
-    torch.save(
-        {
-            "weights": to_layout(training.network, LAYOUTS[settings["layout"]]),
-            "images": [batch.images for batch in batches],
-            "labels": [batch.labels for batch in batches],
-            "mean": preprocess.mean,
-            "std": preprocess.std,
-        },
-        Path(settings["scratch"]) / SHARED,
-    )
+    training = assembled(request(settings), torch.device("cpu"))
+    batches = share(training, settings)
     network = training.network.eval()
     with torch.no_grad():
         logits = network(batches[0].images[:8])
@@ -118,23 +100,3 @@ def check(settings: dict[str, Any]) -> dict[str, Any]:
         "logits": logits.numpy(),
         "losses": losses,
     }
-
-
-def assembled(wanted: Request) -> tuple[Training, Any]:
-    """Put a training together as the job does."""
-    observer, device, world = Silent(), torch.device("cpu"), World()
-    dataset, chosen, _ = decide(wanted, observer)
-    config = Config(
-        request=wanted,
-        spec=chosen.spec,
-        recipe=chosen.recipe,
-        choices=chosen.choices,
-        dataset=describe_dataset(dataset),
-        preprocess={},
-        cost=cost_of(chosen.spec),
-        environment={},
-    )
-    preprocess, bank = fitted_images(
-        config, dataset, device, world, lambda done, total: None, lambda text: None
-    )
-    return assemble(config, dataset, bank, preprocess, device, world), preprocess

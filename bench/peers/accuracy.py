@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bench.peers import loading
 from bench.peers.akamaster import ResNet
-from bench.peers.training import Trainer
+from bench.peers.trainer import Trainer
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MILESTONES = (0.5, 0.75)
@@ -54,15 +54,12 @@ def main() -> None:
     began = time.perf_counter()
     settings = {
         "data": str(args.folder),
-        "library": "akamaster",
-        "their_network": "resnet20",
-        "bf16": True,
         "batch_size": BATCH,
         "img_size": 32,
         "pad_crop": 4,
         "flip": True,
     }
-    trainer = Trainer(settings, {"weights": initial()}, rate=0.1)
+    trainer = Trainer(initial(), rate=0.1, tuned=True)
     batches = loading.batched(settings, MEAN, STD)
     steps = len(loading.files(args.folder / "train")[0]) // BATCH
     for epoch in range(args.epochs):
@@ -75,13 +72,13 @@ def main() -> None:
     print(json.dumps({"epochs": args.epochs, "accuracy_pct": accuracy, "wall_s": wall_s}))
 
 
-def initial() -> dict[str, Tensor]:
-    """Return akamaster's initial weights: Kaiming's normal, norms as torch makes them."""
+def initial() -> ResNet:
+    """Return akamaster's network with its initial weights: Kaiming's normal, norms as torch's."""
     network = ResNet(20)
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
             torch.nn.init.kaiming_normal_(module.weight)
-    return network.state_dict()
+    return network
 
 
 if __name__ == "__main__":

@@ -7,66 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from bench.peers import loading
 from bench.peers.networks import make
-from bench.session import Session
+from bench.peers.trainer import Trainer, checked
+from bench.session import SHARED, Session
 
-CHECK_RATE = 0.01
 
-
-class Trainer:
-    """One network with its optimizer, in float32 or bf16.
-
-    Args:
-        settings: of the case and the arm.
-        shared: weights and batches that our arm has written.
-        rate: learning rate.
-    """
-
-    def __init__(self, settings: dict[str, Any], shared: dict[str, Any], rate: float) -> None:
-        self.tuned = bool(settings.get("bf16"))
-        self.network = make(settings["library"], settings["their_network"], 10)
-        self.network.load_state_dict(shared["weights"])
-        if self.tuned:
-            self.network = self.network.to(memory_format=torch.channels_last)
-        self.criterion = nn.CrossEntropyLoss()
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            rate,
-            momentum=0.9,
-            weight_decay=1e-4,
-            fused=True if self.tuned else None,
-        )
-        self.network.train()
-        self.forward: Any = torch.compile(self.network) if settings.get("compile") else self.network
-
-    def step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Take one update; as found, the loss and the accuracy are also read each time."""
-        if not self.tuned:
-            output = self.forward(images)
-            loss = self.criterion(output, labels)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            loss.item()
-            (output.detach().topk(1).indices.squeeze(1) == labels).float().sum().item()
-            return loss
-        with torch.autocast("cpu", torch.bfloat16):
-            output = self.forward(images.contiguous(memory_format=torch.channels_last))
-            loss = self.criterion(output, labels)
-        loss.backward()
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return loss
+def make_trainer(settings: dict[str, Any], shared: dict[str, Any]) -> Trainer:
+    """Return the arm's trainer with the weights that our arm has written."""
+    network = make(settings["library"], settings["their_network"], 10)
+    network.load_state_dict(shared["weights"])
+    tuned, compiled = bool(settings.get("bf16")), bool(settings.get("compile"))
+    return Trainer(network, rate=0.1, tuned=tuned, compiled=compiled)
 
 
 def measure(session: Session, settings: dict[str, Any]) -> None:
     """Train for as many steps as each chunk has."""
     session.mark("import_s")
-    shared = torch.load(Path(settings["scratch"], "shared.pt"))
-    trainer = Trainer(settings, shared, rate=0.1)
+    shared = torch.load(Path(settings["scratch"], SHARED))
+    trainer = make_trainer(settings, shared)
     batches = make_batches(settings, shared)
     for number in range(settings["warm_up"]):
         trainer.step(*next(batches))
@@ -97,16 +57,5 @@ def make_batches(settings: dict[str, Any], shared: dict[str, Any]) -> loading.Ba
 
 def check(settings: dict[str, Any]) -> dict[str, Any]:
     """Say what this trainer makes of our weights and batches."""
-    shared = torch.load(Path(settings["scratch"], "shared.pt"))
-    trainer = Trainer(settings, shared, CHECK_RATE)
-    trainer.network.eval()
-    with torch.no_grad():
-        logits = trainer.network(shared["images"][0][:8])
-    trainer.network.train()
-    steps = zip(shared["images"], shared["labels"], strict=True)
-    losses = [float(trainer.step(*batch).detach()) for batch in steps]
-    return {
-        "parameters": sum(p.numel() for p in trainer.network.parameters()),
-        "logits": logits.numpy(),
-        "losses": losses,
-    }
+    shared = torch.load(Path(settings["scratch"], SHARED))
+    return checked(make_trainer(settings, shared), shared)
