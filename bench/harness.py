@@ -147,7 +147,6 @@ def environment(own: Path, threads: int) -> dict[str, str]:
     return {
         **os.environ,
         "OMP_NUM_THREADS": str(threads),
-        "OMP_WAIT_POLICY": "passive",
         "RESLAB_CACHE": str(own / "reslab-cache"),
         "TORCHINDUCTOR_CACHE_DIR": str(own / "inductor"),
         "HF_HUB_OFFLINE": "1",
