@@ -8,7 +8,7 @@ import torch
 from reslab.data.augment import Augment
 from reslab.data.bank import resident
 from reslab.data.dataset import ArrayImages
-from reslab.data.loader import TrainLoader, eval_batches
+from reslab.data.loader import MOST_THREADS, TrainLoader, eval_batches
 from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess, network_input
 from reslab.data.store import Store
@@ -36,7 +36,7 @@ def make(augment: Augment = ALL, bank=None, **fields) -> TrainLoader:
 
 
 def reader_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "reslab-loader"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("reslab-loader")]
 
 
 def test_a_batch_holds_what_it_says():
@@ -92,26 +92,32 @@ def test_a_set_smaller_than_a_batch_gives_whole_batches():
     assert batch.epochs.max() == 7
 
 
-def test_prefetched_batches_equal_those_asked_for():
-    loader = make()
-    steps = list(loader.prefetch(4, 9))
+@pytest.mark.parametrize("threads", [False, True])
+def test_prefetched_batches_equal_those_asked_for(threads):
+    bank = Stream(ArrayImages(PIXELS), PREPROCESS) if threads else None
+    loader = make(bank=bank) if threads else make()
+    with contextlib.closing(loader.prefetch(4, 9)) as batches:
+        steps = [next(batches)]
+        assert (len(reader_threads()) > 0) == threads  # a store needs nobody to wait for it
+        steps += batches
     assert len(steps) == 5
     for step, batch in enumerate(steps, start=4):
         assert torch.equal(batch.images, make().batch(step).images)
     assert not reader_threads()
 
 
-def test_closing_ends_the_thread():
-    with contextlib.closing(make().prefetch(0, 1 << 60)) as batches:
+def test_closing_ends_the_threads():
+    stream = Stream(ArrayImages(PIXELS), PREPROCESS)
+    with contextlib.closing(make(bank=stream).prefetch(0, 1 << 60)) as batches:
         next(batches)
-        assert len(reader_threads()) == 1
+        assert 1 <= len(reader_threads()) <= MOST_THREADS
     assert not reader_threads()
 
 
-def test_the_thread_computes_on_one_core_and_the_loop_on_its_own_number():
+def test_its_threads_compute_on_one_core_and_the_loop_on_its_own_number():
     seen: list[int] = []
 
-    class Watched(Store):
+    class Watched(Stream):
         def gather(self, samples: torch.Tensor) -> torch.Tensor:
             seen.append(torch.get_num_threads())
             return super().gather(samples)
@@ -119,20 +125,20 @@ def test_the_thread_computes_on_one_core_and_the_loop_on_its_own_number():
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        for _ in make(bank=Watched(torch.from_numpy(PIXELS))).prefetch(0, 2):
+        for _ in make(bank=Watched(ArrayImages(PIXELS), PREPROCESS)).prefetch(0, 9):
             assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
     assert set(seen) == {1}
 
 
-class Broken(Store):
+class Broken(Stream):
     def gather(self, samples: torch.Tensor) -> torch.Tensor:
         raise DataError("cat.jpg is damaged")
 
 
-def test_what_goes_wrong_in_the_thread_reaches_the_loop():
-    loader = make(bank=Broken(torch.from_numpy(PIXELS)))
+def test_what_goes_wrong_in_a_thread_reaches_the_loop():
+    loader = make(bank=Broken(ArrayImages(PIXELS), PREPROCESS))
     with pytest.raises(DataError, match=r"cat\.jpg"):
         list(loader.prefetch(0, 3))
     assert not reader_threads()

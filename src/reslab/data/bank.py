@@ -111,12 +111,10 @@ def why_stream(
     images = dataset.images
     if in_memory(images, preprocess) is not None:
         return ""
-    if store_path(images, preprocess, cache).is_file():
-        return ""
     needed = store_bytes(images, preprocess)
     folder = store_folder(cache)
     limit = free_bytes(folder) // 2 if limit_bytes is None else limit_bytes
-    if needed <= limit:
+    if needed <= limit or store_path(images, preprocess, cache).is_file():
         return ""
     whose = f"half of the space free at {folder}" if limit_bytes is None else "the limit"
     return f"a store would take {needed / 1e6:,.0f} MB, {whose} is {limit / 1e6:,.0f} MB"

@@ -7,6 +7,7 @@ Nothing here knows of networks. A source (folder, CSV, archive, generator) build
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
@@ -78,7 +79,7 @@ class FileImages:
         digest = hashlib.sha256()
         for path in self.paths:
             try:
-                status = (self.root / path).stat()
+                status = os.stat(os.path.join(self.root, path))
             except OSError as error:
                 raise DataError(
                     f"{self.root / path} cannot be read: {error.strerror}",

@@ -36,6 +36,7 @@ from typing import IO
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
+from reslab.data import jpeg
 from reslab.data.dataset import Pixels
 from reslab.data.names import shown
 from reslab.errors import DataError
@@ -139,6 +140,13 @@ def _open_regular(path: str | Path, name: str) -> IO[bytes]:
 
 
 def _decode(file: IO[bytes], name: str, at_least: int | None) -> Pixels:
+    start = file.read(len(jpeg.MAGIC))
+    if start == jpeg.MAGIC:
+        data = start + file.read(jpeg.MOST_BYTES)
+        pixels = jpeg.decode(data, at_least=at_least, most_pixels=MAX_PIXELS)
+        if pixels is not None:
+            return pixels
+    file.seek(0)
     with _QUIET:
         image = _identify(file, name)
         try:

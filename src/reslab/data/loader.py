@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
@@ -14,14 +16,17 @@ from torch import Tensor
 
 from reslab.data.augment import Augment
 from reslab.data.bank import Bank
+from reslab.data.chunks import available_cores
 from reslab.data.dataset import Indices
 from reslab.data.mixing import mix, partners
 from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess, network_input
+from reslab.data.store import Store
 from reslab.data.views import random_view
 from reslab.data.visit import Visit
 
 Made = TypeVar("Made")
+MOST_THREADS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,10 +172,15 @@ class TrainLoader:
     def prefetch(
         self, first_step: int, last_step: int, depth: int = 2
     ) -> Generator[Batch, None, None]:
-        """Yield the batches of first_step .. last_step - 1, made ahead by a thread.
+        """Yield the batches of first_step .. last_step - 1, made ahead where that saves time.
 
-        Closing the generator ends the thread; what goes wrong in the thread is raised here.
+        Images that stream from disk, or go to a GPU, are made ahead by threads. Those that lie
+        in memory of the processor that trains are made when they are wanted: a thread would
+        take the core that an update is waiting for. Closing the generator ends the threads;
+        what goes wrong in one is raised here.
         """
+        if self.is_resident and self.device.type == "cpu" and isinstance(self.bank, Store):
+            return (self.batch(step) for step in range(first_step, last_step))
         return _ahead(self.batch, first_step, last_step, depth)
 
     def prefetch_raw(
@@ -196,46 +206,41 @@ class TrainLoader:
 def _ahead(
     make: Callable[[int], Made], first_step: int, last_step: int, depth: int
 ) -> Generator[Made, None, None]:
-    """Yield make(first_step) .. make(last_step - 1), made ahead by a thread."""
-    ready: queue.Queue[Made | BaseException | None] = queue.Queue(maxsize=depth)
-    started, stop = threading.Event(), threading.Event()
-    num_threads = torch.get_num_threads()
-
-    def hand_over(item: Made | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        torch.get_num_threads()  # a thread's first question sets its number to the default
-        torch.set_num_threads(1)
-        started.set()
+    """Yield make(first_step) .. make(last_step - 1), made ahead by threads, in their order."""
+    workers = min(MOST_THREADS, available_cores())
+    with _single_threaded(workers) as pool:
+        waiting: deque[Future[Made]] = deque()
         try:
             for step in range(first_step, last_step):
-                if stop.is_set():
-                    return
-                hand_over(make(step))
-            hand_over(None)
-        except BaseException as error:  # the consumer raises it
-            hand_over(error)
+                waiting.append(pool.submit(make, step))
+                if len(waiting) > depth:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
-    thread = threading.Thread(target=work, name="reslab-loader", daemon=True)
-    thread.start()
-    # The setting is each thread's own, and the default of those to come. One core is enough
-    # here; more would wait for each other at every step of the batch while training runs.
-    started.wait()
-    torch.set_num_threads(num_threads)
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join()
+
+@contextlib.contextmanager
+def _single_threaded(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Start threads in each of which torch uses one core, and end them.
+
+    More would wait for each other at every operation while training runs. The setting is each
+    thread's own, and the default of those to come, which is put back.
+    """
+    num_threads, started = torch.get_num_threads(), threading.Barrier(workers + 1)
+
+    def begin() -> None:
+        torch.get_num_threads()  # a thread's first question sets its number to the default
+        torch.set_num_threads(1)
+
+    with ThreadPoolExecutor(workers, "reslab-loader", initializer=begin) as pool:
+        for _ in range(workers):  # each waits for all others: so there are as many threads
+            pool.submit(started.wait)
+        started.wait()
+        torch.set_num_threads(num_threads)
+        yield pool
 
 
 def eval_batches(

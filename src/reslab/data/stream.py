@@ -30,7 +30,7 @@ class Stream:
         self.preprocess = preprocess
         self.workers = workers or available_cores()
         self.reason = reason
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="reslab-decode")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -61,8 +61,6 @@ class Stream:
         Raises:
             DataError: an image cannot be decoded; the message names it.
         """
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="reslab-decode")
         size = self.resize_size
         pixels = np.empty((len(samples), size, size, self.in_chans), np.uint8)
 
