@@ -53,6 +53,7 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "--resize": ("pad", "pad"),
     "--normalisation": ("pixel-mean", "pixel-mean"),
     "--val": ("0.25", 0.25),
+    "--rows-per-epoch": ("3", 3),
     "--monitor": ("val_loss", "val_loss"),
     "--freeze": ("-1", -1),
     "--precision": ("bf16", "bf16"),

@@ -95,7 +95,7 @@ def test_each_field_that_decides_is_named(name):
         "optimizer": "adamw", "schedule": "cosine", "monitor": "val_loss", "precision": "bf16",
         "normalisation": "channel", "resize": "crop", "milestones": (0.2,), "dropout": 0.5,
         "momentum": 0.5, "smoothing": 0.5, "ema": 0.5, "val_fraction": 0.5,
-        "early_share": 0.5,
+        "early_share": 0.5, "initial_weights": "he",
     }  # fmt: skip
     old = getattr(RECIPE, name)
     base = RECIPE
@@ -153,16 +153,17 @@ def test_the_recent_error_covers_a_hundred_steps():
     num_train=st.integers(1, 3000),
     batch_size=st.integers(1, 300),
     total=st.integers(1, 100),
+    rows=st.integers(1, 7),
 )
-def test_rows_come_once_an_epoch_and_at_the_end(num_train, batch_size, total):
+def test_rows_come_once_an_epoch_and_at_the_end(num_train, batch_size, total, rows):
     state, steps = TrainState(Plan(total)), []
     while state.step < total:
-        state.step = state.next_row_step(num_train, batch_size)
+        state.step = state.next_row_step(num_train, batch_size, rows)
         steps.append(state.step)
         state.rows.append({"step": state.step})
     assert steps == sorted(set(steps))
     assert steps[-1] == total
-    # The first step at which each whole epoch has been seen; several may end in one step.
-    epochs = range(1, total * batch_size // num_train + 1)
-    ends = {-(-epoch * num_train // batch_size) for epoch in epochs}
+    # The first step at which each part of an epoch has been seen; several may end in one step.
+    parts = range(1, total * batch_size * rows // num_train + 1)
+    ends = {-(-part * num_train // (rows * batch_size)) for part in parts}
     assert set(steps) == {end for end in ends if end < total} | {total}

@@ -199,6 +199,21 @@ def test_a_trained_models_weights_are_not_drawn_anew(train, digits_run):
     train("digits", *flags).refused(2, "has its weights")
 
 
+def test_rows_several_times_an_epoch(launcher, tmp_path):
+    flags = ("--steps", "16", "--batch-size", "128", "--val", "0.1", "--track-test")
+    (tmp_path / "once").mkdir()
+    (tmp_path / "often").mkdir()
+    once = train_in(launcher, tmp_path / "once", "digits", flags, {}).succeeded()
+    flags += ("--rows-per-epoch", "3")
+    often = train_in(launcher, tmp_path / "often", "digits", flags, {}).succeeded()
+    rows = often.rows()
+    assert [int(row["step"]) for row in once.rows()] == [11, 16]
+    assert [int(row["step"]) for row in rows] == [4, 7, 11, 14, 16]
+    assert all(row["val_error_pct"] and row["test_error_pct"] for row in rows)
+    # It is only looked at more often: the run ends with the same network.
+    assert rows[-1]["test_loss"] == once.rows()[-1]["test_loss"]
+
+
 def test_precision_changes_the_arithmetic():
     losses = {}
     for precision in ("fp32", "bf16"):

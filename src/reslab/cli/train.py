@@ -118,6 +118,7 @@ IMAGES = (
     ),
     Setting("--val", "val_fraction", float, "share of train held out for validation"),
     _on_off("--track-test", "track_test", "measure the test split after each epoch, for the curve"),
+    Setting("--rows-per-epoch", "rows_per_epoch", int, "measurements an epoch, for the curves"),
 )
 CONTROL = (
     Setting(

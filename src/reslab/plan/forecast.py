@@ -81,7 +81,8 @@ def forecast(subject: Subject, cost: StepCost, images: ImagesCost) -> Prediction
     steps = recipe.steps or max(1, round(recipe.epochs * num_train / cost.batch_size))
     epochs = steps * cost.batch_size / num_train
     row_s, final_s = evaluation_s(subject, cost)
-    train_s = steps * mean_step_s(recipe, cost, images) + math.ceil(epochs - 1e-9) * row_s
+    rows = math.ceil(epochs * recipe.rows_per_epoch - 1e-9)
+    train_s = steps * mean_step_s(recipe, cost, images) + rows * row_s
     start_s = cost.cold_s + subject.opening_s + images.decode_s
     end_s = final_s + cost.save_s + FINISH_S
     return Prediction(
@@ -132,7 +133,7 @@ def epochs_in(time_s: float, subject: Subject, cost: StepCost, images: ImagesCos
     left_s = (time_s - fixed_s) / (1 + cost.save_s / subject.request.save_every_s)
     if left_s <= 0:
         return 0.0
-    row_share_s = row_s * cost.batch_size / subject.count("train")
+    row_share_s = row_s * recipe.rows_per_epoch * cost.batch_size / subject.count("train")
 
     def rate(measured_s: float) -> float:
         return cost.batch_size / (step_s(measured_s, cost, images) + row_share_s)

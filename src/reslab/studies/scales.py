@@ -20,6 +20,7 @@ SMALL_IMAGES = "Fashion-MNIST shrunk to {side} x {side} grey pixels in place of 
 SHORT = "{steps:,} updates in place of 64,000: the networks are far from the end of their training."
 # In so few updates a rate of 0.1 has not stopped shaking deep networks when it is first divided.
 TINY_RATE, SMALL_RATE = 0.02, 0.05
+CURVE_POINTS, EPOCH_STEPS = 8, 60_000 / 128
 # The recipes of the papers need batch norm; without it they diverge or stay where they began.
 WITHOUT_NORM: Mapping[str, Any] = {
     "optimizer": "adamw",
@@ -67,12 +68,15 @@ def small(
 ) -> Scale:
     """Return a scale of some ten minutes on two cores: little images, short schedules."""
     views = {"img_size": side, "pad_crop": max(1, side // 8), "precision": "auto"}
+    # An epoch is most of so short a run: its curves need more points than one.
+    rows = max(1, round(CURVE_POINTS * EPOCH_STEPS / steps))
     return Scale(
         data="fashion-mnist",
         arms=arms,
         recipe=recipe,
         overrides={
             "steps": steps,
+            "rows_per_epoch": rows,
             **views,
             **_rate(recipe, SMALL_RATE),
             **(overrides or {}),

@@ -288,11 +288,11 @@ def _budget(job: Job, training: Training) -> Budget | None:
     copies = 2 if training.ema is not None else 1
     in_row = copies * counts.get("val", 0) + recipe.track_test * counts.get("test", 0)
     at_end = copies * sum(count for name, count in counts.items() if name != "train")
-    per_row = training.num_train / recipe.batch_size
+    per_epoch = training.num_train / recipe.batch_size
     return Budget(
         total_s=time_s,
-        steps_per_row=max(1.0, per_row),
-        most_steps=max(1, recipe.steps or round(recipe.epochs * per_row)),
+        steps_per_row=max(1.0, per_epoch / recipe.rows_per_epoch),
+        most_steps=max(1, recipe.steps or round(recipe.epochs * per_epoch)),
         final_share=at_end / max(1, in_row),
     )
 

@@ -60,15 +60,17 @@ def train(training: Training, watch: Watch) -> None:
         DivergedError: the loss or the weights are no longer finite; nothing was overwritten.
     """
     state, recipe, clock = training.state, training.recipe, watch.clock
-    num_train, batch_size = training.num_train, recipe.batch_size
     first_step, saved_at = state.step, time.monotonic()
     training.network.train()
     tally = Tally(training)
 
+    def next_row() -> int:
+        return state.next_row_step(training.num_train, recipe.batch_size, recipe.rows_per_epoch)
+
     with updates_of(training, watch.observer.note) as updates:
         while True:
-            # 1. The end of an epoch: evaluate, write a row, decide whether to go on.
-            if state.step >= state.next_row_step(num_train, batch_size) > state.last_row_step:
+            # 1. The end of (a part of) an epoch: evaluate, write a row, decide whether to go on.
+            if state.step >= next_row() > state.last_row_step:
                 end_epoch(training, watch)
                 if _patience_is_over(training):
                     watch.observer.note(f"no improvement for {recipe.patience} epochs: stopped")
@@ -87,7 +89,7 @@ def train(training: Training, watch: Watch) -> None:
             save_due = time.monotonic() - saved_at > watch.save_every_s
             stop, save_now = _share(training, tally, sums, watch.stop, save_due)
             replan = watch.budget is not None and watch.budget.due(state.step - first_step)
-            row_due = state.step >= state.next_row_step(num_train, batch_size)
+            row_due = state.step >= next_row()
             if stop or save_now or replan or row_due or tally.is_due():
                 clock.tick(tally.read())
                 _end_warm_up(training)
@@ -170,7 +172,8 @@ def _judge(training: Training, run: RunDirectory, row: Row) -> None:
 
 
 def _patience_is_over(training: Training) -> bool:
-    return 0 < training.recipe.patience <= training.state.bad_epochs
+    recipe, state = training.recipe, training.state
+    return 0 < recipe.patience * recipe.rows_per_epoch <= state.bad_epochs
 
 
 def _end_warm_up(training: Training) -> None:
@@ -230,7 +233,7 @@ def _event(training: Training, watch: Watch, rate: float) -> StepEvent:
     left: float = state.plan.total_steps - state.step
     if watch.budget is None:  # a budget plans as many steps as the present ones would allow
         left *= cost_of_the_rest(recipe, state.plan.progress(state.step))
-    per_row = training.num_train / recipe.batch_size
+    per_row = training.num_train / (recipe.batch_size * recipe.rows_per_epoch)
     return StepEvent(
         step=state.step,
         total_steps=state.plan.total_steps,

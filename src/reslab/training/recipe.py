@@ -79,6 +79,7 @@ class Recipe:
         val_fraction: share of train held out for validation where the data has no such split.
         track_test: measure the test split after each epoch too, as the papers' figures do;
             no decision ever looks at it.
+        rows_per_epoch: how often an epoch is measured for the table and the curves.
         augment: the random views.
     """
 
@@ -125,6 +126,7 @@ class Recipe:
     resize: Literal["squash", "crop", "pad"] = "squash"
     val_fraction: float = 0.1
     track_test: bool = False
+    rows_per_epoch: int = 1
     augment: Augment = dataclasses.field(default_factory=Augment)
 
     def __post_init__(self) -> None:
@@ -137,7 +139,7 @@ class Recipe:
                     raise unknown(field.name, str(value), allowed)
         _need(self.steps > 0 or self.epochs > 0, "epochs", self.epochs, "more than 0")
         _need(self.steps >= 0, "steps", self.steps, "0 or more")
-        for name in ("batch_size", "accumulate"):
+        for name in ("batch_size", "accumulate", "rows_per_epoch"):
             _need(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         for name in ("lr", "head_lr", "bias_lr"):
             value = getattr(self, name)

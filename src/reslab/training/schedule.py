@@ -50,7 +50,7 @@ class Adaptation:
     Args:
         plateau_factor: product of the drops of the "plateau" schedule so far.
         plateau_best: lowest validation loss seen by it.
-        plateau_bad_epochs: epochs since then.
+        plateau_bad_epochs: rows since then.
         warm_end: step at which a warm-up that waits for the training error has ended.
     """
 
@@ -66,7 +66,7 @@ class Adaptation:
             self.plateau_bad_epochs = 0
             return
         self.plateau_bad_epochs += 1
-        if self.plateau_bad_epochs > recipe.plateau_patience:
+        if self.plateau_bad_epochs > recipe.plateau_patience * recipe.rows_per_epoch:
             self.plateau_factor *= recipe.gamma
             self.plateau_bad_epochs = 0
 

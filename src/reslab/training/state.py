@@ -31,7 +31,7 @@ class TrainState:
         adaptation: what the learning rate remembers.
         best_value: best monitored value so far, None before the first.
         best_step: the step it was reached at.
-        bad_epochs: epochs since then.
+        bad_epochs: rows since then.
         elapsed_s: time spent training in all processes that ran so far.
     """
 
@@ -69,13 +69,13 @@ class TrainState:
         """Return the step of the last row, 0 before the first."""
         return int(self.rows[-1]["step"] or 0) if self.rows else 0
 
-    def next_row_step(self, num_train: int, batch_size: int) -> int:
-        """Return the step at which the epoch in progress ends (or the run, if sooner)."""
+    def next_row_step(self, num_train: int, batch_size: int, rows_per_epoch: int = 1) -> int:
+        """Return the step at which the epoch in progress, or its part, ends (or the run)."""
         # A run's last row may stand up to half a step before the end of its epoch, because the
         # number of steps is rounded; a longer run must not make a row of that half step.
-        slack = batch_size // 2 if 2 * batch_size <= num_train else 0
-        epochs_done = (self.last_row_step * batch_size + slack) // num_train
-        end = math.ceil((epochs_done + 1) * num_train / batch_size)
+        slack = batch_size // 2 if 2 * batch_size * rows_per_epoch <= num_train else 0
+        rows_done = (self.last_row_step * batch_size + slack) * rows_per_epoch // num_train
+        end = math.ceil((rows_done + 1) * num_train / (rows_per_epoch * batch_size))
         return min(max(end, self.last_row_step + 1), self.plan.total_steps)
 
     def to_json(self) -> dict[str, Any]:
