@@ -8,9 +8,13 @@ Pillow does around it takes several times as long as the decoder itself. Whateve
 from __future__ import annotations
 
 import numpy as np
-import simplejpeg
 
 from reslab.data.dataset import Pixels
+
+try:
+    import simplejpeg
+except ImportError:  # reslab runs from its source too, where only torch is installed
+    simplejpeg = None
 
 MAGIC = b"\xff\xd8"
 # A file larger than this is no photograph of at most 100 million pixels.
@@ -29,7 +33,7 @@ def decode(data: bytes, *, at_least: int | None, most_pixels: int) -> Pixels | N
     Returns:
         uint8, (height, width) or (height, width, 3).
     """
-    if _EXIF in data:
+    if simplejpeg is None or _EXIF in data:
         return None
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
