@@ -51,7 +51,7 @@ STUDY = Study(
     metric="mean_response",
     x_label="depth, layers",
     scales={
-        "tiny": tiny(arms(*FIGURE), steps=150),
+        "tiny": tiny(arms(*FIGURE), steps=600),
         "small": small(arms(*FIGURE), steps=300),
         "paper": paper(arms(*FIGURE)),
     },
