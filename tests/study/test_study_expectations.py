@@ -139,6 +139,18 @@ def test_the_best_of_many_is_so_after_the_correction():
     assert other.test(clear).outcome == "not reproduced"
 
 
+def test_one_of_many_pairs_refutes_after_the_correction_only():
+    """Alone, c_1 would be shown not to be worse by half a point; as one of four it is not."""
+    made = results(
+        a_1=[5.0, 5.0, 5.0], b_1=[9.0, 9.5, 10.0], d_1=[9.0, 9.5, 10.0], e_1=[9.0, 9.5, 10.0],
+        c_1=[4.55, 4.2, 3.8],
+    )  # fmt: skip
+    alone = Ordered(sentence="", better="a_1", worse="c_1")
+    assert alone.test(made).outcome == "not reproduced"
+    among = Best(sentence="", better="a_1", others=("b_1", "c_1", "d_1", "e_1"))
+    assert among.test(made).outcome == "not decidable"
+
+
 def test_failing_is_divergence_or_an_error_near_guessing():
     test = Fails(sentence="", arm="a_1")
     assert test.test(results(a_1=["diverged", 89.0])).outcome == "reproduced"

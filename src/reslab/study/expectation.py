@@ -89,9 +89,16 @@ class Best:
         }
         if len(found) < len(self.others):
             return _nothing(self.sentence)
-        adjusted = dict(zip(found, statistics.holm([d.p_t for d in found.values()]), strict=True))
+        adjusted = _holm({k: d.p_t for k, d in found.items()})
         shown = {k: d for k, d in found.items() if d.mean > 0 and adjusted[k] < ALPHA}
-        refuted = [k for k, d in found.items() if positive(d, self.smallest) == "not reproduced"]
+        # That one of many pairs is less than `smallest` apart takes the same correction.
+        short = {
+            other: statistics.from_zero([value - self.smallest for value in apart])
+            for other in self.others
+            if (apart := statistics.differences(best, results.values(other, metric)))
+        }
+        against = _holm({k: d.p_t if d.mean < 0 else 1.0 for k, d in short.items()})
+        refuted = [k for k, p in against.items() if p < ALPHA]
         outcome: Outcome = "not decidable"
         if len(shown) == len(found):
             outcome = "reproduced"
@@ -225,6 +232,11 @@ class Judged:
         return Verdict(
             expectation=self.sentence, outcome=outcome, because=because, statistics=numbers
         )
+
+
+def _holm(p: Mapping[str, float]) -> dict[str, float]:
+    """Return each pair's p, corrected for their number."""
+    return dict(zip(p, statistics.holm(list(p.values())), strict=True))
 
 
 def positive(found: Difference, smallest: float) -> Outcome:

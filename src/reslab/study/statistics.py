@@ -111,8 +111,13 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Differenc
 
     Runs of one seed see the same images in the same order, which pairing takes out.
     """
-    seeds = sorted(first.keys() & second.keys())
-    return from_zero([second[seed] - first[seed] for seed in seeds]) if seeds else None
+    found = differences(first, second)
+    return from_zero(found) if found else None
+
+
+def differences(first: Mapping[int, float], second: Mapping[int, float]) -> list[float]:
+    """Return second - first for each seed that both have, in the order of the seeds."""
+    return [second[seed] - first[seed] for seed in sorted(first.keys() & second.keys())]
 
 
 def from_zero(differences: Sequence[float], *, seed: int = 0) -> Difference:
