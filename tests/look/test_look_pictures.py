@@ -16,7 +16,7 @@ from reslab.look.contours import contours
 from reslab.look.pictures import around_grey, cut, enlarged, pixels_of, smooth
 from reslab.look.space import apart, placed, scatter
 from reslab.look.subject import spread
-from reslab.look.surface import resampled, surface_figure
+from reslab.look.surface import resampled, surface_figure, tick_label
 from reslab.look.terrain import measured_square
 
 
@@ -194,3 +194,18 @@ def test_a_surface_without_time_is_cut_to_what_was_measured():
     assert measured_square([np.ones((9, 9)), grid]) == slice(2, 7)
     assert measured_square([np.ones((9, 9))]) == slice(0, 9)
     assert measured_square([np.full((9, 9), np.nan)]) == slice(3, 6)
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [
+        (0.1, "0.1"),
+        (1.0, "1"),
+        (10_000.0, "10,000"),
+        (1e6, "10⁶"),
+        (1e10, "10¹⁰"),
+        (2e5, "200,000"),
+    ],
+)
+def test_losses_beside_the_scale_have_room(value, label):
+    assert tick_label(value) == label

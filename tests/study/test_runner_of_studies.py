@@ -294,4 +294,7 @@ def test_the_documented_study_of_ones_own_runs(tmp_path, monkeypatch):
     assert "paper" in done.stdout
     folder = Path("runs/study-my_question-tiny")
     assert {path.name for path in folder.iterdir()} >= {"results.json", "report.html", "study.json"}
+    whole = (folder / "results.json").read_text()
+    (folder / "results.json").write_text(whole.replace("not decidable", "reproduced"))
     assert main(["study", "report", "my_question.py"]) == 0
+    assert (folder / "results.json").read_text() == whole  # verdicts are found anew

@@ -172,6 +172,7 @@ def _report(args: argparse.Namespace) -> int:
 
     folder = _folder(args)
     results = StudyResults.load(load_study(_reference(args.name)), folder)
+    results.save(folder)  # its verdicts are those of the expectations as they are now
     return _tell(results, folder, as_json=args.json)
 
 

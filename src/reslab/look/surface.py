@@ -232,6 +232,14 @@ def _filled(z: Floats, left: float, top: float, levels: Floats) -> str:
     return f'<g shape-rendering="crispEdges">{"".join(parts)}</g>'
 
 
+def tick_label(value: float) -> str:
+    """Write a value of the scale; from 100,000 on as a power of ten, which has room."""
+    exponent = round(math.log10(value))
+    if value < 1e5 or not math.isclose(value, 10.0**exponent):
+        return wording.number(value)
+    return "10" + str(exponent).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
 def _scale_bar(low: float, high: float, left: float, top: float) -> str:
     """Draw the colours from the least to the largest loss, with round losses below."""
     width, height, steps = float(_BAR), 12, 64
@@ -247,7 +255,7 @@ def _scale_bar(low: float, high: float, left: float, top: float) -> str:
         x = left + width * (math.log(tick) - low) / (high - low)
         parts.append(
             f'<text class="soft" font-size="12" x="{x:.1f}" y="{top + height + 16}" '
-            f'text-anchor="middle">{wording.number(tick)}</text>'
+            f'text-anchor="middle">{tick_label(tick)}</text>'
         )
     parts.append(
         f'<text class="soft" font-size="12" x="{left - 10:.1f}" y="{top + 10}" '
