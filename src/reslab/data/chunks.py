@@ -15,15 +15,15 @@ import queue
 import signal
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol
 
 import numpy as np
 
+from reslab.data.ahead import in_order
 from reslab.data.dataset import FileImages, Images, Pixels
 from reslab.data.preprocess import Preprocess, fit, fit_file
 from reslab.errors import DataError, MachineError
@@ -72,17 +72,13 @@ def fit_all(images: Images, preprocess: Preprocess, workers: int = 0) -> Iterato
     else:
         reader = _Threads(images, preprocess)
     with reader, ThreadPoolExecutor(workers, thread_name_prefix="reslab-decode") as pool:
-        waiting: deque[Future[Pixels]] = deque()
-        try:
-            for start in range(0, len(images), step):
-                waiting.append(pool.submit(reader.read, start, min(start + step, len(images))))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        starts = range(0, len(images), step)
+        yield from in_order(
+            pool,
+            lambda start: reader.read(start, min(start + step, len(images))),
+            starts,
+            2 * workers,
+        )
 
 
 def available_cores() -> int:

@@ -6,14 +6,14 @@ import contextlib
 import dataclasses
 import functools
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from reslab.data.ahead import in_order
 from reslab.data.augment import Augment
 from reslab.data.bank import Bank
 from reslab.data.chunks import available_cores
@@ -179,7 +179,7 @@ class TrainLoader:
         take the core that an update is waiting for. Closing the generator ends the threads;
         what goes wrong in one is raised here.
         """
-        if self.is_resident and self.device.type == "cpu" and isinstance(self.bank, Store):
+        if self.device.type == "cpu" and isinstance(self.bank, Store):
             return (self.batch(step) for step in range(first_step, last_step))
         return _ahead(self.batch, first_step, last_step, depth)
 
@@ -209,17 +209,7 @@ def _ahead(
     """Yield make(first_step) .. make(last_step - 1), made ahead by threads, in their order."""
     workers = min(MOST_THREADS, available_cores())
     with _single_threaded(workers) as pool:
-        waiting: deque[Future[Made]] = deque()
-        try:
-            for step in range(first_step, last_step):
-                waiting.append(pool.submit(make, step))
-                if len(waiting) > depth:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield from in_order(pool, make, range(first_step, last_step), depth)
 
 
 @contextlib.contextmanager
