@@ -1,7 +1,6 @@
 import os
 import signal
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,8 +21,8 @@ def images(tmp_path, monkeypatch) -> FileImages:
     """Few images, many chunks, and processes although they would not pay."""
     monkeypatch.setattr(chunks, "_MIN_FILES_FOR_PROCESSES", 0)
     monkeypatch.setattr(chunks, "_CHUNK_IMAGES", 4)
-    paths = [Path(f"bild ü {i}.png") for i in range(COUNT - 1)]
-    paths.append(Path(os.fsdecode(b"not utf-8 \xff.png")))
+    paths = [f"bild ü {i}.png" for i in range(COUNT - 1)]
+    paths.append(os.fsdecode(b"not utf-8 \xff.png"))
     for i, path in enumerate(paths):
         Image.new("RGB", (9, 8), (i, 2 * i, 3 * i)).save(tmp_path / path, format="PNG")
     return FileImages(tmp_path, tuple(paths))

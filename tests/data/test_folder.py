@@ -15,7 +15,7 @@ from reslab.errors import DataError
 def names(dataset: Dataset, split: str) -> set[str]:
     images = dataset.images
     assert isinstance(images, FileImages)
-    return {images.paths[i].as_posix() for i in dataset.split(split).tolist()}  # type: ignore[arg-type]
+    return {images.paths[i] for i in dataset.split(split).tolist()}  # type: ignore[arg-type]
 
 
 def kinds(root: Path) -> dict[str, str]:

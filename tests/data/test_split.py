@@ -25,7 +25,7 @@ def make(
     counts: list[int], groups: list[str] | None = None, order: list[int] | None = None
 ) -> Dataset:
     labels = np.repeat(np.arange(len(counts)), counts)
-    paths = [Path(f"c{label}/{number}.png") for number, label in enumerate(labels.tolist())]
+    paths = [f"c{label}/{number}.png" for number, label in enumerate(labels.tolist())]
     order = list(range(len(labels))) if order is None else order
     return Dataset(
         name="made",

@@ -32,7 +32,7 @@ def dataset(tmp_path) -> Dataset:
 def write_images(root: Path, count: int) -> Dataset:
     rng = np.random.default_rng(0)
     root.mkdir()
-    paths = tuple(Path(f"image {i}.{('jpg', 'png')[i % 2]}") for i in range(count))
+    paths = tuple(f"image {i}.{('jpg', 'png')[i % 2]}" for i in range(count))
     for path in paths:
         shape = (rng.integers(10, 40), rng.integers(10, 40), 3)
         Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(root / path)
@@ -158,7 +158,7 @@ from reslab.data.dataset import Dataset, FileImages
 from reslab.data.preprocess import Preprocess
 from reslab.data.store import open_store
 root = Path({root!r})
-paths = tuple(Path(p) for p in {paths!r})
+paths = tuple({paths!r})
 images = FileImages(root, paths)
 dataset = Dataset("t", ("a",), images, np.zeros(len(paths), np.int64), {{}})
 def progress(done, total):
@@ -174,7 +174,7 @@ print(store.reused, int(store.pixels.sum()), flush=True)
 def builder(dataset: Dataset, folder: Path, pause: float) -> subprocess.Popen[str]:
     code = BUILD.format(
         root=str(root_of(dataset)),
-        paths=[str(path) for path in dataset.images.paths],
+        paths=list(dataset.images.paths),
         pause=pause,
         cache=str(folder),
     )

@@ -46,7 +46,7 @@ def dataset(tmp_path: Path) -> Dataset:
         height, width = draw.integers(10, 25, 2)
         pixels = draw.integers(0, 256, (height, width, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
-    images = FileImages(tmp_path, tuple(Path(f"{i}.png") for i in range(COUNT)))
+    images = FileImages(tmp_path, tuple(f"{i}.png" for i in range(COUNT)))
     labels = np.arange(COUNT) % 3
     return Dataset("drawn", ("a", "b", "c"), images, labels, {})
 

@@ -168,7 +168,7 @@ def dataset(tmp_path: Path) -> Dataset:
     for i in range(3):
         pixels = draw.integers(0, 256, (40, 50, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
-    images = FileImages(tmp_path, tuple(Path(f"{i}.png") for i in range(3)))
+    images = FileImages(tmp_path, tuple(f"{i}.png" for i in range(3)))
     return Dataset("drawn", tuple("abcdefg"), images, np.arange(3), {})
 
 

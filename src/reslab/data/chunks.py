@@ -37,7 +37,7 @@ _MIN_FILES_FOR_PROCESSES = 8_192
 def fit_image(images: Images, index: int, preprocess: Preprocess) -> Pixels:
     """Decode and fit one image; JPEG files are decoded no larger than they are needed."""
     if isinstance(images, FileImages):
-        return fit_file(images.root / images.paths[index], preprocess)
+        return fit_file(images.name(index), preprocess)
     return fit(images.read(index), preprocess)
 
 
@@ -123,8 +123,7 @@ class _Processes:
 
     def __init__(self, images: FileImages, preprocess: Preprocess, workers: int) -> None:
         fields = {**preprocess.to_json(), "mean_image": False}
-        paths = [os.fspath(path) for path in images.paths]
-        job = json.dumps({"root": str(images.root), "paths": paths, "preprocess": fields})
+        job = json.dumps({"root": str(images.root), "paths": images.paths, "preprocess": fields})
         self._job = job.encode("ascii") + b"\n"
         size = preprocess.resize_size
         self._shape = (size, size, preprocess.in_chans)
@@ -204,7 +203,7 @@ def _ended(process: subprocess.Popen[bytes]) -> MachineError:
 def _serve(commands: IO[bytes], answers: IO[bytes]) -> None:
     """Do the job of one process."""
     job = json.loads(commands.readline())
-    images = FileImages(Path(job["root"]), tuple(map(Path, job["paths"])))
+    images = FileImages(Path(job["root"]), tuple(job["paths"]))
     preprocess = Preprocess.from_json(job["preprocess"])
     for command in commands:
         start, stop = map(int, command.split())

@@ -46,6 +46,9 @@ IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
     | {".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
+# Opening a pipe would wait for its writer; on Windows lines would end in two characters.
+_OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_BLOCK = 64 << 10
 # Pillow's other readers are left out: some run programs (EPS), none holds training images.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 _TURNS = {
@@ -92,15 +95,28 @@ def decode_file(path: str | Path, *, at_least: int | None = None) -> Pixels:
     Raises:
         DataError: missing, empty, truncated, not an image or too large; names the file.
     """
-    name = str(path)
-    with _open_regular(path, name) as file:
-        return _decode(file, name, at_least)
+    name = os.fspath(path)
+    descriptor = _open_regular(name)
+    try:
+        data = _jpeg_bytes(descriptor, name)
+        pixels = jpeg.decode(data, at_least=at_least, most_pixels=MAX_PIXELS) if data else None
+        if pixels is not None:
+            return pixels
+        with open(descriptor, "rb", closefd=False) as file:
+            file.seek(0)
+            return _decode(file, name, at_least)
+    finally:
+        os.close(descriptor)
 
 
 def decode_bytes(data: bytes, name: str, *, at_least: int | None = None) -> Pixels:
     """Decode an image that is in memory; `name` stands for it in messages."""
     if not data:
         raise DataError(f"{shown(name)} is empty (0 bytes)")
+    if data.startswith(jpeg.MAGIC):
+        pixels = jpeg.decode(data, at_least=at_least, most_pixels=MAX_PIXELS)
+        if pixels is not None:
+            return pixels
     return _decode(io.BytesIO(data), name, at_least)
 
 
@@ -110,8 +126,8 @@ def read_header(path: str | Path) -> Header:
     Raises:
         DataError: missing, empty, not an image, or larger than MAX_PIXELS.
     """
-    name = str(path)
-    with _open_regular(path, name) as file, _QUIET:
+    name = os.fspath(path)
+    with open(_open_regular(name), "rb") as file, _QUIET:
         image = _identify(file, name)
         return Header(
             width=image.width,
@@ -122,31 +138,41 @@ def read_header(path: str | Path) -> Header:
         )
 
 
-def _open_regular(path: str | Path, name: str) -> IO[bytes]:
+def _open_regular(name: str) -> int:
+    """Open a file by its descriptor: Python's file objects take longer than a small image."""
     try:
-        status = os.stat(path)  # first: opening a pipe would wait for its writer
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{shown(name)} is not a file")
-        if status.st_size == 0:
-            raise DataError(f"{shown(name)} is empty (0 bytes)")
-        return open(path, "rb")
-    except DataError:
-        raise
+        descriptor = os.open(name, _OPEN)
     except FileNotFoundError:
         raise DataError(f"{shown(name)} does not exist") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{shown(name)} cannot be read ({reason})") from error
+        raise _unreadable(name, error) from error
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size:
+        return descriptor
+    os.close(descriptor)
+    what = "is empty (0 bytes)" if stat.S_ISREG(status.st_mode) else "is not a file"
+    raise DataError(f"{shown(name)} {what}")
+
+
+def _jpeg_bytes(descriptor: int, name: str) -> bytes:
+    """Return the whole of a JPEG file, nothing of any other."""
+    try:
+        data = os.read(descriptor, _BLOCK)
+        if not data.startswith(jpeg.MAGIC):
+            return b""
+        if len(data) < _BLOCK:
+            return data
+        with open(descriptor, "rb", closefd=False) as rest:
+            return data + rest.read(jpeg.MOST_BYTES)
+    except OSError as error:
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: Exception) -> DataError:
+    return DataError(f"{shown(name)} cannot be read ({getattr(error, 'strerror', None) or error})")
 
 
 def _decode(file: IO[bytes], name: str, at_least: int | None) -> Pixels:
-    start = file.read(len(jpeg.MAGIC))
-    if start == jpeg.MAGIC:
-        data = start + file.read(jpeg.MOST_BYTES)
-        pixels = jpeg.decode(data, at_least=at_least, most_pixels=MAX_PIXELS)
-        if pixels is not None:
-            return pixels
-    file.seek(0)
     with _QUIET:
         image = _identify(file, name)
         try:

@@ -146,14 +146,14 @@ def _without_bad(dataset: Dataset) -> Dataset:
     if not isinstance(images, FileImages):
         return dataset
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        paths = [images.root / path for path in images.paths]
-        reasons = list(pool.map(_fault, paths, chunksize=64))
+        names = map(images.name, range(len(images)))
+        reasons = list(pool.map(_fault, names, chunksize=64))
     good = np.array([i for i, reason in enumerate(reasons) if not reason], dtype=np.int64)
     excluded = {images.name(i): reason for i, reason in enumerate(reasons) if reason}
     return select(dataset, good, excluded) if excluded else dataset
 
 
-def _fault(path: Path) -> str:
+def _fault(path: str) -> str:
     try:
         decode_file(path, at_least=_PROBE_SIDE)
     except DataError as error:

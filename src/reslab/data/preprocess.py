@@ -136,7 +136,7 @@ def fit(pixels: Pixels, preprocess: Preprocess) -> Pixels:
     return np.asarray(image).reshape(size, size, preprocess.in_chans)
 
 
-def fit_file(path: Path, preprocess: Preprocess) -> Pixels:
+def fit_file(path: str | Path, preprocess: Preprocess) -> Pixels:
     """Decode an image file, a JPEG no larger than needed, and fit it.
 
     Raises:

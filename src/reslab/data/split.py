@@ -134,7 +134,7 @@ def image_keys(dataset: Dataset) -> list[str]:
     """Name every image so that the name stays when the data set is moved to another folder."""
     images = dataset.images
     if isinstance(images, FileImages):
-        return [path.as_posix() for path in images.paths]
+        return list(images.paths)
     return [images.name(index) for index in range(len(images))]
 
 

@@ -55,7 +55,7 @@ def look_at(dataset: Dataset) -> Look:
     sizes, modes = [], []
     for index in chosen.tolist():
         if isinstance(dataset.images, FileImages):
-            header = read_header(dataset.images.root / dataset.images.paths[index])
+            header = read_header(dataset.images.name(index))
             sizes.append((header.width, header.height))
             modes.append(header.mode)
         else:

@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
@@ -51,14 +50,14 @@ def check_headers(dataset: Dataset, *, workers: int, everything: bool) -> Header
     numbers = np.arange(len(images))
     if len(numbers) > HEADER_LIMIT and not everything:
         numbers = np.linspace(0, len(images) - 1, HEADER_LIMIT).astype(np.int64)
-    paths = [images.root / images.paths[number] for number in numbers.tolist()]
+    paths = [images.name(number) for number in numbers.tolist()]
     with ThreadPoolExecutor(max(1, workers)) as pool:
         results = list(pool.map(_read, paths, chunksize=256))
     files: list[_File] = []
     unreadable: dict[int, str] = {}
     for number, path, result in zip(numbers.tolist(), paths, results, strict=True):
         if isinstance(result, Header):
-            files.append(_File(str(path), result))
+            files.append(_File(path, result))
         else:
             unreadable[number] = result
     found = name_unreadable({images.name(n): reason for n, reason in unreadable.items()})
@@ -67,7 +66,7 @@ def check_headers(dataset: Dataset, *, workers: int, everything: bool) -> Header
     return HeaderCheck(tuple(found), unreadable, len(numbers))
 
 
-def _read(path: Path) -> Header | str:
+def _read(path: str) -> Header | str:
     try:
         return read_header(path)
     except DataError as error:

@@ -91,7 +91,7 @@ def look_at(
 def _look(images: Images, number: int) -> _Look | str:
     try:
         if isinstance(images, FileImages):
-            pixels = decode_file(images.root / images.paths[number], at_least=_DECODE_SIDE)
+            pixels = decode_file(images.name(number), at_least=_DECODE_SIDE)
         else:
             pixels = images.read(number)
     except DataError as error:

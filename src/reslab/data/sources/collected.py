@@ -7,8 +7,10 @@ shift one: labels go by name.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,19 +29,18 @@ SPLIT_WORDS: dict[str, SplitName] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Listed:
+class Listed(NamedTuple):
     """One image of a folder or table.
 
     Args:
-        path: relative to the root, or absolute.
+        path: relative to the root, or absolute; with forward slashes.
         class_name: its label.
         split: where it belongs, or None in a set that is not split.
         group: what must not be torn apart; empty where there are no groups.
         where: how to point at it ("line 17"), empty to point by its path.
     """
 
-    path: Path
+    path: str
     class_name: str
     split: SplitName | None
     group: str = ""
@@ -149,7 +150,7 @@ def _extra_class(root: Path, extra: str, split: str, here: Sequence[Listed]) -> 
         "error",
         f"class '{shown(extra)}' of {split}{at} does not occur in train "
         f"({len(those)} image{'s' if len(those) > 1 else ''})",
-        tuple(str(root / image.path) for image in those),
+        tuple(os.path.join(root, image.path) for image in those),
         f"add training images of it, rename it, or take it out of {split}",
         (extra,),
     )

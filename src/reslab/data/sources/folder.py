@@ -15,7 +15,7 @@ import stat
 from pathlib import Path
 
 from reslab.data.decode import IMAGE_SUFFIXES
-from reslab.data.findings import Finding
+from reslab.data.findings import Finding, Severity
 from reslab.data.names import shown
 from reslab.data.sources.collected import SPLIT_WORDS, Collected, Listed, collect
 
@@ -31,27 +31,27 @@ def collect_folder(root: Path, *, name: str = "", need_train: bool = True) -> Co
         need_train: see `collected.collect`.
     """
     scan = _Scan(root)
-    folders, loose = scan.children(root)
+    folders, loose = scan.children(scan.root)
     splits = scan.split_folders(folders)
     images: list[Listed] = []
     if splits:
         _warn_ignored(scan, [f for f in folders if f not in splits.values()], loose)
         for split, folder in splits.items():
-            images += _list_classes(scan, folder, split, root)
+            images += _list_classes(scan, folder, split)
     else:
         _warn_ignored(scan, [], loose)
-        images += _list_classes(scan, root, None, root)
+        images += _list_classes(scan, scan.root, None)
     if not images and not any(finding.severity == "error" for finding in scan.found):
         scan.add(
             "no-images",
             f"{shown(root)} holds no class folders with images",
-            [root],
+            [scan.root],
             "lay it out as <class>/<image> or train/<class>/<image>",
         )
     return collect(name or root.resolve().name, root, images, scan.found, need_train=need_train)
 
 
-def _list_classes(scan: _Scan, folder: Path, split: str | None, root: Path) -> list[Listed]:
+def _list_classes(scan: _Scan, folder: str, split: str | None) -> list[Listed]:
     """List every class folder below a split folder (or below the root)."""
     images: list[Listed] = []
     folders, loose = scan.children(folder)
@@ -71,13 +71,12 @@ def _list_classes(scan: _Scan, folder: Path, split: str | None, root: Path) -> l
                 warning=True,
             )
         word = SPLIT_WORDS.get(split or "")
-        # As `path.relative_to(root)`, in a third of its time: all files were found below the root.
-        above = len(root.parts)
-        images += [Listed(Path(*path.parts[above:]), class_folder.name, word) for path in files]
+        class_name = os.path.basename(class_folder)
+        images += [Listed(scan.relative(path), class_name, word) for path in files]
     return images
 
 
-def _name_empty(scan: _Scan, folder: Path, others: int, split: str | None) -> None:
+def _name_empty(scan: _Scan, folder: str, others: int, split: str | None) -> None:
     holds = f"holds no image ({others} other files)" if others else "is empty"
     scan.add(
         "class-empty",
@@ -88,19 +87,20 @@ def _name_empty(scan: _Scan, folder: Path, others: int, split: str | None) -> No
     )
 
 
-def _warn_ignored(scan: _Scan, folders: list[Path], files: list[Path]) -> None:
+def _warn_ignored(scan: _Scan, folders: list[str], files: list[str]) -> None:
     images = [path for path in files if _is_image(path)]
     if images:
         scan.add(
             "ignored",
             f"{len(images)} image{'s' if len(images) > 1 else ''} beside the class folders of "
-            f"{shown(images[0].parent)}",
+            f"{shown(os.path.dirname(images[0]))}",
             images,
             "they are not used; move them into the folder of their class",
             warning=True,
         )
     for folder in folders:
-        why = "has no class folders" if folder.name.lower() in SPLIT_WORDS else "is no split"
+        is_split = os.path.basename(folder).lower() in SPLIT_WORDS
+        why = "has no class folders" if is_split else "is no split"
         scan.add(
             "ignored",
             f"folder {shown(folder)} lies beside train and {why}",
@@ -110,31 +110,40 @@ def _warn_ignored(scan: _Scan, folders: list[Path], files: list[Path]) -> None:
         )
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES
+def _is_image(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES
 
 
 class _Scan:
-    """A walk through one folder that follows links only as far as is safe."""
+    """A walk through one folder that follows links only as far as is safe.
+
+    Paths are strings: a `Path` for each of a million files would take longer than the walk.
+    """
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = os.fspath(root)
         self.real_root = os.path.realpath(root)
         self.found: list[Finding] = []
-        self._named: set[Path] = set()
+        self._named: set[str] = set()
+        self._above = len(os.path.join(self.root, ""))
 
     def add(
-        self, kind: str, message: str, paths: list[Path], remedy: str, *, warning: bool = False
+        self, kind: str, message: str, paths: list[str], remedy: str, *, warning: bool = False
     ) -> None:
         """Add a finding about paths below the root."""
-        names = tuple(str(path) for path in paths)
-        self.found.append(Finding(kind, "warning" if warning else "error", message, names, remedy))
+        severity: Severity = "warning" if warning else "error"
+        self.found.append(Finding(kind, severity, message, tuple(paths), remedy))
 
-    def split_folders(self, folders: list[Path]) -> dict[str, Path]:
+    def relative(self, path: str) -> str:
+        """Return the path of a file that was found, from the root on, with forward slashes."""
+        below = path[self._above :]
+        return below if os.sep == "/" else below.replace(os.sep, "/")
+
+    def split_folders(self, folders: list[str]) -> dict[str, str]:
         """Find the folders that are splits; a class may be called "train" in a flat layout."""
-        splits: dict[str, Path] = {}
+        splits: dict[str, str] = {}
         for folder in folders:
-            word = SPLIT_WORDS.get(folder.name.lower())
+            word = SPLIT_WORDS.get(os.path.basename(folder).lower())
             if word is None or not self._holds_folders(folder):
                 continue
             if word in splits:
@@ -149,14 +158,14 @@ class _Scan:
         others = [f for f in folders if f not in splits.values()]
         return {} if others and "train" not in splits else splits
 
-    def _holds_folders(self, folder: Path) -> bool:
+    def _holds_folders(self, folder: str) -> bool:
         folders, files = self.children(folder)
         return bool(folders) or not any(_is_image(path) for path in files)
 
-    def children(self, folder: Path) -> tuple[list[Path], list[Path]]:
+    def children(self, folder: str) -> tuple[list[str], list[str]]:
         """Return the sub-folders and the files of a folder, each sorted by name."""
-        folders: list[Path] = []
-        files: list[Path] = []
+        folders: list[str] = []
+        files: list[str] = []
         try:
             with os.scandir(folder) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
@@ -171,7 +180,7 @@ class _Scan:
         for entry in listed:
             if entry.name.startswith(".") or entry.name.lower() in _LITTER:
                 continue
-            path = folder / entry.name
+            path = entry.path
             if entry.is_symlink():
                 kind = self._follow(path)
             else:
@@ -184,10 +193,10 @@ class _Scan:
                 files.append(path)
         return folders, files
 
-    def files_below(self, folder: Path) -> tuple[list[Path], list[Path]]:
+    def files_below(self, folder: str) -> tuple[list[str], list[str]]:
         """Return all image files and all other files below a folder."""
-        images: list[Path] = []
-        others: list[Path] = []
+        images: list[str] = []
+        others: list[str] = []
         stack = [folder]
         while stack:
             folders, files = self.children(stack.pop())
@@ -196,7 +205,7 @@ class _Scan:
             stack += reversed(folders)
         return images, others
 
-    def _follow(self, link: Path) -> str:
+    def _follow(self, link: str) -> str:
         """Say what a link leads to; name it where it may not be followed."""
         try:
             real = os.path.realpath(link, strict=True)
@@ -208,7 +217,7 @@ class _Scan:
                 self._name_link("link-broken", link, "leads nowhere")
             return ""
         inside = real == self.real_root or real.startswith(self.real_root + os.sep)
-        if stat.S_ISDIR(mode) and self._passes_through(real, link.parent):
+        if stat.S_ISDIR(mode) and self._passes_through(real, os.path.dirname(link)):
             self._name_link("link-loop", link, f"leads back up to {shown(real)}")
             return ""
         if not inside:
@@ -218,7 +227,7 @@ class _Scan:
             return "folder"
         return "file" if stat.S_ISREG(mode) else ""
 
-    def _passes_through(self, real: str, folder: Path) -> bool:
+    def _passes_through(self, real: str, folder: str) -> bool:
         """Tell whether walking `real` would come by one of the folders walked to get here."""
         while True:
             walked = os.path.realpath(folder)
@@ -226,9 +235,9 @@ class _Scan:
                 return True
             if folder == self.root:
                 return False
-            folder = folder.parent
+            folder = os.path.dirname(folder)
 
-    def _name_link(self, kind: str, link: Path, what: str) -> None:
+    def _name_link(self, kind: str, link: str, what: str) -> None:
         if link in self._named:
             return
         self._named.add(link)

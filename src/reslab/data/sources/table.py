@@ -84,7 +84,7 @@ class _Rows:
         split = self._split(values.get("split", ""), where)
         if not self._exists(path, where):
             return None
-        return Listed(Path(path), label, split, values.get("group", ""), where)
+        return Listed(Path(path).as_posix(), label, split, values.get("group", ""), where)
 
     def _exists(self, path: str, where: str) -> bool:
         try:
