@@ -1,10 +1,11 @@
-"""Fused passes: what torch does in several trips through memory, done in one.
+"""Compiled passes: what torch does in several trips through memory, or far from the peak.
 
-`norm_act.c` is compiled once for the machine it runs on; where there is no compiler everything
+The C sources are compiled once for the machine they run on; where there is no compiler everything
 runs as plain torch operations.
 """
 
+from reslab.kernels import conv3x3
 from reslab.kernels.library import available, reason
 from reslab.kernels.norm_act import norm_act, reference
 
-__all__ = ["available", "norm_act", "reason", "reference"]
+__all__ = ["available", "conv3x3", "norm_act", "reason", "reference"]

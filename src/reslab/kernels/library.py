@@ -9,16 +9,27 @@ import os
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import torch
+
+from reslab.errors import MachineError
 
 SWITCH = "RESLAB_NATIVE"  # "0" turns the compiled kernels off
 COMPILE_SECONDS = 60
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fPIC", "-std=gnu11")
+SOURCES = ("norm_act.c", "conv3x3.c")
 DTYPES = {torch.bfloat16: "bf16", torch.float32: "f32"}
 LANES = 16
+# What each function takes, in its order: p a pointer, l a long, i an int, f a float. Those that
+# work on maps of either type exist once for each.
+_SEPARATOR = b"\0"
+_TYPES = {"p": ctypes.c_void_p, "l": ctypes.c_long, "i": ctypes.c_int, "f": ctypes.c_float}
+_ON_MAPS = {"forward": "pppllpppppppffi", "apply": "pppllppi", "backward": "pppppllpppppi"}
+_ON_BF16 = {"conv3x3": "pppplllll", "conv3x3_weights": "pppplllll"}
 
 
 @functools.cache
@@ -50,6 +61,24 @@ def fits(x: torch.Tensor) -> bool:
     )
 
 
+def has(name: str) -> bool:
+    """Tell whether a kernel is there; some need instructions that not every processor has."""
+    kernels = load()
+    return kernels is not None and hasattr(kernels, f"reslab_{name}")
+
+
+def call(name: str, *arguments: Any) -> None:
+    """Run a kernel.
+
+    Raises:
+        MachineError: it had no memory for its sums.
+    """
+    kernels = load()
+    assert kernels is not None
+    if getattr(kernels, f"reslab_{name}")(*arguments):
+        raise MachineError("out of memory", remedy="use a smaller batch")
+
+
 @functools.cache
 def _find() -> tuple[ctypes.CDLL | None, str]:
     if os.environ.get(SWITCH, "1") == "0":
@@ -61,27 +90,43 @@ def _find() -> tuple[ctypes.CDLL | None, str]:
         library = ctypes.CDLL(str(_compiled(compiler)))
     except (OSError, subprocess.SubprocessError) as error:
         return None, f"plain torch (the kernels do not compile here: {type(error).__name__})"
+    for name, types in _signatures().items():
+        if hasattr(library, name):
+            getattr(library, name).argtypes = [_TYPES[letter] for letter in types]
     return library, "compiled for this machine"
 
 
+def _signatures() -> dict[str, str]:
+    maps = {f"{name}_{dtype}": t for name, t in _ON_MAPS.items() for dtype in DTYPES.values()}
+    return {f"reslab_{name}": types for name, types in (maps | _ON_BF16).items()}
+
+
 def _compiled(compiler: str) -> Path:
-    """Return the shared library for this source, compiler and processor, made if need be."""
-    source = resources.files(__package__).joinpath("norm_act.c").read_bytes()
-    identity = b"\0".join((source, *(f.encode() for f in FLAGS), _version(compiler), _processor()))
-    name = f"norm_act-{hashlib.sha256(identity).hexdigest()[:16]}.so"
+    """Return the shared library for these sources, compiler and processor, made if need be."""
+    package = resources.files(__package__)
+    sources = {name: package.joinpath(name).read_bytes() for name in SOURCES}
+    words = (*sources.values(), *(f.encode() for f in FLAGS), _version(compiler), _processor())
+    name = f"kernels-{hashlib.sha256(_SEPARATOR.join(words)).hexdigest()[:16]}.so"
     folder = _folder()
     wanted = folder / name
     if wanted.exists():
         return wanted
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        text, made, linked = (Path(scratch) / n for n in ("norm_act.c", "norm_act.o", name))
-        text.write_bytes(source)
-        _run(compiler, *FLAGS, "-fopenmp", "-c", str(text), "-o", str(made))
+        for source, text in sources.items():
+            Path(scratch, source).write_bytes(text)
+        made = [str(Path(scratch, source).with_suffix(".o")) for source in sources]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda one: _object(compiler, one), made))
+        linked = Path(scratch) / name
         # Not linked with a libgomp of its own: its threads would fight with torch's. The names
         # are found in the one that torch has loaded.
-        _run(compiler, "-shared", str(made), "-lm", "-o", str(linked))
+        _run(compiler, "-shared", *made, "-lm", "-o", str(linked))
         os.replace(linked, wanted)
     return wanted
+
+
+def _object(compiler: str, made: str) -> None:
+    _run(compiler, *FLAGS, "-fopenmp", "-c", str(Path(made).with_suffix(".c")), "-o", made)
 
 
 def _run(*words: str) -> bytes:

@@ -95,10 +95,39 @@ static void add_up(const float *partial, long blocks, long channels, double *fir
         }                                                                                        \
     }                                                                                            \
                                                                                                  \
-    /* mean and biased variance of every channel */                                              \
-    int reslab_moments_##NAME(const T *x, long rows, long channels, float *mean, float *var) {   \
+    /* y = relu?(a x + b + r?) */                                                                \
+    static inline __attribute__((always_inline)) void apply_rows_##NAME(                         \
+        const T *x, const T *r, T *y, long from, long to, long channels, const float *a,         \
+        const float *b, int act) {                                                               \
+        for (long row = from; row < to; row++)                                                   \
+            for (long c = 0; c < channels; c += LANES) {                                         \
+                long at = row * channels + c;                                                    \
+                vec v = LOAD(x + at) * load_f32(a + c) + load_f32(b + c);                        \
+                if (r) v += LOAD(r + at);                                                        \
+                STORE(y + at, act ? relu(v) : v);                                                \
+            }                                                                                    \
+    }                                                                                            \
+                                                                                                 \
+    int reslab_apply_##NAME(const T *x, const T *r, T *y, long rows, long channels,              \
+                            const float *a, const float *b, int act) {                          \
         long blocks = num_blocks(rows);                                                          \
-        float *partial = malloc(sizeof(float) * 2 * blocks * channels);                          \
+        _Pragma("omp parallel for schedule(static)") for (long k = 0; k < blocks; k++) {         \
+            long from = k * BLOCK_ROWS, to = end_of(k, rows);                                    \
+            if (r)                                                                               \
+                apply_rows_##NAME(x, r, y, from, to, channels, a, b, act);                       \
+            else                                                                                 \
+                apply_rows_##NAME(x, NULL, y, from, to, channels, a, b, act);                    \
+        }                                                                                        \
+        return 0;                                                                                \
+    }                                                                                            \
+                                                                                                 \
+    /* mean, 1 / sqrt(variance + eps) and y of a batch; moves the running statistics on */       \
+    int reslab_forward_##NAME(const T *x, const T *r, T *y, long rows, long channels,            \
+                              const float *scale, const float *shift, float *mean,               \
+                              float *invstd, float *running_mean, float *running_var,            \
+                              long long *batches, float eps, float momentum, int act) {          \
+        long blocks = num_blocks(rows);                                                          \
+        float *partial = malloc(sizeof(float) * 2 * (blocks + 1) * channels);                    \
         double *sums = malloc(sizeof(double) * 2 * channels);                                    \
         if (!partial || !sums) {                                                                 \
             free(partial);                                                                       \
@@ -117,43 +146,26 @@ static void add_up(const float *partial, long blocks, long channels, double *fir
             if (c < channels) moments_tile_##NAME(x, from, to, channels, c, 1, out);             \
         }                                                                                        \
         add_up(partial, blocks, channels, sums, sums + channels);                                \
+        float *a = partial + 2 * blocks * channels, *b = a + channels;                           \
+        float unbiased = (float)rows / (rows > 1 ? rows - 1 : 1);                                \
         for (long c = 0; c < channels; c++) {                                                    \
             vec first = LOAD(x + c / LANES * LANES);                                             \
             double shifted = sums[c] / rows;                                                     \
-            double v = sums[channels + c] / rows - shifted * shifted;                            \
+            double exact = sums[channels + c] / rows - shifted * shifted;                        \
+            float var = exact < 0.0 ? 0.0f : (float)exact;                                       \
             mean[c] = (float)(shifted + (double)first[c % LANES]);                               \
-            var[c] = v < 0.0 ? 0.0f : (float)v;                                                  \
+            invstd[c] = 1.0f / sqrtf(var + eps);                                                 \
+            a[c] = scale[c] * invstd[c];                                                         \
+            b[c] = shift[c] - mean[c] * a[c];                                                    \
+            running_mean[c] += momentum * (mean[c] - running_mean[c]);                           \
+            running_var[c] += momentum * (var * unbiased - running_var[c]);                      \
         }                                                                                        \
+        ++*batches;                                                                              \
+        reslab_apply_##NAME(x, r, y, rows, channels, a, b, act);                                 \
         free(partial);                                                                           \
         free(sums);                                                                              \
         return 0;                                                                                \
     }                                                                                            \
-                                                                                                 \
-    /* y = relu?(a x + b + r?) */                                                                \
-    static inline __attribute__((always_inline)) void apply_rows_##NAME(                         \
-        const T *x, const T *r, T *y, long from, long to, long channels, const float *a,         \
-        const float *b, int act) {                                                               \
-        for (long row = from; row < to; row++)                                                   \
-            for (long c = 0; c < channels; c += LANES) {                                         \
-                long at = row * channels + c;                                                    \
-                vec v = LOAD(x + at) * load_f32(a + c) + load_f32(b + c);                        \
-                if (r) v += LOAD(r + at);                                                        \
-                STORE(y + at, act ? relu(v) : v);                                                \
-            }                                                                                    \
-    }                                                                                            \
-                                                                                                 \
-    void reslab_apply_##NAME(const T *x, const T *r, T *y, long rows, long channels,             \
-                             const float *a, const float *b, int act) {                          \
-        long blocks = num_blocks(rows);                                                          \
-        _Pragma("omp parallel for schedule(static)") for (long k = 0; k < blocks; k++) {         \
-            long from = k * BLOCK_ROWS, to = end_of(k, rows);                                    \
-            if (r)                                                                               \
-                apply_rows_##NAME(x, r, y, from, to, channels, a, b, act);                       \
-            else                                                                                 \
-                apply_rows_##NAME(x, NULL, y, from, to, channels, a, b, act);                    \
-        }                                                                                        \
-    }                                                                                            \
-                                                                                                 \
     /* sums of m and of m (x - mean) over one block, m = g where y > 0; writes m if asked */     \
     static inline __attribute__((always_inline)) void slopes_tile_##NAME(                        \
         const T *g, const T *x, const T *y, T *m_out, long from, long to, long channels,         \

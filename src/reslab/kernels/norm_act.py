@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import torch
@@ -10,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from reslab.errors import MachineError
 from reslab.kernels import library
 
 
@@ -36,9 +34,7 @@ def norm_act(
         residual = residual.contiguous(memory_format=torch.channels_last)
     if not norm.training:
         return _evaluate(norm, x, residual, act)
-    y: Tensor
-    y, mean, var = _NormAct.apply(x, residual, norm.weight, norm.bias, norm.eps, act)
-    _update_statistics(norm, mean, var, x.numel() // x.shape[1])
+    y: Tensor = _NormAct.apply(x, residual, norm.weight, norm.bias, norm, act)
     return y
 
 
@@ -62,44 +58,58 @@ class _NormAct(torch.autograd.Function):
         residual: Tensor | None,
         scale: Tensor,
         shift: Tensor,
-        eps: float,
+        norm: nn.BatchNorm2d,
         act: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        channels = x.shape[1]
-        mean, var = torch.empty(2, channels)
-        _check(_call("moments", x, _map(x), *_sizes(x), _floats(mean), _floats(var)))
-        invstd = torch.rsqrt(var + eps)
-        a = scale * invstd
+    ) -> Tensor:
+        batches, momentum = norm.num_batches_tracked, norm.momentum
+        assert batches is not None
+        if momentum is None:  # the average over all batches
+            momentum = 1.0 / (float(batches) + 1.0)
+        rows, channels = _sizes(x)
+        statistics = torch.empty(2, channels)
         y = torch.empty_like(x)
-        _apply(x, residual, y, a, shift - mean * a, act)
-        ctx.save_for_backward(x, y if act else None, scale, mean, invstd)
+        library.call(
+            f"forward_{library.DTYPES[x.dtype]}",
+            x.data_ptr(),
+            None if residual is None else residual.data_ptr(),
+            y.data_ptr(),
+            rows,
+            channels,
+            *_floats(scale, shift),
+            *_rows_of(statistics),
+            *_floats(norm.running_mean, norm.running_var),
+            batches.data_ptr(),
+            norm.eps,
+            momentum,
+            act,
+        )
+        ctx.save_for_backward(x, y if act else None, scale, statistics)
         ctx.added, ctx.act = residual is not None, act
-        ctx.mark_non_differentiable(mean, var)
-        return y, mean, var
+        return y
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor, *_statistics: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, scale, mean, invstd = ctx.saved_tensors
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, scale, statistics = ctx.saved_tensors
         g = g.to(x.dtype).contiguous(memory_format=torch.channels_last)
-        g_scale, g_shift = torch.empty(2, x.shape[1])
+        slopes = torch.empty_like(statistics)
         g_x = torch.empty_like(x)
         own = ctx.added and ctx.act  # without the ReLU the residual's gradient is g itself
         g_residual = torch.empty_like(x) if own else g if ctx.added else None
-        _check(
-            _call(
-                "backward",
-                x,
-                _map(g),
-                _map(x),
-                _map(x if y is None else y),
-                _map(g_residual if own else None),
-                _map(g_x),
-                *_sizes(x),
-                *(_floats(t) for t in (mean, invstd, scale, g_scale, g_shift)),
-                ctypes.c_int(ctx.act),
-            )
+        library.call(
+            f"backward_{library.DTYPES[x.dtype]}",
+            g.data_ptr(),
+            x.data_ptr(),
+            (x if y is None else y).data_ptr(),
+            g_residual.data_ptr() if own and g_residual is not None else None,
+            g_x.data_ptr(),
+            *_sizes(x),
+            *_rows_of(statistics),
+            *_floats(scale),
+            *_rows_of(slopes),
+            ctx.act,
         )
+        g_scale, g_shift = slopes
         return g_x, g_residual, g_scale, g_shift, None, None
 
 
@@ -121,50 +131,32 @@ def _evaluate(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None, act: boo
     return y
 
 
-def _update_statistics(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, count: int) -> None:
-    """Move the running statistics as `nn.BatchNorm2d` does: the variance is the unbiased one."""
-    with torch.no_grad():
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        assert norm.num_batches_tracked is not None
-        norm.num_batches_tracked.add_(1)
-        momentum = norm.momentum
-        if momentum is None:
-            momentum = 1.0 / float(norm.num_batches_tracked)
-        unbiased = count / max(1, count - 1)
-        norm.running_mean.lerp_(mean, momentum)
-        norm.running_var.lerp_(var * unbiased, momentum)
-
-
 def _apply(x: Tensor, residual: Tensor | None, y: Tensor, a: Tensor, b: Tensor, act: bool) -> None:
-    a, b = a.float().contiguous(), b.float().contiguous()
-    added = None if residual is None else _map(residual)
-    _call(
-        "apply", x, _map(x), added, _map(y), *_sizes(x), _floats(a), _floats(b), ctypes.c_int(act)
+    library.call(
+        f"apply_{library.DTYPES[x.dtype]}",
+        x.data_ptr(),
+        None if residual is None else residual.data_ptr(),
+        y.data_ptr(),
+        *_sizes(x),
+        *_floats(a.float().contiguous(), b.float().contiguous()),
+        act,
     )
 
 
-def _call(name: str, like: Tensor, *arguments: Any) -> int:
-    kernels = library.load()
-    assert kernels is not None
-    code: int = getattr(kernels, f"reslab_{name}_{library.DTYPES[like.dtype]}")(*arguments)
-    return code
+def _floats(*vectors: Tensor | None) -> list[int]:
+    """Return where some vectors of float32 lie."""
+    for vector in vectors:
+        assert vector is not None
+        assert vector.dtype == torch.float32
+        assert vector.is_contiguous()
+    return [vector.data_ptr() for vector in vectors if vector is not None]
 
 
-def _check(code: int) -> None:
-    if code:
-        raise MachineError("out of memory", remedy="use a smaller batch")
+def _rows_of(pair: Tensor) -> tuple[int, int]:
+    """Return where the two rows of float32 (2, channels) lie."""
+    first = pair.data_ptr()
+    return first, first + 4 * pair.shape[1]
 
 
-def _map(tensor: Tensor | None) -> ctypes.c_void_p:
-    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
-
-
-def _floats(tensor: Tensor) -> ctypes.c_void_p:
-    assert tensor.dtype == torch.float32
-    assert tensor.is_contiguous()
-    return ctypes.c_void_p(tensor.data_ptr())
-
-
-def _sizes(x: Tensor) -> tuple[ctypes.c_long, ctypes.c_long]:
-    return ctypes.c_long(x.numel() // x.shape[1]), ctypes.c_long(x.shape[1])
+def _sizes(x: Tensor) -> tuple[int, int]:
+    return x.numel() // x.shape[1], x.shape[1]

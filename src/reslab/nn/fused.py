@@ -1,4 +1,4 @@
-"""Fused passes in place of the modules that compute the same in several trips through memory."""
+"""Compiled passes in place of the modules that compute the same, but slower."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from reslab.kernels import norm_act
+from reslab.kernels import conv3x3, norm_act
 from reslab.nn.blocks import ResidualBlock
+
+
+class NarrowConv(nn.Conv2d):
+    """A 3x3 convolution of few channels; in bf16 it runs compiled, else as torch does it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Convolve (B, C, H, W)."""
+        if conv3x3.fits(x, self.weight):
+            return conv3x3.conv3x3(x, self.weight)
+        return super().forward(x)
 
 
 class FusedNorm(nn.BatchNorm2d):
@@ -42,7 +52,7 @@ class FusedResidualBlock(ResidualBlock):
 
 
 def fuse(network: nn.Module) -> int:
-    """Let batch norms, and the additions and ReLUs behind them, run as fused passes.
+    """Let batch norms run as one pass with what is behind them, and narrow convolutions compiled.
 
     The network stays the same function of the same parameters, buffers and names; modules only
     change how they compute. ReLUs that another module has taken over become identities.
@@ -55,6 +65,8 @@ def fuse(network: nn.Module) -> int:
         if type(module) is nn.BatchNorm2d and module.affine and module.track_running_stats:
             module.__class__ = FusedNorm
             taken += 1
+        elif type(module) is nn.Conv2d and conv3x3.takes(module):
+            module.__class__ = NarrowConv
     for module in list(network.modules()):
         if isinstance(module, nn.Sequential):
             for (_, norm), (name, act) in pairwise(list(module.named_children())):
