@@ -3,8 +3,15 @@ import torch
 from torch import nn
 
 from reslab import create_model, kernels
+from reslab.kernels import library
 from reslab.nn import fuse
-from reslab.nn.fused import FusedNorm, FusedNormRelu, FusedResidualBlock
+from reslab.nn.fused import (
+    FusedNorm,
+    FusedNormRelu,
+    FusedResidualBlock,
+    FusedZeroPad,
+    NarrowConv,
+)
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason=kernels.reason())
 
@@ -46,6 +53,30 @@ def test_every_pass_is_taken():
     assert kinds.count(FusedNormRelu) == 1 + 9
     assert kinds.count(FusedNorm) == 9
     assert kinds.count(nn.ReLU) == 9  # the blocks' own, which the fused form does not call
+
+
+@pytest.mark.skipif(not library.has("conv3x3"), reason="this processor does not multiply bf16")
+def test_in_bf16_narrow_convolutions_are_taken():
+    """All but the stem and the two that halve the map; as near to float32 as torch's bf16 is."""
+    plain, fused = pair("resnet20")
+    assert sum(type(m) is NarrowConv for m in fused.modules()) == 19 - 3
+    assert sum(type(m) is FusedZeroPad for m in fused.modules()) == 2
+    images = torch.randn(16, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    exact = plain(images)
+    exact.square().mean().backward()
+    wanted = {key: p.grad.clone() for key, p in plain.named_parameters()}
+    apart = {}
+    for network in (plain, fused):
+        network.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = network(images)
+        logits.float().square().mean().backward()
+        apart[network] = sum(
+            float((p.grad - wanted[key]).norm() / wanted[key].norm())
+            for key, p in network.named_parameters()
+        )
+        assert (logits - exact).norm() < 0.03 * exact.norm()
+    assert apart[fused] < 1.1 * apart[plain]
 
 
 def test_recomputation_counts_statistics_once():

@@ -7,5 +7,6 @@ runs as plain torch operations.
 from reslab.kernels import conv3x3
 from reslab.kernels.library import available, reason
 from reslab.kernels.norm_act import norm_act, reference
+from reslab.kernels.zero_pad import zero_pad
 
-__all__ = ["available", "conv3x3", "norm_act", "reason", "reference"]
+__all__ = ["available", "conv3x3", "norm_act", "reason", "reference", "zero_pad"]

@@ -16,7 +16,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define LANES 16
-#define GROUPS 16     /* groups of images that sum the weights' gradient */
+#define MOST_GROUPS 16   /* groups of images that sum the weights' gradient */
 #define CHUNK_PIXELS 128 /* pixels that are paired at a time for the weights' gradient */
 #define OUT_TILE 8
 
@@ -28,11 +28,10 @@ INLINE __m512bh pair(const uint16_t *p) {
 
 INLINE __m512bh many(const uint16_t *p) { return (__m512bh)_mm512_loadu_si512(p); }
 
-INLINE uint16_t rounded(float v) {
-    __m128bh h = _mm_cvtneps_pbh(_mm_set_ss(v));
-    uint16_t out;
-    memcpy(&out, &h, sizeof out);
-    return out;
+/* 16 channels of two pixels or inputs, side by side: (a0, b0), (a1, b1), ... */
+INLINE __m512i joined(__m256i a, __m256i b) {
+    return _mm512_or_si512(_mm512_cvtepu16_epi32(a),
+                           _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16));
 }
 
 static long padded_rows(long rows, long width, long channels) {
@@ -42,18 +41,23 @@ static long padded_rows(long rows, long width, long channels) {
 /* Weights as the tiles read them: [out / (16 blocks)][3 rows][in / 2][3 columns][blocks][16][2]. */
 static void pack(const float *w, const long *strides, long out, long in, int blocks, uint16_t *to) {
     long at_once = LANES * blocks;
+    __m512i lanes = _mm512_mullo_epi32(
+        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+        _mm512_set1_epi32((int)strides[0]));
 #pragma omp parallel for collapse(2) schedule(static)
     for (long g = 0; g < out / at_once; g++)
         for (long kh = 0; kh < 3; kh++) {
             uint16_t *p = to + (g * 3 + kh) * 3 * in * at_once;
             for (long i = 0; i < in; i += 2)
-                for (long kw = 0; kw < 3; kw++) {
-                    const float *tap = w + kh * strides[2] + kw * strides[3];
-                    for (long o = g * at_once; o < (g + 1) * at_once; o++) {
-                        *p++ = rounded(tap[o * strides[0] + i * strides[1]]);
-                        *p++ = rounded(tap[o * strides[0] + (i + 1) * strides[1]]);
+                for (long kw = 0; kw < 3; kw++)
+                    for (int b = 0; b < blocks; b++, p += 2 * LANES) {
+                        const float *tap = w + kh * strides[2] + kw * strides[3] +
+                                           (g * at_once + b * LANES) * strides[0] + i * strides[1];
+                        __m512 first = _mm512_i32gather_ps(lanes, tap, sizeof *tap);
+                        __m512 second = _mm512_i32gather_ps(lanes, tap + strides[1], sizeof *tap);
+                        _mm512_storeu_si512(p, joined((__m256i)_mm512_cvtneps_pbh(first),
+                                                      (__m256i)_mm512_cvtneps_pbh(second)));
                     }
-                }
         }
 }
 
@@ -162,12 +166,11 @@ int reslab_conv3x3(const uint16_t *x, const float *w, const long *strides, uint1
 
 /* Two pixels, channel by channel: [channels][2]. */
 INLINE void join(const uint16_t *a, const uint16_t *b, long channels, uint16_t *to) {
-    for (long c = 0; c < channels; c += LANES) {
-        __m512i low = _mm512_setzero_si512(), high = low;
-        if (a) low = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(a + c)));
-        if (b) high = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(b + c)));
-        _mm512_storeu_si512(to + 2 * c, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
-    }
+    const __m256i zero = _mm256_setzero_si256();
+    for (long c = 0; c < channels; c += LANES)
+        _mm512_storeu_si512(to + 2 * c,
+                            joined(a ? _mm256_loadu_si256((const __m256i *)(a + c)) : zero,
+                                   b ? _mm256_loadu_si256((const __m256i *)(b + c)) : zero));
 }
 
 /* A tile of the weights' gradient, [3 columns][8 out][16 in], over some rows of one image.
@@ -257,16 +260,18 @@ WEIGHT_IMAGE(64)
 int reslab_conv3x3_weights(const uint16_t *g, const uint16_t *x, float *gw, const long *strides,
                            long batch, long height, long width, long in, long out) {
     long scratch = weight_scratch(width, in, out);
-    long weights = 9 * in * out;
-    long bytes = GROUPS * weights * sizeof(float) +
+    long weights = 9 * in * out, groups = batch < MOST_GROUPS ? batch : MOST_GROUPS;
+    long bytes = groups * weights * sizeof(float) +
                  omp_get_max_threads() * scratch * sizeof(uint16_t);
     float *sums = aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (!sums) return 1;
-    uint16_t *frames = (uint16_t *)(sums + GROUPS * weights);
-    WeightImage *compute = in == 16 ? weight_image_16 : in == 32 ? weight_image_32 : weight_image_64;
-    long each = (batch + GROUPS - 1) / GROUPS;
+    uint16_t *frames = (uint16_t *)(sums + groups * weights);
+    WeightImage *compute = in == 16   ? weight_image_16
+                           : in == 32 ? weight_image_32
+                                      : weight_image_64;
+    long each = (batch + groups - 1) / groups;
 #pragma omp parallel for schedule(static)
-    for (long group = 0; group < GROUPS; group++) {
+    for (long group = 0; group < groups; group++) {
         uint16_t *own = frames + omp_get_thread_num() * scratch;
         float *s = sums + group * weights;
         memset(s, 0, weights * sizeof *s);
@@ -275,15 +280,14 @@ int reslab_conv3x3_weights(const uint16_t *g, const uint16_t *x, float *gw, cons
                     own, s);
     }
 #pragma omp parallel for schedule(static)
-    for (long k = 0; k < 9; k++)
-        for (long i = 0; i < in; i++)
-            for (long o = 0; o < out; o++) {
-                float total = 0;
-                for (long group = 0; group < GROUPS; group++)
-                    total += sums[((group * 9 + k) * out + o) * in + i];
-                gw[o * strides[0] + i * strides[1] + k / 3 * strides[2] + k % 3 * strides[3]] =
-                    total;
-            }
+    for (long row = 0; row < 9 * out; row++) {
+        float *first = sums + row * in;
+        for (long group = 1; group < groups; group++)
+            for (long i = 0; i < in; i++) first[i] += first[group * weights + i];
+        long k = row / out, o = row % out;
+        float *to = gw + o * strides[0] + k / 3 * strides[2] + k % 3 * strides[3];
+        for (long i = 0; i < in; i++) to[i * strides[1]] = first[i];
+    }
     free(sums);
     return 0;
 }

@@ -21,7 +21,7 @@ from reslab.errors import MachineError
 SWITCH = "RESLAB_NATIVE"  # "0" turns the compiled kernels off
 COMPILE_SECONDS = 60
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fPIC", "-std=gnu11")
-SOURCES = ("norm_act.c", "conv3x3.c")
+SOURCES = ("norm_act.c", "conv3x3.c", "zero_pad.c")
 DTYPES = {torch.bfloat16: "bf16", torch.float32: "f32"}
 LANES = 16
 # What each function takes, in its order: p a pointer, l a long, i an int, f a float. Those that
@@ -30,6 +30,7 @@ _SEPARATOR = b"\0"
 _TYPES = {"p": ctypes.c_void_p, "l": ctypes.c_long, "i": ctypes.c_int, "f": ctypes.c_float}
 _ON_MAPS = {"forward": "pppllpppppppffi", "apply": "pppllppi", "backward": "pppppllpppppi"}
 _ON_BF16 = {"conv3x3": "pppplllll", "conv3x3_weights": "pppplllll"}
+_ON_BYTES = {"zero_pad": "ppllllll", "zero_pad_back": "ppllllll"}
 
 
 @functools.cache
@@ -98,7 +99,7 @@ def _find() -> tuple[ctypes.CDLL | None, str]:
 
 def _signatures() -> dict[str, str]:
     maps = {f"{name}_{dtype}": t for name, t in _ON_MAPS.items() for dtype in DTYPES.values()}
-    return {f"reslab_{name}": types for name, types in (maps | _ON_BF16).items()}
+    return {f"reslab_{name}": types for name, types in (maps | _ON_BF16 | _ON_BYTES).items()}
 
 
 def _compiled(compiler: str) -> Path:

@@ -7,8 +7,9 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from reslab.kernels import conv3x3, norm_act
+from reslab.kernels import conv3x3, norm_act, zero_pad
 from reslab.nn.blocks import ResidualBlock
+from reslab.nn.shortcuts import ZeroPadShortcut
 
 
 class NarrowConv(nn.Conv2d):
@@ -19,6 +20,14 @@ class NarrowConv(nn.Conv2d):
         if conv3x3.fits(x, self.weight):
             return conv3x3.conv3x3(x, self.weight)
         return super().forward(x)
+
+
+class FusedZeroPad(ZeroPadShortcut):
+    """Shortcut option A in one pass."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Subsample (B, C, H, W) and append channels of zeros."""
+        return zero_pad(x, self.stride, self.new_channels)
 
 
 class FusedNorm(nn.BatchNorm2d):
@@ -67,6 +76,8 @@ def fuse(network: nn.Module) -> int:
             taken += 1
         elif type(module) is nn.Conv2d and conv3x3.takes(module):
             module.__class__ = NarrowConv
+        elif type(module) is ZeroPadShortcut:
+            module.__class__ = FusedZeroPad
     for module in list(network.modules()):
         if isinstance(module, nn.Sequential):
             for (_, norm), (name, act) in pairwise(list(module.named_children())):

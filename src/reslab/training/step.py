@@ -83,7 +83,12 @@ def begin_update(training: Training, rate: float) -> int:
     """
     step = training.state.step
     # Dropout too is a pure function of (seed, step, rank): nothing to save, exact to resume.
-    torch.manual_seed(_mixed(training.seed, step, training.world.rank))
+    seed = _mixed(training.seed, step, training.world.rank)
+    if training.device.type == "cpu":
+        # `torch.manual_seed` would walk over every GPU library, and note where it was called from.
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
     if training.recorded:
         fill_rates(training.optimizer, rate)
     else:
