@@ -143,7 +143,7 @@ class Worker:
 
 
 def environment(own: Path, threads: int) -> dict[str, str]:
-    """Return what every arm's process is given: as many threads, no spinning, caches of its own."""
+    """Return what every arm's process is given: as many threads, caches of its own."""
     return {
         **os.environ,
         "OMP_NUM_THREADS": str(threads),

@@ -24,22 +24,44 @@ def distance(got, wanted):
 @pytest.mark.parametrize("inner", conv3x3.WIDTHS)
 @pytest.mark.parametrize("out", conv3x3.WIDTHS)
 @pytest.mark.parametrize(
-    ("batch", "height", "width"), [(1, 1, 8), (3, 5, 24), (17, 8, 16), (33, 3, 8), (2, 32, 32)]
+    ("batch", "height", "width", "stride"),
+    [
+        (1, 1, 8, 1),
+        (3, 5, 24, 1),
+        (17, 8, 16, 1),
+        (33, 3, 8, 1),
+        (2, 32, 32, 1),
+        (1, 2, 16, 2),
+        (3, 6, 48, 2),
+        (18, 16, 16, 2),
+        (2, 32, 32, 2),
+    ],
 )
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
-def test_values_and_gradients(inner, out, batch, height, width, order):
+@pytest.mark.parametrize("around", [False, True], ids=["alone", "around"])
+def test_values_and_gradients(inner, out, batch, height, width, stride, order, around):
+    conv = nn.Conv2d(inner, out, 3, stride=stride, padding=1, bias=False)
     x = nhwc(batch, inner, height, width, seed=0).requires_grad_()
-    g = nhwc(batch, out, height, width, seed=1)
+    g = nhwc(batch, out, height // stride, width // stride, seed=1)
+    g_around = nhwc(batch, inner, height, width, seed=3) if around else None
     weight = torch.randn(out, inner, 3, 3, generator=torch.Generator().manual_seed(2))
     weight = weight.contiguous(memory_format=order).requires_grad_()
-    assert conv3x3.fits(x, weight)
-    y = conv3x3.conv3x3(x, weight)
-    y.backward(g)
+    assert conv3x3.takes(conv)
+    assert conv3x3.fits(x, conv)
+    if around:
+        y, same = conv3x3.conv3x3_and_input(x, weight, stride)
+        assert torch.equal(same, x)
+        torch.autograd.backward([y, same], [g, g_around])
+    else:
+        y = conv3x3.conv3x3(x, weight, stride)
+        y.backward(g)
 
     x64 = x.detach().double().requires_grad_()
     weight64 = weight.detach().bfloat16().double().requires_grad_()
-    wanted = F.conv2d(x64, weight64, padding=1)
+    wanted = F.conv2d(x64, weight64, padding=1, stride=stride)
     wanted.backward(g.double())
+    if around:
+        x64.grad += g_around.double()
     assert y.dtype == x.grad.dtype == torch.bfloat16
     assert weight.grad.dtype == torch.float32
     assert y.is_contiguous(memory_format=torch.channels_last)
@@ -80,7 +102,7 @@ def test_a_gradient_that_nobody_wants_is_not_computed():
 @pytest.mark.parametrize(
     "conv",
     [
-        nn.Conv2d(16, 16, 3, padding=1, bias=False, stride=2),
+        nn.Conv2d(16, 16, 3, padding=1, bias=False, stride=3),
         nn.Conv2d(16, 16, 3, padding=1),
         nn.Conv2d(16, 16, 1, bias=False),
         nn.Conv2d(16, 16, 3, bias=False),
@@ -97,15 +119,34 @@ def test_other_convolutions_are_left_to_torch(conv):
     assert not conv3x3.takes(conv)
 
 
+@pytest.mark.parametrize("around_only", [False, True])
+def test_one_way_alone_may_have_a_gradient(around_only):
+    x = nhwc(2, 16, 8, 8, seed=0).requires_grad_()
+    weight = torch.ones(16, 16, 3, 3, requires_grad=True)
+    y, same = conv3x3.conv3x3_and_input(x, weight)
+    (same if around_only else y).sum().backward()
+    assert (weight.grad is None) == around_only
+    if around_only:
+        assert torch.equal(x.grad, torch.ones_like(x))
+
+
+def channels_last(*shape):
+    return torch.ones(shape, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize(
-    "x",
+    ("x", "stride"),
     [
-        torch.ones(2, 16, 8, 8).contiguous(memory_format=torch.channels_last),
-        torch.ones(2, 16, 8, 7).bfloat16().contiguous(memory_format=torch.channels_last),
-        torch.ones(2, 16, 8, 8).bfloat16(),
-        torch.ones(0, 16, 8, 8).bfloat16().contiguous(memory_format=torch.channels_last),
+        (channels_last(2, 16, 8, 8).float(), 1),
+        (channels_last(2, 16, 8, 7), 1),
+        (channels_last(2, 16, 8, 24), 2),
+        (channels_last(2, 16, 7, 16), 2),
+        (channels_last(2, 16, 8, 8).contiguous(), 1),
+        (channels_last(0, 16, 8, 8), 1),
     ],
-    ids=["float32", "width", "nchw", "empty"],
+    ids=["float32", "width", "halved-width", "odd-height", "nchw", "empty"],
 )
-def test_other_maps_are_left_to_torch(x):
-    assert not conv3x3.fits(x, torch.ones(16, 16, 3, 3))
+def test_other_maps_are_left_to_torch(x, stride):
+    conv = nn.Conv2d(16, 16, 3, stride=stride, padding=1, bias=False)
+    assert conv3x3.fits(channels_last(2, 16, 8, 16), conv)
+    assert not conv3x3.fits(x, conv)

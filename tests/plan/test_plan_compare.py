@@ -9,6 +9,7 @@ import pytest
 from kept import COST, keep_all, keep_setting
 
 from reslab import catalog
+from reslab.durable.cache import cache_folder
 from reslab.errors import UsageError
 from reslab.plan import remember
 from reslab.plan.batches import Effort
@@ -173,9 +174,9 @@ def test_what_was_measured_is_found_again_only_where_it_holds():
 
 def test_a_damaged_or_unwritable_cache_is_as_none(tmp_path, monkeypatch):
     remember.keep("one", COST)
-    (remember.folder() / "one.json").write_text('{"batch_size": 64')
+    (cache_folder(remember.KIND) / "one.json").write_text('{"batch_size": 64')
     assert remember.recall("one") is None
-    (remember.folder() / "one.json").write_text('{"batch": 64}')
+    (cache_folder(remember.KIND) / "one.json").write_text('{"batch": 64}')
     assert remember.recall("one") is None
     file = tmp_path / "file"
     file.touch()

@@ -10,14 +10,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from reslab.durable.cache import cache_folder
+
 _SPARE_BYTES = 64 << 20
 _ABANDONED_S = 24 * 3600
 
 
 def store_folder(cache: Path | None = None) -> Path:
     """Return the folder of the stores, in the one given, $RESLAB_CACHE or ~/.cache/reslab."""
-    root = cache or os.environ.get("RESLAB_CACHE") or "~/.cache/reslab"
-    return Path(root).expanduser() / "store"
+    return cache_folder("store", cache)
 
 
 def free_bytes(folder: Path) -> int:

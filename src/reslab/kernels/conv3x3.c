@@ -1,10 +1,11 @@
-/* 3 x 3 convolution with stride 1 and padding 1 of narrow NHWC maps in bf16, sums in float:
+/* 3 x 3 convolutions, stride 1 or 2, padding 1, of narrow NHWC maps in bf16, with sums in float:
  * forward, and the gradients of the map and of the weights.
  *
  * For maps of 16 to 64 channels, where general libraries are far from the processor's peak. An
  * image at a time is copied into a frame of zeros that stays in the cache; a tile of pixels by
- * channels stays in registers. The gradient of the weights is summed over fixed groups of images
- * that are added up in order: the same bits for any number of threads.
+ * channels stays in registers, and every value that is read serves three columns of weights. The
+ * gradient of the weights is summed over fixed groups of images that are added up in order: the
+ * same bits for any number of threads.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,8 +19,10 @@
 #define LANES 16
 #define MOST_GROUPS 16   /* groups of images that sum the weights' gradient */
 #define CHUNK_PIXELS 128 /* pixels that are paired at a time for the weights' gradient */
-#define OUT_TILE 8
+#define OUT_TILE 8       /* channels of a tile of the weights' gradient */
+#define BACK_PIXELS 8    /* pixels of the smaller map, of a tile of its double */
 
+/* Two neighbouring bf16 values, sixteen times. */
 INLINE __m512bh pair(const uint16_t *p) {
     int32_t two;
     memcpy(&two, p, sizeof two);
@@ -28,15 +31,25 @@ INLINE __m512bh pair(const uint16_t *p) {
 
 INLINE __m512bh many(const uint16_t *p) { return (__m512bh)_mm512_loadu_si512(p); }
 
-/* 16 channels of two pixels or inputs, side by side: (a0, b0), (a1, b1), ... */
+INLINE __m256i sixteen(const uint16_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+
+/* What a sum starts with: what is to be added to it, or nothing. */
+INLINE __m512 start(const uint16_t *added) {
+    if (!added) return _mm512_setzero_ps();
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(sixteen(added)), 16));
+}
+
+INLINE void put(uint16_t *p, __m512 sum) {
+    _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh(sum));
+}
+
+/* Sixteen channels of two pixels or inputs, side by side: (a0, b0), (a1, b1), ... */
 INLINE __m512i joined(__m256i a, __m256i b) {
     return _mm512_or_si512(_mm512_cvtepu16_epi32(a),
                            _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16));
 }
 
-static long padded_rows(long rows, long width, long channels) {
-    return rows * (width + 2) * channels;
-}
+static long halved(long length, long stride) { return (length + stride - 1) / stride; }
 
 /* Weights as the tiles read them: [out / (16 blocks)][3 rows][in / 2][3 columns][blocks][16][2]. */
 static void pack(const float *w, const long *strides, long out, long in, int blocks, uint16_t *to) {
@@ -61,9 +74,13 @@ static void pack(const float *w, const long *strides, long out, long in, int blo
         }
 }
 
+static long framed_size(long height, long width, long channels) {
+    return (height + 2) * (width + 2) * channels;
+}
+
 /* Copy an image into a frame of zeros, (height + 2) x (width + 2). */
 static void frame(const uint16_t *x, long height, long width, long channels, uint16_t *to) {
-    long row = padded_rows(1, width, channels), edge = channels * sizeof *x;
+    long row = (width + 2) * channels, edge = channels * sizeof *x;
     memset(to, 0, row * sizeof *x);
     for (long r = 0; r < height; r++) {
         uint16_t *p = to + (r + 1) * row;
@@ -74,14 +91,18 @@ static void frame(const uint16_t *x, long height, long width, long channels, uin
     memset(to + (height + 1) * row, 0, row * sizeof *x);
 }
 
+/* ---- y = x * w + added ---- */
+
 /* `pixels` neighbours of a row by 16 `blocks` channels. */
-INLINE void tile(const uint16_t *x, long row, long channels, const uint16_t *w, uint16_t *y,
-                 long out, int pixels, int blocks) {
+INLINE void tile(const uint16_t *x, long row, long channels, const uint16_t *w,
+                 const uint16_t *added, uint16_t *y, long out, int stride, int pixels,
+                 int blocks) {
     __m512 sums[16][2];
 #pragma GCC unroll 16
     for (int p = 0; p < pixels; p++)
 #pragma GCC unroll 2
-        for (int b = 0; b < blocks; b++) sums[p][b] = _mm512_setzero_ps();
+        for (int b = 0; b < blocks; b++)
+            sums[p][b] = start(added ? added + p * out + b * LANES : NULL);
     for (int kh = 0; kh < 3; kh++)
         for (long i = 0; i < channels; i += 2) {
             const uint16_t *from = x + kh * row + i;
@@ -90,105 +111,186 @@ INLINE void tile(const uint16_t *x, long row, long channels, const uint16_t *w, 
             for (int k = 0; k < 3; k++)
 #pragma GCC unroll 2
                 for (int b = 0; b < blocks; b++, w += 2 * LANES) v[k][b] = many(w);
-            /* A pixel is read once and belongs to three sums, a column of weights each. */
-#pragma GCC unroll 18
-            for (int q = 0; q < pixels + 2; q++) {
+#pragma GCC unroll 33
+            for (int q = 0; q < stride * (pixels - 1) + 3; q++) {
                 __m512bh two = pair(from + q * channels);
 #pragma GCC unroll 3
                 for (int k = 0; k < 3; k++)
 #pragma GCC unroll 2
                     for (int b = 0; b < blocks; b++)
-                        if (q - k >= 0 && q - k < pixels)
-                            sums[q - k][b] = _mm512_dpbf16_ps(sums[q - k][b], v[k][b], two);
+                        if (q >= k && (q - k) % stride == 0 && (q - k) / stride < pixels) {
+                            int p = (q - k) / stride;
+                            sums[p][b] = _mm512_dpbf16_ps(sums[p][b], v[k][b], two);
+                        }
             }
         }
 #pragma GCC unroll 16
     for (int p = 0; p < pixels; p++)
 #pragma GCC unroll 2
-        for (int b = 0; b < blocks; b++)
-            _mm256_storeu_si256((__m256i *)(y + p * out + b * LANES),
-                                (__m256i)_mm512_cvtneps_pbh(sums[p][b]));
+        for (int b = 0; b < blocks; b++) put(y + p * out + b * LANES, sums[p][b]);
 }
 
-INLINE void image(const uint16_t *framed, const uint16_t *w, uint16_t *y, long height, long width,
-                  long in, long out, int pixels, int blocks) {
-    long row = padded_rows(1, width, in);
+INLINE void image(const uint16_t *framed, const uint16_t *w, const uint16_t *added, uint16_t *y,
+                  long height, long width, long in, long out, int stride, int pixels,
+                  int blocks) {
+    long row = (width + 2) * in, rows = halved(height, stride), columns = halved(width, stride);
     for (long g = 0; g < out / (LANES * blocks); g++) {
         const uint16_t *weights = w + g * 9 * in * LANES * blocks;
-        for (long r = 0; r < height; r++)
-            for (long c = 0; c < width; c += pixels)
-                tile(framed + r * row + c * in, row, in, weights,
-                     y + (r * width + c) * out + g * LANES * blocks, out, pixels, blocks);
+        for (long r = 0; r < rows; r++)
+            for (long c = 0; c < columns; c += pixels) {
+                long at = (r * columns + c) * out + g * LANES * blocks;
+                tile(framed + stride * (r * row + c * in), row, in, weights,
+                     added ? added + at : NULL, y + at, out, stride, pixels, blocks);
+            }
     }
 }
 
 /* One function for each number of channels and shape of a tile, so that tiles stay in registers. */
-typedef void Image(const uint16_t *, const uint16_t *, uint16_t *, long, long, long);
-#define IMAGE(IN, PIXELS, BLOCKS)                                                                \
-    static void image_##IN##_##PIXELS##_##BLOCKS(const uint16_t *framed, const uint16_t *w,      \
-                                                 uint16_t *y, long height, long width,           \
-                                                 long out) {                                     \
-        image(framed, w, y, height, width, IN, out, PIXELS, BLOCKS);                             \
+typedef void Image(const uint16_t *, const uint16_t *, const uint16_t *, uint16_t *, long, long,
+                   long);
+#define IMAGE(IN, STRIDE, PIXELS, BLOCKS)                                                        \
+    static void image_##IN##_##STRIDE##_##PIXELS##_##BLOCKS(                                     \
+        const uint16_t *framed, const uint16_t *w, const uint16_t *added, uint16_t *y,           \
+        long height, long width, long out) {                                                     \
+        image(framed, w, added, y, height, width, IN, out, STRIDE, PIXELS, BLOCKS);              \
     }
-#define IMAGES(IN) IMAGE(IN, 8, 1) IMAGE(IN, 16, 1) IMAGE(IN, 8, 2)
+#define IMAGES(IN)                                                                               \
+    IMAGE(IN, 1, 8, 1) IMAGE(IN, 1, 16, 1) IMAGE(IN, 1, 8, 2) IMAGE(IN, 2, 8, 1) IMAGE(IN, 2, 8, 2)
 IMAGES(16)
 IMAGES(32)
 IMAGES(64)
 
-static Image *image_for(long in, long out, long width) {
+static Image *image_for(long in, long width, int stride, int blocks) {
 #define CHOICE(IN)                                                                               \
-    out % (2 * LANES) == 0 ? image_##IN##_8_2 : width % 16 ? image_##IN##_8_1 : image_##IN##_16_1
-    return in == 16 ? (CHOICE(16)) : in == 32 ? (CHOICE(32)) : (CHOICE(64));
+    if (stride == 2) return blocks == 2 ? image_##IN##_2_8_2 : image_##IN##_2_8_1;               \
+    if (blocks == 2) return image_##IN##_1_8_2;                                                  \
+    return width % 16 ? image_##IN##_1_8_1 : image_##IN##_1_16_1
+    if (in == 16) { CHOICE(16); }
+    if (in == 32) { CHOICE(32); }
+    CHOICE(64);
 #undef CHOICE
 }
 
-/* y = x * w; `w` is float with four strides (out, in, row, column), which may be negative.
- * in and out are 16, 32 or 64; the width is a multiple of 8. */
-int reslab_conv3x3(const uint16_t *x, const float *w, const long *strides, uint16_t *y, long batch,
-                   long height, long width, long in, long out) {
+/* y = x * w + added; `added` may be NULL. `w` is float with four strides (out, in, row, column),
+ * which may be negative. in and out are 16, 32 or 64; rows of y are multiples of 8 pixels. */
+int reslab_conv3x3(const uint16_t *x, const float *w, const long *strides, const uint16_t *added,
+                   uint16_t *y, long batch, long height, long width, long in, long out,
+                   int stride) {
     int blocks = out % (2 * LANES) ? 1 : 2;
-    long weights = 9 * in * out, framed = padded_rows(height + 2, width, in);
+    long weights = 9 * in * out, framed = framed_size(height, width, in);
+    long each = halved(height, stride) * halved(width, stride) * out;
     long bytes = (weights + omp_get_max_threads() * framed) * sizeof *x;
     uint16_t *packed = aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (!packed) return 1;
     pack(w, strides, out, in, blocks, packed);
-    uint16_t *frames = packed + weights;
-    Image *compute = image_for(in, out, width);
+    Image *compute = image_for(in, width, stride, blocks);
 #pragma omp parallel for schedule(static)
     for (long b = 0; b < batch; b++) {
-        uint16_t *own = frames + omp_get_thread_num() * framed;
+        uint16_t *own = packed + weights + omp_get_thread_num() * framed;
         frame(x + b * height * width * in, height, width, in, own);
-        compute(own, packed, y + b * height * width * out, height, width, out);
+        compute(own, packed, added ? added + b * each : NULL, y + b * each, height, width, out);
     }
     free(packed);
     return 0;
 }
 
-/* Two pixels, channel by channel: [channels][2]. */
+/* ---- the gradient of x where the stride is 2: a map of twice the height and width ---- */
+
+/* The even or odd row above BACK_PIXELS pixels of g: twice as many pixels by 16 channels. An even
+ * row has one row of weights, an odd one has two; so have columns. */
+INLINE void back_tile(const uint16_t *g, long row, long channels, const uint16_t *w, int odd,
+                      const uint16_t *added, uint16_t *gx, long out) {
+    __m512 sums[BACK_PIXELS][2];
+#pragma GCC unroll 8
+    for (int p = 0; p < BACK_PIXELS; p++)
+#pragma GCC unroll 2
+        for (int k = 0; k < 2; k++) sums[p][k] = start(added ? added + (2 * p + k) * out : NULL);
+    for (int kh = odd ? 0 : 1; kh < 3; kh += 2)
+        for (long i = 0; i < channels; i += 2) {
+            const uint16_t *from = g + (kh == 0 ? row : 0) + i;
+            const uint16_t *weights = w + (kh * channels / 2 + i / 2) * 3 * 2 * LANES;
+            __m512bh left = many(weights), middle = many(weights + 2 * LANES);
+            __m512bh right = many(weights + 4 * LANES);
+#pragma GCC unroll 9
+            for (int q = 0; q <= BACK_PIXELS; q++) {
+                __m512bh two = pair(from + q * channels);
+                if (q < BACK_PIXELS) {
+                    sums[q][0] = _mm512_dpbf16_ps(sums[q][0], middle, two);
+                    sums[q][1] = _mm512_dpbf16_ps(sums[q][1], right, two);
+                }
+                if (q > 0) sums[q - 1][1] = _mm512_dpbf16_ps(sums[q - 1][1], left, two);
+            }
+        }
+#pragma GCC unroll 8
+    for (int p = 0; p < BACK_PIXELS; p++)
+#pragma GCC unroll 2
+        for (int k = 0; k < 2; k++) put(gx + (2 * p + k) * out, sums[p][k]);
+}
+
+#define BACK_IMAGE(IN)                                                                           \
+    static void back_image_##IN(const uint16_t *framed, const uint16_t *w,                       \
+                                const uint16_t *added, uint16_t *gx, long rows, long columns,    \
+                                long out) {                                                      \
+        long row = (columns + 2) * IN;                                                           \
+        for (long o = 0; o < out; o += LANES)                                                    \
+            for (long r = 0; r < 2 * rows; r++)                                                  \
+                for (long c = 0; c < columns; c += BACK_PIXELS) {                                \
+                    long at = (r * 2 * columns + 2 * c) * out + o;                               \
+                    back_tile(framed + (r / 2 + 1) * row + (c + 1) * IN, row, IN,                \
+                              w + o * 9 * IN, r % 2, added ? added + at : NULL, gx + at, out);   \
+                }                                                                                \
+    }
+BACK_IMAGE(16)
+BACK_IMAGE(32)
+BACK_IMAGE(64)
+
+/* gx = the gradient of x by stride 2 + added, from g of (rows, columns) pixels and `in` channels;
+ * gx has twice the rows and columns and `out` channels. The strides of w are (out, in, row,
+ * column), seen so. */
+int reslab_conv3x3_back(const uint16_t *g, const float *w, const long *strides,
+                        const uint16_t *added, uint16_t *gx, long batch, long rows, long columns,
+                        long in, long out) {
+    long weights = 9 * in * out, framed = framed_size(rows, columns, in);
+    long each = 4 * rows * columns * out;
+    long bytes = (weights + omp_get_max_threads() * framed) * sizeof *g;
+    uint16_t *packed = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (!packed) return 1;
+    pack(w, strides, out, in, 1, packed);
+    Image *compute = in == 16 ? back_image_16 : in == 32 ? back_image_32 : back_image_64;
+#pragma omp parallel for schedule(static)
+    for (long b = 0; b < batch; b++) {
+        uint16_t *own = packed + weights + omp_get_thread_num() * framed;
+        frame(g + b * rows * columns * in, rows, columns, in, own);
+        compute(own, packed, added ? added + b * each : NULL, gx + b * each, rows, columns, out);
+    }
+    free(packed);
+    return 0;
+}
+
+/* ---- the gradient of the weights ---- */
+
+/* Two pixels, channel by channel: [channels][2]; NULL is a pixel of zeros. */
 INLINE void join(const uint16_t *a, const uint16_t *b, long channels, uint16_t *to) {
     const __m256i zero = _mm256_setzero_si256();
     for (long c = 0; c < channels; c += LANES)
         _mm512_storeu_si512(to + 2 * c,
-                            joined(a ? _mm256_loadu_si256((const __m256i *)(a + c)) : zero,
-                                   b ? _mm256_loadu_si256((const __m256i *)(b + c)) : zero));
+                            joined(a ? sixteen(a + c) : zero, b ? sixteen(b + c) : zero));
 }
 
-/* A tile of the weights' gradient, [3 columns][8 out][16 in], over some rows of one image.
- * `even` holds the framed pixels (0, 1), (2, 3), ..., `odd` (1, 2), (3, 4), ... */
-INLINE void weight_tile(const uint16_t *g, const uint16_t *even, const uint16_t *odd, long rows,
-                        long width, long in, long out, float *sums) {
+/* A tile of the gradient, [3 columns][8 out][16 in], over some rows of one image. `x` holds, for
+ * each of the three columns, the pixels that meet those of `g`, in pairs as those are. */
+INLINE void weight_tile(const uint16_t *g, const uint16_t *x, long column, long rows, long columns,
+                        long x_row, long in, long out, float *sums) {
     __m512 s[3][OUT_TILE];
-    long g_row = width * out, even_row = (width + 2) * in, odd_row = width * in;
 #pragma GCC unroll 3
     for (int k = 0; k < 3; k++)
 #pragma GCC unroll 8
         for (int o = 0; o < OUT_TILE; o++) s[k][o] = _mm512_loadu_ps(sums + (k * out + o) * in);
     for (long r = 0; r < rows; r++)
-        for (long j = 0; j < width; j += 2) {
-            __m512bh left = many(even + r * even_row + j * in);
-            __m512bh middle = many(odd + r * odd_row + j * in);
-            __m512bh right = many(even + r * even_row + (j + 2) * in);
-            const uint16_t *slopes = g + r * g_row + j * out;
+        for (long j = 0; j < columns; j += 2) {
+            const uint16_t *at = x + r * x_row + j * in;
+            __m512bh left = many(at), middle = many(at + column), right = many(at + 2 * column);
+            const uint16_t *slopes = g + (r * columns + j) * out;
 #pragma GCC unroll 8
             for (int o = 0; o < OUT_TILE; o++) {
                 __m512bh two = pair(slopes + 2 * o);
@@ -203,81 +305,85 @@ INLINE void weight_tile(const uint16_t *g, const uint16_t *even, const uint16_t 
         for (int o = 0; o < OUT_TILE; o++) _mm512_storeu_ps(sums + (k * out + o) * in, s[k][o]);
 }
 
-static long chunk_rows(long width) { return (CHUNK_PIXELS + width - 1) / width; }
+/* Rows of g that are paired at a time, and the rows of x that they meet. */
+static long chunk_rows(long columns) { return (CHUNK_PIXELS + columns - 1) / columns; }
+static long met_rows(long rows, int stride) { return stride * (rows - 1) + 3; }
 
-static long weight_scratch(long width, long in, long out) {
-    long rows = chunk_rows(width);
-    return rows * width * out + (rows + 2) * (2 * width + 2) * in;
+static long weight_scratch(long columns, long in, long out, int stride) {
+    long rows = chunk_rows(columns);
+    return (rows * out + 3 * met_rows(rows, stride) * in) * columns;
 }
 
 /* Add one image's part to sums, float [3][3][out][in]. */
 INLINE void weight_image(const uint16_t *g, const uint16_t *x, long height, long width, long in,
-                         long out, uint16_t *scratch, float *sums) {
-    long most = chunk_rows(width);
-    uint16_t *pairs = scratch, *even = pairs + most * width * out;
-    uint16_t *odd = even + (most + 2) * (width + 2) * in;
-    for (long r0 = 0; r0 < height; r0 += most) {
-        long rows = height - r0 < most ? height - r0 : most;
-        for (long r = 0; r < rows; r++)
-            for (long c = 0; c < width; c += 2) {
-                const uint16_t *a = g + ((r0 + r) * width + c) * out;
-                join(a, a + out, out, pairs + (r * width + c) * out);
-            }
-        for (long r = 0; r < rows + 2; r++) {
-            long from = r0 + r - 1;
-            uint16_t *e = even + r * (width + 2) * in, *o = odd + r * width * in;
-            if (from < 0 || from >= height) {
-                memset(e, 0, (width + 2) * in * sizeof *e);
-                memset(o, 0, width * in * sizeof *o);
-                continue;
-            }
+                         long out, int stride, uint16_t *scratch, float *sums) {
+    long all = halved(height, stride), columns = halved(width, stride);
+    long most = chunk_rows(columns), row = columns * in, column = met_rows(most, stride) * row;
+    uint16_t *slopes = scratch, *met = slopes + most * columns * out;
+    for (long r0 = 0; r0 < all; r0 += most) {
+        long rows = all - r0 < most ? all - r0 : most;
+        for (long c = 0; c < rows * columns; c += 2) {
+            const uint16_t *a = g + (r0 * columns + c) * out;
+            join(a, a + out, out, slopes + c * out);
+        }
+        for (long r = 0; r < met_rows(rows, stride); r++) {
+            long from = stride * r0 + r - 1;
             const uint16_t *p = x + from * width * in;
-            join(NULL, p, in, e);
-            for (long c = 2; c < width; c += 2) join(p + (c - 1) * in, p + c * in, in, e + c * in);
-            join(p + (width - 1) * in, NULL, in, e + width * in);
-            for (long c = 0; c < width; c += 2) join(p + c * in, p + (c + 1) * in, in, o + c * in);
+            for (long k = 0; k < 3; k++) {
+                uint16_t *to = met + k * column + r * row;
+                if (from < 0 || from >= height) {
+                    memset(to, 0, row * sizeof *to);
+                    continue;
+                }
+                for (long c = 0; c < columns; c += 2) {
+                    long first = stride * c + k - 1, second = first + stride;
+                    join(first < 0 ? NULL : p + first * in,
+                         second < width ? p + second * in : NULL, in, to + c * in);
+                }
+            }
         }
         for (long kh = 0; kh < 3; kh++)
             for (long i = 0; i < in; i += LANES)
                 for (long o = 0; o < out; o += OUT_TILE)
-                    weight_tile(pairs + 2 * o, even + kh * (width + 2) * in + 2 * i,
-                                odd + kh * width * in + 2 * i, rows, width, in, out,
-                                sums + (kh * 3 * out + o) * in + i);
+                    weight_tile(slopes + 2 * o, met + kh * row + 2 * i, column, rows, columns,
+                                stride * row, in, out, sums + (kh * 3 * out + o) * in + i);
     }
 }
 
-typedef void WeightImage(const uint16_t *, const uint16_t *, long, long, long, uint16_t *, float *);
+typedef void WeightImage(const uint16_t *, const uint16_t *, long, long, long, int, uint16_t *,
+                         float *);
 #define WEIGHT_IMAGE(IN)                                                                         \
     static void weight_image_##IN(const uint16_t *g, const uint16_t *x, long height, long width, \
-                                  long out, uint16_t *scratch, float *sums) {                    \
-        weight_image(g, x, height, width, IN, out, scratch, sums);                               \
+                                  long out, int stride, uint16_t *scratch, float *sums) {        \
+        weight_image(g, x, height, width, IN, out, stride, scratch, sums);                       \
     }
 WEIGHT_IMAGE(16)
 WEIGHT_IMAGE(32)
 WEIGHT_IMAGE(64)
 
-/* gw = the gradient of the weights, float with four strides (out, in, row, column). */
+/* gw = the gradient of the weights, float with four strides (out, in, row, column); height and
+ * width are those of x. */
 int reslab_conv3x3_weights(const uint16_t *g, const uint16_t *x, float *gw, const long *strides,
-                           long batch, long height, long width, long in, long out) {
-    long scratch = weight_scratch(width, in, out);
+                           long batch, long height, long width, long in, long out, int stride) {
+    long columns = halved(width, stride), each = halved(height, stride) * columns * out;
+    long scratch = weight_scratch(columns, in, out, stride);
     long weights = 9 * in * out, groups = batch < MOST_GROUPS ? batch : MOST_GROUPS;
     long bytes = groups * weights * sizeof(float) +
                  omp_get_max_threads() * scratch * sizeof(uint16_t);
     float *sums = aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (!sums) return 1;
-    uint16_t *frames = (uint16_t *)(sums + groups * weights);
+    uint16_t *pairs = (uint16_t *)(sums + groups * weights);
     WeightImage *compute = in == 16   ? weight_image_16
                            : in == 32 ? weight_image_32
                                       : weight_image_64;
-    long each = (batch + groups - 1) / groups;
+    long members = (batch + groups - 1) / groups;
 #pragma omp parallel for schedule(static)
     for (long group = 0; group < groups; group++) {
-        uint16_t *own = frames + omp_get_thread_num() * scratch;
+        uint16_t *own = pairs + omp_get_thread_num() * scratch;
         float *s = sums + group * weights;
         memset(s, 0, weights * sizeof *s);
-        for (long b = group * each; b < (group + 1) * each && b < batch; b++)
-            compute(g + b * height * width * out, x + b * height * width * in, height, width, out,
-                    own, s);
+        for (long b = group * members; b < (group + 1) * members && b < batch; b++)
+            compute(g + b * each, x + b * height * width * in, height, width, out, stride, own, s);
     }
 #pragma omp parallel for schedule(static)
     for (long row = 0; row < 9 * out; row++) {

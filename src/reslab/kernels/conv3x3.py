@@ -19,7 +19,8 @@ def takes(conv: nn.Conv2d) -> bool:
     """Tell whether a convolution is of the kind that is compiled, whatever it is given."""
     return (
         conv.kernel_size == (3, 3)
-        and conv.stride == conv.padding == conv.dilation == (1, 1)
+        and conv.stride in ((1, 1), (2, 2))
+        and conv.padding == conv.dilation == (1, 1)
         and conv.groups == 1
         and conv.bias is None
         and conv.padding_mode == "zeros"
@@ -29,18 +30,20 @@ def takes(conv: nn.Conv2d) -> bool:
     )
 
 
-def fits(x: Tensor, weight: Tensor) -> bool:
-    """Tell whether the compiled form can take this map: bf16, NHWC, eight pixels at a time."""
+def fits(x: Tensor, conv: nn.Conv2d) -> bool:
+    """Tell whether the compiled form can take this map: bf16, NHWC, rows of whole tiles."""
+    stride = conv.stride[0]
     return (
         x.dtype == torch.bfloat16
-        and weight.dtype == torch.float32
+        and conv.weight.dtype == torch.float32
         and library.fits(x)
-        and x.shape[3] % 8 == 0
+        and x.shape[3] % (8 * stride) == 0
+        and x.shape[2] % stride == 0
     )
 
 
-def conv3x3(x: Tensor, weight: Tensor) -> Tensor:
-    """y = x * weight, stride 1, padded by a pixel of zeros.
+def conv3x3(x: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
+    """y = x * weight, padded by a pixel of zeros.
 
     Weights are rounded to bf16 as they are read, sums are float32, y is rounded once; the
     gradient of the weights is float32 that was never rounded.
@@ -48,62 +51,139 @@ def conv3x3(x: Tensor, weight: Tensor) -> Tensor:
     Args:
         x: a map that `fits`, (B, in, H, W).
         weight: float32, (out, in, 3, 3), of a convolution that `takes` accepted.
+        stride: 1 or 2.
 
     Returns:
-        bf16, (B, out, H, W), NHWC.
+        bf16, (B, out, H / stride, W / stride), NHWC.
     """
-    y: Tensor = _Conv3x3.apply(x, weight)
+    y: Tensor = _Conv3x3.apply(x, weight, stride)
     return y
+
+
+def conv3x3_and_input(x: Tensor, weight: Tensor, stride: int = 1) -> tuple[Tensor, Tensor]:
+    """Return `conv3x3` and x itself, for a shortcut around what follows.
+
+    The gradient that comes back through the shortcut is added while that of the convolution is
+    computed, not in a pass of its own.
+    """
+    y: Tensor
+    y, x = _Conv3x3AndInput.apply(x, weight, stride)
+    return y, x
 
 
 class _Conv3x3(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _convolved(x, weight.data_ptr(), weight.stride(), weight.shape[0])
+        ctx.stride = stride
+        return _convolved(x, weight, stride)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        g = g.to(x.dtype).contiguous(memory_format=torch.channels_last)
-        g_x = g_weight = None
-        if ctx.needs_input_grad[0]:
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        return (*_gradients(ctx, g, None), None)
+
+
+class _Conv3x3AndInput(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(x, weight)
+        ctx.stride = stride
+        ctx.set_materialize_grads(False)
+        return _convolved(x, weight, stride), x.view_as(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, g: Tensor | None, around: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None, None]:
+        if g is None:
+            return around, None, None
+        return (*_gradients(ctx, g, around), None)
+
+
+def _convolved(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    batch, _, height, width = x.shape
+    y = _map((batch, len(weight), height // stride, width // stride))
+    _call(x, weight.data_ptr(), weight.stride(), None, y, stride)
+    return y
+
+
+def _gradients(ctx: Any, g: Tensor, around: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """Return those of x (with what came around the convolution added) and of the weights."""
+    x, weight = ctx.saved_tensors
+    g = _nhwc(g)
+    g_x = g_weight = None
+    if ctx.needs_input_grad[0]:
+        g_x = _map(x.shape)
+        around = None if around is None else _nhwc(around)
+        out, inner, row, column = weight.stride()
+        if ctx.stride == 1:
             # The same with in and out exchanged and every filter turned by 180 degrees.
-            out, inner, row, column = weight.stride()
             last = weight.data_ptr() + weight.element_size() * 2 * (row + column)
-            g_x = _convolved(g, last, (inner, out, -row, -column), weight.shape[1])
-        if ctx.needs_input_grad[1]:
-            g_weight = torch.empty_like(weight)
-            batch, channels, height, width = x.shape
+            _call(g, last, (inner, out, -row, -column), around, g_x, 1)
+        else:
+            batch, channels, rows, columns = g.shape
             library.call(
-                "conv3x3_weights",
+                "conv3x3_back",
                 g.data_ptr(),
-                x.data_ptr(),
-                g_weight.data_ptr(),
-                _Strides(*g_weight.stride()),
+                weight.data_ptr(),
+                _Strides(inner, out, row, column),
+                None if around is None else around.data_ptr(),
+                g_x.data_ptr(),
                 batch,
-                height,
-                width,
+                rows,
+                columns,
                 channels,
-                weight.shape[0],
+                x.shape[1],
             )
-        return g_x, g_weight
+    if ctx.needs_input_grad[1]:
+        g_weight = torch.empty_like(weight)
+        batch, channels, height, width = x.shape
+        library.call(
+            "conv3x3_weights",
+            g.data_ptr(),
+            x.data_ptr(),
+            g_weight.data_ptr(),
+            _Strides(*g_weight.stride()),
+            batch,
+            height,
+            width,
+            channels,
+            len(weight),
+            ctx.stride,
+        )
+    return g_x, g_weight
 
 
-def _convolved(x: Tensor, weight: int, strides: tuple[int, ...], out: int) -> Tensor:
+def _call(
+    x: Tensor,
+    weight: int,
+    strides: tuple[int, ...],
+    added: Tensor | None,
+    y: Tensor,
+    stride: int,
+) -> None:
     batch, channels, height, width = x.shape
-    y = torch.empty((batch, out, height, width), dtype=x.dtype, memory_format=torch.channels_last)
     library.call(
         "conv3x3",
         x.data_ptr(),
         weight,
         _Strides(*strides),
+        None if added is None else added.data_ptr(),
         y.data_ptr(),
         batch,
         height,
         width,
         channels,
-        out,
+        y.shape[1],
+        stride,
     )
-    return y
+
+
+def _map(shape: tuple[int, ...]) -> Tensor:
+    return torch.empty(shape, dtype=torch.bfloat16, memory_format=torch.channels_last)
+
+
+def _nhwc(g: Tensor) -> Tensor:
+    return g.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from reslab.durable.cache import cache_folder
 from reslab.errors import MachineError
 
 SWITCH = "RESLAB_NATIVE"  # "0" turns the compiled kernels off
@@ -29,7 +30,11 @@ LANES = 16
 _SEPARATOR = b"\0"
 _TYPES = {"p": ctypes.c_void_p, "l": ctypes.c_long, "i": ctypes.c_int, "f": ctypes.c_float}
 _ON_MAPS = {"forward": "pppllpppppppffi", "apply": "pppllppi", "backward": "pppppllpppppi"}
-_ON_BF16 = {"conv3x3": "pppplllll", "conv3x3_weights": "pppplllll"}
+_ON_BF16 = {
+    "conv3x3": "pppppllllli",
+    "conv3x3_back": "ppppplllll",
+    "conv3x3_weights": "ppppllllli",
+}
 _ON_BYTES = {"zero_pad": "ppllllll", "zero_pad_back": "ppllllll"}
 
 
@@ -152,6 +157,6 @@ def _processor() -> bytes:
 
 
 def _folder() -> Path:
-    folder = Path(os.environ.get("RESLAB_CACHE") or "~/.cache/reslab").expanduser() / "kernels"
+    folder = cache_folder("kernels")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -17,9 +17,15 @@ class NarrowConv(nn.Conv2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Convolve (B, C, H, W)."""
-        if conv3x3.fits(x, self.weight):
-            return conv3x3.conv3x3(x, self.weight)
+        if conv3x3.fits(x, self):
+            return conv3x3.conv3x3(x, self.weight, self.stride[0])
         return super().forward(x)
+
+    def and_input(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Convolve, and return the input too: for a shortcut, whose gradient comes along."""
+        if conv3x3.fits(x, self):
+            return conv3x3.conv3x3_and_input(x, self.weight, self.stride[0])
+        return super().forward(x), x
 
 
 class FusedZeroPad(ZeroPadShortcut):
@@ -52,9 +58,9 @@ class FusedResidualBlock(ResidualBlock):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Compute relu(F(x) + shortcut(x)); the last norm, the sum and the ReLU are one pass."""
         assert isinstance(self.branch, nn.Sequential)
-        *layers, norm = self.branch
+        first, *layers, norm = self.branch
         assert isinstance(norm, nn.BatchNorm2d)
-        z = x
+        z, x = first.and_input(x) if isinstance(first, NarrowConv) else (first(x), x)
         for layer in layers:
             z = layer(z)
         return norm_act(norm, z, self.shortcut(x))
