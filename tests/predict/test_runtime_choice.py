@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from reslab.durable.cache import cache_folder
 from reslab.errors import MachineError
 from reslab.nn import Network, build
 from reslab.predict.runtimes import KINDS, Auto, Candidate, Kind, Runtime, choose, remember, survey
@@ -215,7 +216,7 @@ def test_what_is_remembered_belongs_to_network_batch_and_machine(
 def test_a_damaged_memory_is_no_memory(network: Network, text: str):
     key = remember.key_of(network, (16, 3, 8, 8), CPU)
     remember.keep(key, {"eager fp32": (0.5, 2.0)})
-    remember._path(key).write_text(text)
+    (cache_folder(remember.KIND) / f"{key}.json").write_text(text)
     assert remember.recall(key) == {}
     remember.keep(key, {"eager fp32": (0.5, 2.0)})
     assert remember.recall(key) == {"eager fp32": (0.5, 2.0)}
