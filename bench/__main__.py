@@ -25,13 +25,12 @@ from bench.case import Case, Options, Skipped
 from bench.cases import CASES
 from bench.harness import WorkerError, measure
 
-RESULTS = Path(__file__).parent / "results"
 BUSY = 0.5
 
 
 def main() -> int:
     args = parse()
-    folder = args.out or RESULTS / results.machine_name()
+    folder = args.out or results.HERE / results.machine_name()
     if args.draw:
         results.draw(folder)
         return 0

@@ -13,9 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench.cases import CASES
+
 FILE, TABLE, CHART = "results.json", "table.md", "chart.svg"
 PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "openvino", "numpy", "pillow")
 ROOT = Path(__file__).parent.parent
+HERE = ROOT / "bench" / "results"
 
 
 class Record:
@@ -67,6 +70,8 @@ def draw(folder: Path) -> None:
     from bench.table import table
 
     value = json.loads((folder / FILE).read_text())
+    order = [*CASES, *value["cases"]]
+    value["cases"] = dict(sorted(value["cases"].items(), key=lambda item: order.index(item[0])))
     (folder / TABLE).write_text(table(value))
     (folder / CHART).write_text(chart(value))
 
@@ -95,12 +100,25 @@ def version(package: str) -> str | None:
 
 
 def commit() -> str:
-    """Return the commit that was measured, with a mark where files differ from it."""
+    """Return the commit that was measured, with a mark where code differs from it."""
     try:
-        argv = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
+        name = git("rev-parse", "--short", "HEAD")
+        changed = git(
+            "status",
+            "--porcelain",
+            "--untracked-files=no",
+            "--",
+            ".",
+            f":!{HERE.relative_to(ROOT)}",
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{name}-dirty" if changed else name
+
+
+def git(*words: str) -> str:
+    """Return what git says of this checkout."""
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import results
-from bench.__main__ import RESULTS, say
+from bench.__main__ import say
 from bench.cases.data import unpacked
 from bench.harness import ROOT, environment
 from bench.spread import spread
@@ -42,7 +42,7 @@ TARGETS = {"as found": 8.0, "tuned": 3.0}
 
 def main() -> int:
     args = parse()
-    folder = args.out or RESULTS / results.machine_name()
+    folder = args.out or results.HERE / results.machine_name()
     data = unpacked(args.data)
     speeds = measured_speeds(folder)
     num_train = sum(1 for path in (data / "train").glob("*/*") if path.is_file())
