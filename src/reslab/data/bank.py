@@ -16,6 +16,8 @@ from reslab.data.store import Progress, Store, in_memory, open_store, store_byte
 from reslab.data.stream import Stream
 from reslab.errors import MachineError
 
+RESIDENT_SHARE = 0.4  # of the memory that is free on a GPU
+
 
 class Bank(Protocol):
     """All images of a data set, fitted to one size, by number."""
@@ -120,7 +122,7 @@ def why_stream(
     return f"a store would take {needed / 1e6:,.0f} MB, {whose} is {limit / 1e6:,.0f} MB"
 
 
-def resident(bank: Bank, device: torch.device, share: float = 0.4) -> Bank:
+def resident(bank: Bank, device: torch.device, share: float = RESIDENT_SHARE) -> Bank:
     """Move a store to a GPU where it takes no more than a share of the memory that is free."""
     if device.type != "cuda" or not isinstance(bank, Store) or bank.device == device:
         return bank

@@ -171,19 +171,15 @@ static Image *image_for(long in, long width, int stride, int blocks) {
 #undef CHOICE
 }
 
-/* y = x * w + added; `added` may be NULL. `w` is float with four strides (out, in, row, column),
- * which may be negative. in and out are 16, 32 or 64; rows of y are multiples of 8 pixels. */
-int reslab_conv3x3(const uint16_t *x, const float *w, const long *strides, const uint16_t *added,
-                   uint16_t *y, long batch, long height, long width, long in, long out,
-                   int stride) {
-    int blocks = out % (2 * LANES) ? 1 : 2;
+/* Pack the weights, frame one image after the other, and compute `each` values from it. */
+static int over_images(Image *compute, const uint16_t *x, const float *w, const long *strides,
+                       int blocks, const uint16_t *added, uint16_t *y, long batch, long height,
+                       long width, long in, long out, long each) {
     long weights = 9 * in * out, framed = framed_size(height, width, in);
-    long each = halved(height, stride) * halved(width, stride) * out;
     long bytes = (weights + omp_get_max_threads() * framed) * sizeof *x;
     uint16_t *packed = aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (!packed) return 1;
     pack(w, strides, out, in, blocks, packed);
-    Image *compute = image_for(in, width, stride, blocks);
 #pragma omp parallel for schedule(static)
     for (long b = 0; b < batch; b++) {
         uint16_t *own = packed + weights + omp_get_thread_num() * framed;
@@ -192,6 +188,17 @@ int reslab_conv3x3(const uint16_t *x, const float *w, const long *strides, const
     }
     free(packed);
     return 0;
+}
+
+/* y = x * w + added; `added` may be NULL. `w` is float with four strides (out, in, row, column),
+ * which may be negative. in and out are 16, 32 or 64; rows of y are multiples of 8 pixels. */
+int reslab_conv3x3(const uint16_t *x, const float *w, const long *strides, const uint16_t *added,
+                   uint16_t *y, long batch, long height, long width, long in, long out,
+                   int stride) {
+    int blocks = out % (2 * LANES) ? 1 : 2;
+    return over_images(image_for(in, width, stride, blocks), x, w, strides, blocks, added, y,
+                       batch, height, width, in, out,
+                       halved(height, stride) * halved(width, stride) * out);
 }
 
 /* ---- the gradient of x where the stride is 2: a map of twice the height and width ---- */
@@ -250,21 +257,9 @@ BACK_IMAGE(64)
 int reslab_conv3x3_back(const uint16_t *g, const float *w, const long *strides,
                         const uint16_t *added, uint16_t *gx, long batch, long rows, long columns,
                         long in, long out) {
-    long weights = 9 * in * out, framed = framed_size(rows, columns, in);
-    long each = 4 * rows * columns * out;
-    long bytes = (weights + omp_get_max_threads() * framed) * sizeof *g;
-    uint16_t *packed = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    if (!packed) return 1;
-    pack(w, strides, out, in, 1, packed);
     Image *compute = in == 16 ? back_image_16 : in == 32 ? back_image_32 : back_image_64;
-#pragma omp parallel for schedule(static)
-    for (long b = 0; b < batch; b++) {
-        uint16_t *own = packed + weights + omp_get_thread_num() * framed;
-        frame(g + b * rows * columns * in, rows, columns, in, own);
-        compute(own, packed, added ? added + b * each : NULL, gx + b * each, rows, columns, out);
-    }
-    free(packed);
-    return 0;
+    return over_images(compute, g, w, strides, 1, added, gx, batch, rows, columns, in, out,
+                       4 * rows * columns * out);
 }
 
 /* ---- the gradient of the weights ---- */

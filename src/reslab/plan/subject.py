@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from reslab import machine, models
-from reslab.data.bank import why_stream
+from reslab.data.bank import RESIDENT_SHARE, why_stream
 from reslab.data.chunks import available_cores, fit_image
 from reslab.data.dataset import ArrayImages, Dataset, Images
 from reslab.data.preprocess import Preprocess
@@ -30,7 +30,6 @@ from reslab.training.recipe import override
 
 MOST_SAMPLED = 1024
 SAMPLE_S = 1.0
-RESIDENT_SHARE = 0.4  # as in `data.bank.resident`
 
 
 @dataclasses.dataclass(frozen=True)
