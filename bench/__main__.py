@@ -24,6 +24,7 @@ from bench import results
 from bench.case import Case, Options, Skipped
 from bench.cases import CASES
 from bench.harness import WorkerError, measure
+from bench.verdict import limit_verdict, verdict
 
 BUSY = 0.5
 
@@ -77,9 +78,9 @@ def one(case: Case, options: Options, record: results.Record) -> bool:
     found["took_s"] = round(time.monotonic() - began, 1)
     record.put(case.name, found)
     for group, peer in found["groups"].items():
-        say(f"  {group}: {results.verdict(peer)}")
+        say(f"  {group}: {verdict(peer)}")
     if found["limit_s"] is not None:
-        say(f"  {results.limit_verdict(found)}")
+        say(f"  {limit_verdict(found)}")
     return not any("skipped" in peer for peer in found["groups"].values())
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.cases import CASES
+from bench.chart import chart
+from bench.table import table
 
 FILE, TABLE, CHART = "results.json", "table.md", "chart.svg"
 PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "openvino", "numpy", "pillow")
@@ -66,9 +68,6 @@ def opened(folder: Path, *, quick: bool) -> Record:
 
 def draw(folder: Path) -> None:
     """Write the table and the picture of what was measured."""
-    from bench.chart import chart
-    from bench.table import table
-
     value = json.loads((folder / FILE).read_text())
     order = [*CASES, *value["cases"]]
     value["cases"] = dict(sorted(value["cases"].items(), key=lambda item: order.index(item[0])))
@@ -120,27 +119,3 @@ def git(*words: str) -> str:
     """Return what git says of this checkout."""
     done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.strip()
-
-
-def verdict(peer: dict[str, Any]) -> str:
-    """Say in one line how a comparison ended."""
-    if "skipped" in peer:
-        return f"skipped: {peer['skipped']}"
-    ratio = peer["ratio"]
-    text = (
-        f"{ratio['median']:.2f} times {peer['name']} ({ratio['least']:.2f} to {ratio['most']:.2f})"
-    )
-    if peer["target"] is None:
-        return text
-    return f"{text}; target {peer['target']:g}: {'met' if met(peer) else 'missed'}"
-
-
-def met(peer: dict[str, Any]) -> bool:
-    """Tell whether the median ratio reaches its target."""
-    return bool(peer["ratio"]["median"] >= peer["target"])
-
-
-def limit_verdict(found: dict[str, Any]) -> str:
-    """Say in one line how long one takes, beside the most it may."""
-    seconds, limit = found["ours"]["seconds_each"]["median"], found["limit_s"]
-    return f"{seconds:.2f} s; at most {limit:g} s: {'met' if seconds <= limit else 'missed'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.results import limit_verdict, met
+from bench.verdict import limit_verdict, met
 
 CEILINGS = {
     "bf16_gflops": ("bf16 product of 4096 x 4096", "GFLOP/s"),

@@ -34,6 +34,7 @@ from bench.__main__ import say
 from bench.cases.data import unpacked
 from bench.harness import ROOT, environment
 from bench.spread import spread
+from bench.verdict import verdict
 
 NAME = "time-to-accuracy"
 TITLE = "time to the accuracy of akamaster's recipe in three hours"
@@ -93,7 +94,7 @@ def main() -> int:
                 "cold": {"ready_s": 0.0},
                 "trials": {},
             }
-            say(f"{group}: {results.verdict(found['groups'][group])}")
+            say(f"{group}: {verdict(found['groups'][group])}")
     else:
         found["skipped"] = f"{threshold:.2f}% was not reached in {args.lengths[-1]:g} epochs"
         say(found["skipped"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.gpu.cases import AS_FOUND, TUNED, WORK
-from bench.results import met
+from bench.verdict import met
 
 
 def roofline(name: str, ceilings: dict[str, Any]) -> dict[str, float]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reslab.data.dataset import Indices
+from reslab.data.arrays import Indices
 from reslab.errors import DataError, DivergedError
 from reslab.evaluate.run import collect_logits, evaluate_network
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from reslab.artifact import Artifact
-from reslab.data.dataset import Indices, SplitName
+from reslab.data.arrays import Indices
+from reslab.data.dataset import SplitName
 from reslab.data.loader import eval_batches
 from reslab.data.open import open_dataset
 from reslab.data.stream import Stream

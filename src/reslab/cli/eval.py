@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reslab.artifact import Artifact
-    from reslab.data.dataset import Dataset, Indices
+    from reslab.data.arrays import Indices
+    from reslab.data.dataset import Dataset
     from reslab.evaluate.metrics import Evaluation
 
 HELP = "measure one or several models, with intervals and per-class numbers"

@@ -24,7 +24,8 @@ from typing import IO, Protocol
 import numpy as np
 
 from reslab.data.ahead import in_order
-from reslab.data.dataset import FileImages, Images, Pixels
+from reslab.data.arrays import Pixels
+from reslab.data.dataset import FileImages, Images
 from reslab.data.preprocess import Preprocess, fit, fit_file
 from reslab.errors import DataError, MachineError
 

@@ -7,20 +7,20 @@ Nothing here knows of networks. A source (folder, CSV, archive, generator) build
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from reslab.data.arrays import Indices, Pixels
+from reslab.data.decode import decode_file
 from reslab.errors import DataError
 
 SplitName = Literal["train", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "val", "test")
-Pixels = npt.NDArray[np.uint8]
-Indices = npt.NDArray[np.int64]
 
 
 class Images(Protocol):
@@ -69,14 +69,10 @@ class FileImages:
 
     def read(self, index: int) -> Pixels:
         """Decode one file."""
-        from reslab.data.decode import decode_file
-
         return decode_file(self.name(index))
 
     def fingerprint(self) -> str:
         """Hash every path with its size and its time of change (nanoseconds)."""
-        import hashlib
-
         digest = hashlib.sha256()
         for path in self.paths:
             try:
@@ -121,8 +117,6 @@ class ArrayImages:
 
     def fingerprint(self) -> str:
         """Hash the pixels themselves."""
-        import hashlib
-
         digest = hashlib.sha256(str(self.pixels.shape).encode())
         digest.update(np.ascontiguousarray(self.pixels).data)
         return digest.hexdigest()
@@ -168,8 +162,6 @@ class Dataset:
 
     def fingerprint(self) -> str:
         """Hash images, labels and classes together (hexadecimal, 64 characters)."""
-        import hashlib
-
         digest = hashlib.sha256(self.images.fingerprint().encode())
         digest.update("\0".join(self.classes).encode("utf-8", "surrogateescape"))
         digest.update(np.ascontiguousarray(self.labels).data)

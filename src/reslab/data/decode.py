@@ -37,7 +37,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from reslab.data import jpeg
-from reslab.data.dataset import Pixels
+from reslab.data.arrays import Pixels
 from reslab.data.names import shown
 from reslab.errors import DataError
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reslab.data.dataset import Pixels
+from reslab.data.arrays import Pixels
 
 try:
     import simplejpeg

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from reslab.data.ahead import in_order
+from reslab.data.arrays import Indices
 from reslab.data.augment import Augment
 from reslab.data.bank import Bank
 from reslab.data.chunks import available_cores
-from reslab.data.dataset import Indices
 from reslab.data.mixing import mix, partners
 from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess, network_input

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from reslab.data.dataset import Dataset, FileImages, Indices, SplitName
+from reslab.data.arrays import Indices
+from reslab.data.dataset import Dataset, FileImages, SplitName
 from reslab.data.decode import IMAGE_SUFFIXES, decode_file
 from reslab.data.findings import raise_first_error
 from reslab.data.names import shown

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from reslab.data import random
-from reslab.data.dataset import Indices
+from reslab.data.arrays import Indices
 from reslab.data.random import Draw
 from reslab.errors import DataError, UsageError
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from reslab.data.dataset import Pixels
+from reslab.data.arrays import Pixels
 from reslab.errors import UsageError, unknown
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from reslab.data.dataset import Dataset, Pixels
+from reslab.data.arrays import Pixels
+from reslab.data.dataset import Dataset
 from reslab.data.names import shown
 from reslab.errors import UsageError, unknown
 

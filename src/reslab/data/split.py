@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from reslab.data.dataset import SPLIT_NAMES, Dataset, FileImages, Indices, SplitName
+from reslab.data.arrays import Indices
+from reslab.data.dataset import SPLIT_NAMES, Dataset, FileImages, SplitName
 from reslab.data.names import shown
 from reslab.errors import DataError, UsageError
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from reslab.data.arrays import Indices
 from reslab.data.bank import Bank
-from reslab.data.dataset import Indices
 from reslab.errors import DataError
 
 # A float32 holds the sum of up to 258 squares of bytes exactly: 258 * 255^2 < 2^24.

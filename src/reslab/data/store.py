@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reslab.data.arrays import Pixels
 from reslab.data.cache import make_room, only_builder, store_folder
 from reslab.data.chunks import fit_all
-from reslab.data.dataset import ArrayImages, Dataset, Images, Pixels
+from reslab.data.dataset import ArrayImages, Dataset, Images
 from reslab.data.preprocess import Preprocess
 from reslab.errors import MachineError
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from reslab import artifact as artifacts
 from reslab.artifact import Artifact
-from reslab.data.dataset import Dataset, Indices, SplitName
+from reslab.data.arrays import Indices
+from reslab.data.dataset import Dataset, SplitName
 from reslab.data.names import shown
 from reslab.data.split import splits_from_json
 from reslab.errors import DataError, ReslabError, nearest

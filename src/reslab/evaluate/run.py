@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reslab.data.dataset import Indices
+from reslab.data.arrays import Indices
 from reslab.evaluate.metrics import Evaluation
 from reslab.predict.predictor import autocast
 

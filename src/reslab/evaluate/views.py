@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.artifact import Artifact
+from reslab.data.arrays import Indices
 from reslab.data.bank import Bank
-from reslab.data.dataset import Dataset, Indices
+from reslab.data.dataset import Dataset
 from reslab.data.loader import eval_batches
 from reslab.data.preprocess import Preprocess, centre, normalise
 from reslab.data.stream import Stream

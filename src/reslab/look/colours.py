@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from reslab.data.dataset import Pixels
+from reslab.data.arrays import Pixels
 
 Floats = npt.NDArray[np.float64]
 

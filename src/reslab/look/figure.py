@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from reslab.data.dataset import Pixels
+from reslab.data.arrays import Pixels
 from reslab.report.plots import Plot
 
 

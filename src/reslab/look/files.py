@@ -13,7 +13,7 @@ from markupsafe import Markup
 from PIL import Image, ImageDraw, ImageFont
 
 from reslab import durable
-from reslab.data.dataset import Pixels
+from reslab.data.arrays import Pixels
 from reslab.look.figure import Block, Drawing, Figure, Gallery, Section
 from reslab.look.page import style
 from reslab.report.page import source

@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from reslab import __version__
-from reslab.data.dataset import Pixels
+from reslab.data.arrays import Pixels
 from reslab.look.figure import Body, Drawing, Figure, Gallery, Section, Table
 from reslab.look.subject import Subject
 from reslab.report.page import frame, templates

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from reslab.data.dataset import Pixels
+from reslab.data.arrays import Pixels
 from reslab.data.preprocess import Preprocess, centre
 
 Floats = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from markupsafe import Markup, escape
 
 from reslab.analyze.embedding import feature_vectors, principal_components, t_sne
-from reslab.data.dataset import Indices, Pixels
+from reslab.data.arrays import Indices, Pixels
 from reslab.data.names import shown
 from reslab.look.figure import Block, Card, Drawing, Figure, Gallery
 from reslab.look.pictures import enlarged, pixels_of

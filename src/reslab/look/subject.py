@@ -11,7 +11,7 @@ import torch
 from reslab import artifact
 from reslab.analyze.sample import Sample, open_sample
 from reslab.artifact import Artifact
-from reslab.data.dataset import Pixels
+from reslab.data.arrays import Pixels
 from reslab.errors import DataError, MachineError, UsageError
 from reslab.look.pictures import pixels_of
 

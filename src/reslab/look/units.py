@@ -8,7 +8,7 @@ from torch import nn
 
 from reslab.analyze.deconvolution import Rule, project
 from reslab.analyze.maximal import Maximal, maximal_images
-from reslab.data.dataset import Pixels
+from reslab.data.arrays import Pixels
 from reslab.look.figure import Block, Card, Figure, Gallery
 from reslab.look.pictures import around_grey, cut, enlarged, pixels_of
 from reslab.look.subject import Subject

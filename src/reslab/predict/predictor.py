@@ -19,8 +19,8 @@ from PIL import Image
 
 from reslab import artifact as artifacts
 from reslab.artifact import Artifact
+from reslab.data.arrays import Pixels
 from reslab.data.chunks import available_cores
-from reslab.data.dataset import Pixels
 from reslab.data.preprocess import network_input
 from reslab.errors import DataError, DivergedError, MachineError, UsageError
 from reslab.machine import autocast_dtype, choose_device

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from reslab.data.dataset import Pixels
+from reslab.data.arrays import Pixels
 from reslab.data.decode import decode_bytes
 from reslab.data.names import shown
 from reslab.data.preprocess import Preprocess, fit, fit_file

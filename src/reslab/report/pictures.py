@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from reslab.data.dataset import Dataset, Pixels
+from reslab.data.arrays import Pixels
+from reslab.data.dataset import Dataset
 from reslab.errors import ReslabError
 from reslab.report import wording
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from reslab.data.arrays import Indices, Pixels
 from reslab.data.check.pixels import COPY_SIDE, Looks
-from reslab.data.dataset import SPLIT_NAMES, Dataset, Indices, Pixels, SplitName
+from reslab.data.dataset import SPLIT_NAMES, Dataset, SplitName
 from reslab.data.findings import Finding, list_names
 
 Floats = npt.NDArray[np.float32]

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 
+from reslab.data.arrays import Indices, Pixels
 from reslab.data.check.files import fault_of, name_unreadable
-from reslab.data.dataset import Dataset, FileImages, Images, Indices, Pixels
+from reslab.data.dataset import Dataset, FileImages, Images
 from reslab.data.decode import decode_file
 from reslab.data.findings import Finding
 from reslab.errors import DataError

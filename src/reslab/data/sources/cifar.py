@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reslab.data.dataset import ArrayImages, Dataset, Indices, Pixels
+from reslab.data.arrays import Indices, Pixels
+from reslab.data.dataset import ArrayImages, Dataset
 from reslab.data.names import shown
 from reslab.errors import DataError
 
