@@ -109,6 +109,11 @@ def test_one_run_from_nothing_to_its_numbers(question, tmp_path):
         assert "freeze must be -1 to" in lost.error
         assert work("together").series == {"seeds": [0.0]}
 
+        # With another seed to come the same arm has more runs to put together.
+        wider = {run.id: run for run in expand(study, Setting(seeds=2))}
+        assert folder.stage(plan["together"]) == "done"
+        assert folder.stage(wider["together/seed-0"]) == "measure"
+
         # What is done is not done again; a run whose outcome was lost is only measured again.
         before = (folder.path / "thin/seed-0/config.json").stat().st_mtime_ns
         assert work("thin") == thin

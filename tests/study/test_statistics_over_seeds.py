@@ -75,6 +75,9 @@ def test_a_summary_is_worked_out_by_hand():
     found = statistics.summarise([1.0, 2.0, 6.0])
     assert (found.n, found.mean, found.median) == (3, 3.0, 2.0)
     assert found.sd == pytest.approx(math.sqrt(7.0))
+    # t(0.975, 2) = 4.302653; the standard error is sqrt(7 / 3).
+    half = 4.302653 * math.sqrt(7.0 / 3.0)
+    assert (found.low, found.high) == pytest.approx((3.0 - half, 3.0 + half), rel=1e-6)
     alone = statistics.summarise([4.0])
     assert (alone.mean, alone.sd, alone.low, alone.high) == (4.0, None, None, None)
 
@@ -97,3 +100,19 @@ def test_equal_runs_differ_by_nothing():
     found = statistics.from_zero([0.0, 0.0, 0.0])
     assert (found.p_t, found.p_wilcoxon, found.p_sign_flip, found.hedges_g) == (1, 1, 1, None)
     assert (found.low, found.high) == (0.0, 0.0)
+
+
+def test_differences_that_are_all_alike_leave_the_decision_to_their_signs():
+    one_image = 100 / 359
+    two = statistics.from_zero([one_image, one_image + 1e-15])
+    assert (two.low, two.high, two.p_t) == (-math.inf, math.inf, 0.5)
+    six = statistics.from_zero([one_image] * 6)
+    assert (six.low, six.high) == pytest.approx((one_image, one_image))
+    assert six.p_t == pytest.approx(2 / 2**6)
+
+
+def test_an_interval_of_three_seeds_covers_the_mean_nineteen_times_in_twenty():
+    draw = np.random.default_rng(0)
+    found = [statistics.summarise(list(draw.normal(5.0, 1.0, 3))) for _ in range(2000)]
+    inside = np.mean([one.low <= 5.0 <= one.high for one in found])
+    assert inside == pytest.approx(0.95, abs=0.015)

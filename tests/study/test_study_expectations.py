@@ -162,6 +162,14 @@ def test_failing_is_divergence_or_an_error_near_guessing():
     )
 
 
+def test_a_short_schedule_that_fails_everything_is_no_failure_of_one_arm():
+    test = Fails(sentence="", arm="a_1", above_pct=20.0, beside="a_2")
+    assert test.test(results(a_1=[21.0, 22.0], a_2=[19.0, 20.0])).outcome == "not reproduced"
+    assert test.test(results(a_1=[21.0, 22.0], a_2=[7.0, 8.0])).outcome == "reproduced"
+    assert test.test(results(a_1=[15.0, 16.0], a_2=[7.0, 7.0])).outcome == "not reproduced"
+    assert "above twice that of a_2" in test.test(results(a_1=[21.0], a_2=[7.0])).because
+
+
 def test_a_judge_of_its_own_decides():
     test = Judged(sentence="s", judge=lambda made: ("reproduced", "it is so", {"n": 1}))
     verdict = test.test(results(a_1=[1.0]))

@@ -68,7 +68,12 @@ STUDY = Study(
             others=tuple(name for name, *_ in KINDS[1:]),
         ),
         *(
-            Fails(sentence=f"With {name} on the shortcut it fails.", arm=arm, above_pct=20.0)
+            Fails(
+                sentence=f"With {name} on the shortcut it fails.",
+                arm=arm,
+                above_pct=20.0,
+                beside="identity",
+            )
             for arm, name in (("0.5 x + F", "a factor of 0.5"), ("dropout 0.5", "dropout"))
         ),
     ),

@@ -9,6 +9,7 @@ count, and not decidable with so many seeds in between.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -184,31 +185,41 @@ class Fails:
         arm: its name.
         metric: the error that is looked at; None for the study's.
         above_pct: errors above this are failures; None for nine tenths of chance.
+        beside: name of an arm that learns; an error is then a failure only where it is also
+            more than twice that arm's with the same seed, so that a schedule that is too short
+            for every network makes none fail.
     """
 
     sentence: str
     arm: str
     metric: str | None = None
     above_pct: float | None = None
+    beside: str | None = None
 
     def test(self, results: StudyResults) -> Verdict:
         """Count the runs that failed in this sense."""
         metric = self.metric or results.study.metric
         above = 0.9 * results.chance_error_pct if self.above_pct is None else self.above_pct
         values = results.values(self.arm, metric)
+        beside = {} if self.beside is None else results.values(self.beside, metric)
+        if self.beside is not None:
+            values = {seed: value for seed, value in values.items() if seed in beside}
         if not values:
             return _nothing(self.sentence)
-        failed = sum(value > above for value in values.values())
+        failed = sum(
+            value > max(above, 2 * beside.get(seed, 0.0)) for seed, value in values.items()
+        )
         outcome: Outcome = "not decidable"
         if failed in (0, len(values)):
             outcome = "reproduced" if failed else "not reproduced"
         diverged = sum(outcome.status == "diverged" for outcome in results.of(self.arm))
+        twice = "" if self.beside is None else f" and above twice that of {self.beside}"
         return Verdict(
             expectation=self.sentence,
             outcome=outcome,
             because=(
                 f"{failed} of {len(values)} runs of {self.arm} end with {metric} above "
-                f"{above:.1f} ({diverged} diverged)"
+                f"{above:.1f}{twice} ({diverged} diverged)"
             ),
             statistics={"failed": failed, "diverged": diverged, "n": len(values)},
         )
@@ -316,6 +327,8 @@ def describe(found: Difference) -> str:
     """Put a difference into words: mean, interval, p, n."""
     if found.n == 1:
         return f"{found.mean:+.2f} (one seed: no interval)"
+    if not math.isfinite(found.low):
+        return f"{found.mean:+.2f} (all {found.n} alike: no interval, p {found.p_t:.2g})"
     return (
         f"{found.mean:+.2f} (95% interval {found.low:+.2f} to {found.high:+.2f}, "
         f"p {found.p_t:.2g}, n = {found.n})"

@@ -76,13 +76,16 @@ class StudyFolder:
 
         Returns:
             "done" also where it diverged, which it would do again; "failed" where it failed
-            and shall not be tried again.
+            and shall not be tried again. Runs that are put together are so again where they are
+            others than before, as they are with more seeds.
 
         Raises:
             UsageError: its folder holds a run with other settings.
         """
         self.check_same(run)
         outcome = self.outcome(run)
+        if outcome is not None and run.request is None and outcome.combined != run.needs:
+            return "measure"
         if outcome is not None and not (outcome.status == "failed" and retry):
             return "failed" if outcome.status == "failed" else "done"
         if run.request is None:
@@ -134,6 +137,7 @@ class StudyFolder:
             run_dir=run.id if known else "",
             rows=tuple(read_rows(run_dir)),
             recipe=recipe_of(run_dir),
+            combined=run.needs if run.request is None else (),
         )
         text = json.dumps(whole.to_json(), ensure_ascii=False) + "\n"
         durable.write_file(self.outcome_file(run.id), text.encode("utf-8", "surrogateescape"))

@@ -66,7 +66,7 @@ def _numbers(report: Report) -> Iterator[str]:
         rows.append([*cells, str(max((c.n for c in row.cells), default=0)), row.lost or "none"])
     yield from _table(heads, rows)
     yield ""
-    yield "Mean ± standard deviation over seeds; intervals of the mean by the bootstrap."
+    yield "Mean ± standard deviation over seeds; intervals of the mean by Student's t."
     yield from ("A diverged run counts as guessing in an error.", "")
     for row in report.arms:
         if row.arm.note:

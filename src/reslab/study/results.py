@@ -37,6 +37,7 @@ class RunOutcome:
         series: lists of numbers that the arm measures.
         rows: the training curve: a row an epoch, columns as in results.csv.
         recipe: every number of its recipe.
+        combined: the runs that it puts together, in order; empty where it was trained.
     """
 
     arm: str
@@ -48,6 +49,7 @@ class RunOutcome:
     series: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
     rows: Sequence[Mapping[str, Any]] = ()
     recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    combined: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -56,7 +58,13 @@ class RunOutcome:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunOutcome:
         """Rebuild what `to_json` returned."""
-        return cls(**{**value, "rows": tuple(value["rows"])})
+        return cls(
+            **{
+                **value,
+                "rows": tuple(value["rows"]),
+                "combined": tuple(value.get("combined", ())),
+            }
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
