@@ -3,6 +3,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from reslab import machine
 
 SCRIPT = """
 import resource, sys
@@ -32,3 +35,10 @@ def test_kept_memory_is_not_cleared_again():
     }
     assert faults["plain"] > 1000, "the system does not take memory back: nothing to keep"
     assert faults["keep"] < 500
+
+
+def test_a_device_on_which_nothing_was_tried_has_to_be_asked_for(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert machine.choose_device("auto").type == "cpu"
+    assert machine.choose_device("mps").type == "mps"

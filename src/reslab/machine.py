@@ -14,7 +14,9 @@ from reslab.errors import MachineError, UsageError
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the device asked for, or the best there is for "auto".
+    """Return the device asked for; "auto" is a CUDA device where there is one, else the processor.
+
+    "mps" has to be asked for by name: nothing here has been tried on it.
 
     Args:
         name: "auto", "cpu", "cuda", "cuda:N" or "mps".
@@ -26,8 +28,6 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        if torch.backends.mps.is_available():
-            return torch.device("mps")
         return torch.device("cpu")
     try:
         device = torch.device(name)

@@ -102,12 +102,13 @@ def walk_in_time(subject: Subject, cost: StepCost, time_s: float) -> float:
     clock.now_s = cost.cold_s
     copies = 2 if recipe.ema else 1
     row_s = copies * subject.count("val") * cost.eval_image_s
-    final_s = copies * (subject.count("val") + subject.count("test")) * cost.eval_image_s
     budget = Budget(
         total_s=time_s,
         steps_per_row=num_train / recipe.batch_size,
         most_steps=10_000_000,
-        final_share=final_s / row_s,
+        batch_size=recipe.batch_size,
+        row_images=copies * subject.count("val"),
+        final_images=copies * (subject.count("val") + subject.count("test")),
         final_s=FINISH_S + cost.save_s,
     )
     state = TrainState(Plan(budget.most_steps))

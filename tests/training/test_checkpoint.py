@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from reslab import durable
 from reslab.errors import CheckpointError
 from reslab.training import checkpoint
 from reslab.training.schedule import Plan
@@ -108,6 +109,7 @@ def test_unfinished_work_of_a_killed_process_is_passed_over(folder):
     left.mkdir()
     (left / "state.json").write_bytes(b"{")
     assert newest(folder) == (20, [])
+    durable.recover(folder)
     assert not left.exists()
 
 

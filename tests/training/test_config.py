@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reslab import catalog
 from reslab.errors import UsageError
-from reslab.training.config import Choice, Config, Request, changed_recipe
+from reslab.training.config import Choice, Config, Request, changed_recipe, lengthened
 from reslab.training.recipe import to_json
 from reslab.training.recipes import RECIPES, Situation
 from reslab.training.schedule import Adaptation, Plan
@@ -76,6 +76,13 @@ def test_a_longer_run_is_allowed():
     assert changed_recipe(RECIPE, {"lr": 0.1}) == RECIPE
 
 
+def test_a_longer_run_is_no_longer_bound_to_its_time():
+    in_time = make_config(time_s=600.0)
+    assert lengthened(in_time, {}) == in_time
+    longer = lengthened(in_time, {"epochs": 12.5})
+    assert (longer.request.time_s, longer.recipe.epochs) == (None, 12.5)
+
+
 def test_other_fields_are_refused_one_by_one():
     with pytest.raises(UsageError) as caught:
         changed_recipe(RECIPE, {"lr": 0.2, "batch_size": 64, "flip": False, "epochs": 3.0})
@@ -95,12 +102,14 @@ def test_each_field_that_decides_is_named(name):
         "optimizer": "adamw", "schedule": "cosine", "monitor": "val_loss", "precision": "bf16",
         "normalisation": "channel", "resize": "crop", "milestones": (0.2,), "dropout": 0.5,
         "momentum": 0.5, "smoothing": 0.5, "ema": 0.5, "val_fraction": 0.5,
-        "early_share": 0.5, "initial_weights": "he",
+        "early_share": 0.5, "initial_weights": "he", "gamma": 0.5,
     }  # fmt: skip
     old = getattr(RECIPE, name)
     base = RECIPE
     if name == "patience":
         base = dataclasses.replace(RECIPE, monitor="val_loss", val_fraction=0.1)
+    if name == "warmup_until_error_pct":
+        base = dataclasses.replace(RECIPE, warmup_lr=0.01)
     if name.startswith("early"):  # the two go together
         base = dataclasses.replace(RECIPE, early_size=8, early_share=0.25)
         old = getattr(base, name)

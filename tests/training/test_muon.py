@@ -41,6 +41,15 @@ def test_half_precision_comes_close():
     assert (rough - exact).norm() < 0.05 * exact.norm()
 
 
+@pytest.mark.parametrize("scale", [1e5, 1e-3])
+def test_half_precision_takes_gradients_of_any_length(scale):
+    torch.manual_seed(2)
+    matrix = torch.randn(32, 90)
+    exact = orthogonalised(matrix, torch.float32)
+    rough = orthogonalised(scale * matrix, torch.float16).float()
+    assert (rough - exact).norm() < 0.05 * exact.norm()
+
+
 def test_a_gradient_of_zeros_moves_nothing():
     assert not orthogonalised(torch.zeros(4, 9), torch.float32).any()
 

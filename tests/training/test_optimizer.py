@@ -152,3 +152,18 @@ def test_a_state_of_another_network_is_refused_by_name():
             net,
             {"layer9.weight/momentum_buffer": torch.zeros(1)},
         )
+
+
+def test_a_first_update_that_a_loss_scaler_leaves_out_spoils_nothing():
+    recipe, net = Recipe(name="x", momentum=0.9), network().float()
+    before = [p.detach().clone() for p in net.parameters()]
+    optimizer = make_optimizer(net, recipe, torch.float16)
+    scaler = torch.amp.GradScaler("cpu")
+    for value in (torch.inf, 0.0):
+        optimizer.zero_grad()
+        loss = sum((p * value).sum() for p in net.parameters())
+        scaler.scale(loss).backward()  # type: ignore[union-attr]
+        scaler.step(optimizer)
+        scaler.update()
+    for parameter, start in zip(net.parameters(), before, strict=True):
+        torch.testing.assert_close(parameter.detach(), start, rtol=1e-3, atol=1e-6)

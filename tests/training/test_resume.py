@@ -35,6 +35,22 @@ def test_a_longer_run_goes_on_and_says_by_which_policy(copied_run, resume, digit
     assert longer.read("status.json")["state"] == "finished"
 
 
+def test_a_run_that_is_killed_once_it_is_longer_stays_longer(launcher, copied_run, resume):
+    def epochs() -> float:
+        config = json.loads((copied_run / "config.json").read_text())
+        return float(config["recipe"]["epochs"])
+
+    words = ["train", "--resume", str(copied_run), "--epochs", "6"]
+    pid = launcher.start(words, copied_run.parent / "log")
+    deadline = time.monotonic() + 120
+    while epochs() != 6:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGKILL)
+    launcher.wait(pid)
+    assert float(resume(copied_run).succeeded().rows()[-1]["epoch"]) == pytest.approx(6, abs=0.1)
+
+
 def test_a_finished_run_resumed_again_changes_nothing(copied_run, resume, digits_run):
     again = resume(copied_run).succeeded()
     assert again.rows() == digits_run.rows()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from reslab.data.shapes import ShapeSettings, write_folder
+from reslab.training import job
+from reslab.training.config import Request
+from reslab.training.observe import Silent
 
 
 @pytest.fixture
@@ -102,6 +106,11 @@ def test_a_full_disk(train, tiny_disk):
         (("--lr", "0"), ("lr must be more than 0",)),
         (("--time", "soon"), ("'soon' is no duration",)),
         (("--crop-scale", "0.5"), ("not two numbers",)),
+        (("--momentum", "0", "--nesterov"), ("needs a momentum above 0",)),
+        (("--warmup-until-error-pct", "80"), ("learning rate of its own",)),
+        (("--gamma", "-1"), ("gamma must be in (0, 1]",)),
+        (("--plateau-patience", "-3"), ("plateau_patience must be 0 or more",)),
+        (("--epochs", "inf"), ("epochs must be finite",)),
         (("--patience", "3"), ("patience needs something to watch",)),
         (("--monitor", "val_loss", "--val", "0"), ("need a validation split", "--val 0.1")),
         (("--freeze", "9"), ("freeze must be -1 to 4",)),
@@ -172,3 +181,17 @@ def test_few_classes_and_fewer_images_than_a_batch(train, tmp_path, classes):
     metrics = run.read("model/model.json")["metrics"]["test"]
     assert 0 <= metrics["accuracy_pct"] <= metrics["top5_pct"] == 100
     assert int(run.rows()[-1]["step"]) >= 1
+
+
+class Failing(Silent):
+    def step(self, event):
+        raise LookupError("nobody foresaw this")
+
+
+def test_an_error_that_nobody_foresaw_is_written_down(tmp_path):
+    request = Request(data="digits", out=tmp_path / "run", overrides={"epochs": 1, "img_size": 8})
+    with pytest.raises(LookupError):
+        job.start(request, Failing())
+    found = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert (found["state"], found["exit_code"]) == ("failed", 1)
+    assert found["message"] == "LookupError: nobody foresaw this"

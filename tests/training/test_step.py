@@ -216,3 +216,10 @@ def test_zero_last_scale_starts_branches_at_zero():
         len(last_scales(True)) == 7
     )  # a block of resnet20 each, but for two that widen with zeros
     assert last_scales(False) == []
+
+
+@pytest.mark.parametrize("seed", [3_000_000_000, 2**63 - 1, -5])
+def test_any_seed_can_be_trained_with(seed):
+    training = make_training({"batch_size": 16, "img_size": 8, "steps": 2}, seed=seed)
+    batch = training.loader.batch(0)
+    train_step(training, batch, 0.1)

@@ -108,7 +108,10 @@ def test_a_budget_knows_the_time_of_updates_that_were_read_together(tmp_path) ->
     clock = Clock(0.0, time.perf_counter())
     training = make_training({**RECIPE, "steps": 9}, recorded=True)
     trained(
-        training, tmp_path, clock=clock, budget=Budget(1e6, 10, training.state.plan.total_steps)
+        training,
+        tmp_path,
+        clock=clock,
+        budget=Budget(1e6, 10, training.state.plan.total_steps, 128, 0, 100),
     )
     assert len(clock.step_s) >= training.state.step - 2
 

@@ -8,6 +8,7 @@ import time
 from collections import deque
 
 EARLY_STEPS = (8, 30, 100, 300)
+EVALUATION_SHARE = 0.3  # of the time that an image takes in training: about its forward pass
 
 
 @dataclasses.dataclass
@@ -61,14 +62,18 @@ class Budget:
         total_s: all of it, from the first byte read to the report.
         steps_per_row: updates between two evaluations.
         most_steps: an upper limit of updates, whatever the time.
-        final_share: time of the final evaluation and report, in units of one row's evaluation.
-        final_s: the same that does not depend on speed, seconds.
+        batch_size: images in an update.
+        row_images: images that are evaluated for a row, averaged weights counted as well.
+        final_images: images that are evaluated at the end.
+        final_s: time of the end that does not depend on speed, seconds.
     """
 
     total_s: float
     steps_per_row: float
     most_steps: int
-    final_share: float = 1.0
+    batch_size: int
+    row_images: int
+    final_images: int
     final_s: float = 3.0
 
     def due(self, steps_here: int) -> bool:
@@ -79,8 +84,16 @@ class Budget:
         """Predict the step at which the time is up."""
         if not clock.step_s:
             return self.most_steps
-        row_s = clock.row_s or 0.3 * clock.mean_step_s()
-        left_s = self.total_s - clock.elapsed_s() - self.final_s - self.final_share * row_s
-        cost_s = clock.mean_step_s() + row_s / self.steps_per_row
+        step_s, image_s = clock.mean_step_s(), self._evaluation_s(clock)
+        row_s = clock.row_s or self.row_images * image_s
+        left_s = self.total_s - clock.elapsed_s() - self.final_s - self.final_images * image_s
+        cost_s = step_s + row_s / self.steps_per_row
         more = max(0, math.floor(left_s / cost_s))
         return max(1, min(step + more, self.most_steps))
+
+    def _evaluation_s(self, clock: Clock) -> float:
+        """Return what evaluating an image takes: as rows show, else a share of training it."""
+        trained_s = clock.mean_step_s() / self.batch_size
+        if not clock.row_s or not self.row_images:
+            return EVALUATION_SHARE * trained_s
+        return min(clock.row_s / self.row_images, trained_s)

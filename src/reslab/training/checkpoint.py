@@ -64,7 +64,6 @@ def load_best(folder: Path) -> Tensors:
     Raises:
         CheckpointError: there are none, or they are damaged.
     """
-    durable.recover(folder)
     files = durable.read_directory(folder / "best")
     try:
         return dict(safetensors_torch.load(files["network.safetensors"]))
@@ -95,10 +94,13 @@ def load(path: Path) -> Found:
 
 
 def load_newest(folder: Path, note: Callable[[str], None]) -> Found | None:
-    """Read the newest complete checkpoint by step; damaged ones are named and passed over."""
+    """Read the newest complete checkpoint by step; damaged ones are named and passed over.
+
+    What a killed process left half written is for the one process that writes to put right before
+    (`durable.recover`).
+    """
     if not folder.is_dir():
         return None
-    durable.recover(folder)
     found = _by_step(folder)
     for path in reversed(found):
         try:

@@ -173,6 +173,21 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
     return fields | views
 
 
+def lengthened(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """Return what a resumed run is: the same, or of another length.
+
+    A length that is asked for takes the place of a time budget, which is spent.
+
+    Raises:
+        UsageError: other fields differ; each is named with both values.
+    """
+    request = config.request
+    if LENGTH_FIELDS & overrides.keys():
+        request = dataclasses.replace(request, time_s=None)
+    recipe = changed_recipe(config.recipe, overrides)
+    return dataclasses.replace(config, request=request, recipe=recipe)
+
+
 def changed_recipe(old: Recipe, overrides: Mapping[str, Any]) -> Recipe:
     """Return the recipe of a resumed run: only its length may change.
 

@@ -16,15 +16,15 @@ from typing import Any
 
 import torch
 
-from reslab import kernels, machine
+from reslab import durable, kernels, machine
 from reslab.data.dataset import Dataset
 from reslab.data.split import splits_to_json
 from reslab.durable import Lock
-from reslab.errors import MachineError, ReslabError, StoppedError
+from reslab.errors import MachineError, StoppedError
 from reslab.training import checkpoint, loop, rundir, saving, status
 from reslab.training.assemble import assemble, geometry, uses_fused_passes
 from reslab.training.budget import Budget, Clock
-from reslab.training.config import Config, Request, changed_recipe, describe_dataset
+from reslab.training.config import Config, Request, describe_dataset, lengthened
 from reslab.training.distributed import World, joined
 from reslab.training.evaluating import Interrupted, row_evaluator, split_evaluator
 from reslab.training.finish import Result, finish
@@ -124,13 +124,11 @@ def resume(
     began, watcher = time.perf_counter(), observer or Silent()
     run = RunDirectory(path)
     former = Config.from_json(run.read_json("config.json"))
-    config = dataclasses.replace(former, recipe=changed_recipe(former.recipe, overrides or {}))
+    config = lengthened(former, overrides or {})
     device = machine.choose_device(device_name or config.request.device)
     with listening() as stop, joined(device) as world:
         dataset = reopen(config, run.read_json("split.json"), watcher)
         with _locked(run, world):
-            if world.writes:
-                run.write_json("config.json", config.to_json())
             job = Job(config, dataset, run, device, world, watcher, stop, began, former.recipe)
             return _execute(job)
 
@@ -168,7 +166,9 @@ def _execute(job: Job) -> Result:
         training = assemble(
             job.config, job.dataset, bank, preprocess, job.device, job.world, new=found is None
         )
-        clock = Clock(_restore(job, training, found), job.began)
+        clock = Clock(0.0 if found is None else _restore(job, training, found), job.began)
+        if job.former is not None and job.former != job.config.recipe:
+            _make_longer(job, training, clock)
         if writes:
             status.write(run, training, "running")
         measure = split_evaluator(training, job.dataset, bank, preprocess, job.stop)
@@ -219,14 +219,12 @@ def _failures_recorded(job: Job) -> Iterator[None]:
     """Write why a run failed into its directory, and turn running out of memory into one line."""
     try:
         yield
-    except ReslabError as error:
-        _record(job, error)
-        raise
     except KeyboardInterrupt:
         _record(job, StoppedError("interrupted twice", signal_number=2))
         raise
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate" not in str(error):
+    except Exception as error:
+        if not (isinstance(error, torch.OutOfMemoryError) or "can't allocate" in str(error)):
+            _record(job, error)
             raise
         recipe = job.config.recipe
         failure = MachineError(
@@ -240,7 +238,7 @@ def _failures_recorded(job: Job) -> Iterator[None]:
         job.observer.close()
 
 
-def _record(job: Job, error: ReslabError) -> None:
+def _record(job: Job, error: Exception) -> None:
     if job.world.writes:
         status.write_failure(job.run, error, job.observer)
 
@@ -249,6 +247,9 @@ def _newest_checkpoint(job: Job) -> checkpoint.Found | None:
     """Read the newest complete checkpoint of a resumed run; nothing else is needed to go on."""
     if job.former is None:
         return None
+    if job.world.writes:
+        durable.recover(job.run.checkpoints)
+    job.world.barrier()
     found = checkpoint.load_newest(job.run.checkpoints, job.observer.note)
     if found is None:
         job.observer.note("no checkpoint yet: starting from the beginning")
@@ -257,20 +258,14 @@ def _newest_checkpoint(job: Job) -> checkpoint.Found | None:
     return found
 
 
-def _restore(job: Job, training: Training, found: checkpoint.Found | None) -> float:
+def _restore(job: Job, training: Training, found: checkpoint.Found) -> float:
     """Put a checkpoint back; returns the time the run has used, seconds."""
-    if job.former is None or found is None:
-        return 0.0
     planned = training.state.plan
     training.state, groups = found
     saving.restore(training, groups)
     state = training.state
     if job.former != job.config.recipe:
         state.plan = dataclasses.replace(planned, total_steps=max(planned.total_steps, state.step))
-        job.observer.note(
-            f"the run is now {state.plan.total_steps} steps long: the schedule goes on as if it "
-            "had been planned so from the start"
-        )
     if job.world.writes:
         job.run.forget_events_after(state.step)
         job.run.append_event({"event": "resume", "step": state.step})
@@ -278,22 +273,36 @@ def _restore(job: Job, training: Training, found: checkpoint.Found | None) -> fl
     return state.elapsed_s
 
 
+def _make_longer(job: Job, training: Training, clock: Clock) -> None:
+    """Keep another length: in a checkpoint first, so that a run killed here keeps it as well."""
+    state = training.state
+    job.observer.note(
+        f"the run is now {state.plan.total_steps} steps long: the schedule goes on as if it "
+        "had been planned so from the start"
+    )
+    if state.step:
+        saving.save(training, job.run, clock)
+    if job.world.writes:
+        job.run.write_json("config.json", job.config.to_json())
+
+
 def _budget(job: Job, training: Training) -> Budget | None:
-    """Return the time there is, and what evaluation takes of it relative to one row's."""
+    """Return the time there is, and how many images are evaluated in it."""
     time_s = job.config.request.time_s
     if time_s is None:
         return None
     recipe = job.config.recipe
     counts = {name: len(samples) for name, samples in job.dataset.splits.items()}
     copies = 2 if training.ema is not None else 1
-    in_row = copies * counts.get("val", 0) + recipe.track_test * counts.get("test", 0)
-    at_end = copies * sum(count for name, count in counts.items() if name != "train")
+    held_out = counts.get("val", 0) + counts.get("test", 0)
     per_epoch = training.num_train / recipe.batch_size
     return Budget(
         total_s=time_s,
         steps_per_row=max(1.0, per_epoch / recipe.rows_per_epoch),
         most_steps=max(1, recipe.steps or round(recipe.epochs * per_epoch)),
-        final_share=at_end / max(1, in_row),
+        batch_size=recipe.batch_size,
+        row_images=copies * counts.get("val", 0) + recipe.track_test * counts.get("test", 0),
+        final_images=copies * (held_out or counts["train"]),
     )
 
 

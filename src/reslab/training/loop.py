@@ -202,14 +202,18 @@ def _share(
 ) -> tuple[bool, bool]:
     """Add up the step over all processes, and ask who wants to stop or save.
 
-    One small sum tells every process the same, so that all stop at the same step.
+    One small sum tells every process the same, so that all stop at the same step. Where the device
+    works on by itself, they are asked as seldom as sums are read: an answer has to be waited for.
     """
     if training.world.size == 1:
         tally.add(sums)
         return bool(stop), save_due
+    if training.state.step % tally.every:
+        tally.add(training.world.sum(sums))
+        return False, False
     wishes = torch.tensor(
         [float(bool(stop)), float(save_due and training.world.writes)],
-        dtype=torch.float64,
+        dtype=sums.dtype,
         device=sums.device,
     )
     shared = training.world.sum(torch.cat([sums, wishes]))

@@ -27,8 +27,8 @@ def orthogonalised(matrix: Tensor, dtype: torch.dtype) -> Tensor:
     """
     a, b, c = COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).to(dtype)
-    x = x / (x.norm() + 1e-7)
+    x = matrix.T if tall else matrix
+    x = (x / (x.norm() + 1e-7)).to(dtype)  # to length 1 first: float16 ends at 65,504
     for _ in range(ITERATIONS):
         square = x @ x.T
         x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)

@@ -30,7 +30,7 @@ def make_optimizer(
     Args:
         network: whose parameters learn.
         recipe: the numbers.
-        dtype: of the products that Muon needs; None for float32.
+        dtype: of the forward pass and of the products that Muon needs; None for float32.
     """
     groups = _groups(network, recipe)
     fused = all(p.device.type in FUSED_DEVICES for group in groups for p in group["params"])
@@ -44,12 +44,14 @@ def make_optimizer(
             nesterov=recipe.nesterov,
             dtype=dtype or torch.float32,
         )
+    # With a loss scaler the first update may be left out; torch's fused pass then takes the memory
+    # that it never wrote for the momentum of the next.
     return torch.optim.SGD(
         groups,
         lr=recipe.lr,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,
-        fused=fused,
+        fused=fused and dtype != torch.float16,
     )
 
 

@@ -137,6 +137,7 @@ class Recipe:
                 value = getattr(self, field.name)
                 if value not in allowed:
                     raise unknown(field.name, str(value), allowed)
+        _need(self.epochs < float("inf"), "epochs", self.epochs, "finite")
         _need(self.steps > 0 or self.epochs > 0, "epochs", self.epochs, "more than 0")
         _need(self.steps >= 0, "steps", self.steps, "0 or more")
         for name in ("batch_size", "accumulate", "rows_per_epoch"):
@@ -145,10 +146,11 @@ class Recipe:
             value = getattr(self, name)
             _need(0 < value < float("inf"), name, value, "more than 0 and finite")
         for name in ("weight_decay", "warmup_steps", "warmup_lr", "clip", "max_filter_rms"):
+            value = getattr(self, name)
+            _need(0 <= value < float("inf"), name, value, "0 or more and finite")
+        for name in ("patience", "plateau_patience", "img_size", "early_size"):
             _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        _need(self.early_size >= 0, "early_size", self.early_size, "0 or more")
-        for name in ("patience", "img_size"):
-            _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        _need(0 < self.gamma <= 1, "gamma", self.gamma, "in (0, 1]")
         for name in ("momentum", "smoothing", "dropout", "ema", "val_fraction", "early_share"):
             value = getattr(self, name)
             _need(value is None or 0 <= value < 1, name, value, "in [0, 1)")
@@ -161,6 +163,16 @@ class Recipe:
                 remedy="set monitor to val_loss or val_accuracy",
             )
 
+        if self.nesterov and self.momentum == 0 and self.optimizer == "sgd":
+            raise UsageError(
+                "Nesterov's momentum needs a momentum above 0, received 0",
+                remedy="leave the momentum as it is, or set nesterov to false",
+            )
+        if self.warmup_until_error_pct > 0 and self.warmup_lr == 0:
+            raise UsageError(
+                "a warm-up until an error needs a learning rate of its own",
+                remedy="set warmup_lr, to 0.01 say (He et al. 2015)",
+            )
         if (self.early_share > 0) != (self.early_size > 0):
             raise UsageError(
                 f"early_size and early_share go together, received {self.early_size} and "

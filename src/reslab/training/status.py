@@ -11,6 +11,7 @@ from reslab.training.rundir import RunDirectory
 from reslab.training.step import Training
 
 FILE = "status.json"
+INTERNAL = 1  # the exit code of an error that nobody foresaw
 _STATES = {6: "diverged", 130: "interrupted", 143: "interrupted"}
 
 
@@ -35,15 +36,17 @@ def write(
     run.write_json(FILE, value)
 
 
-def write_failure(run: RunDirectory, error: ReslabError, observer: Observer) -> None:
+def write_failure(run: RunDirectory, error: Exception, observer: Observer) -> None:
     """Write why a run ended; a full disk must not hide the error itself."""
+    exit_code = error.exit_code if isinstance(error, ReslabError) else INTERNAL
+    message = str(error) if isinstance(error, ReslabError) else f"{type(error).__name__}: {error}"
     try:
         kept: dict[str, Any] = json.loads((run.path / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         kept = {}
-    state = _STATES.get(error.exit_code, "failed")
+    state = _STATES.get(exit_code, "failed")
     try:
-        run.write_json(FILE, kept | _outcome(state, str(error), error.exit_code))
+        run.write_json(FILE, kept | _outcome(state, message, exit_code))
     except MachineError:
         observer.note("the status could not be written either")
 

@@ -70,7 +70,7 @@ def train_step(training: Training, batch: Batch, rate: float) -> Tensor:
     """Take one update with this process's share of the global batch.
 
     Returns:
-        float64 (3,) on the device: loss summed over the images, errors, images.
+        (3,) on the device: loss summed over the images, errors, images.
     """
     return update(training, batch, begin_update(training, rate))
 
@@ -111,7 +111,7 @@ def update(training: Training, batch: Batch, size: int) -> Tensor:
     """
     recipe = training.recipe
     training.optimizer.zero_grad(set_to_none=True)
-    sums = torch.zeros(3, dtype=torch.float64, device=training.device)
+    sums = no_sums(training.device)
     num_images = len(batch.labels)
     weights = training.network.loss_weights()[1:]
     parts = _split(batch, recipe.accumulate)
@@ -134,6 +134,16 @@ def update(training: Training, batch: Batch, size: int) -> Tensor:
     sums[2].fill_(num_images)
     _apply(training)
     return sums
+
+
+def no_sums(device: torch.device) -> Tensor:
+    """Return zeros for the sums of an update."""
+    return torch.zeros(3, dtype=sum_type(device), device=device)
+
+
+def sum_type(device: torch.device) -> torch.dtype:
+    """Return the type that sums over a batch are made in: float64, which MPS lacks."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 class TrainingForward(nn.Module):
@@ -170,10 +180,10 @@ def mixed_loss(
 def mixed_errors(logits: Tensor, batch: Batch) -> Tensor:
     """Count errors; of a mixed image each label counts with its weight."""
     predicted = logits.argmax(1)
-    wrong = (predicted != batch.labels).double()
+    wrong = (predicted != batch.labels).to(sum_type(logits.device))
     if batch.weights is None or batch.partner_labels is None:
         return wrong.sum()
-    partner = (predicted != batch.partner_labels).double()
+    partner = (predicted != batch.partner_labels).to(wrong.dtype)
     return (batch.weights * wrong + (1 - batch.weights) * partner).sum()
 
 
@@ -211,8 +221,9 @@ def _split(batch: Batch, parts: int) -> list[Batch]:
 
 
 def _mixed(seed: int, step: int, rank: int) -> int:
-    """Mix three numbers into one seed."""
-    return (seed * 1_000_003 + step) * 8_191 + rank
+    """Mix three numbers into one seed, a signed number of 64 bits."""
+    mixed = (seed * 1_000_003 + step) * 8_191 + rank
+    return (mixed + 2**63) % 2**64 - 2**63
 
 
 def _no_sync(forward: nn.Module, *, wait: bool) -> contextlib.AbstractContextManager[None]:

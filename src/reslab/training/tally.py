@@ -10,6 +10,12 @@ from reslab.training.step import Training
 READ_EVERY = 20
 
 
+def updates_a_reading(training: Training) -> int:
+    """Return after how many updates sums are read: at once where nothing runs ahead."""
+    ahead = training.recorded or training.device.type == "cuda"
+    return READ_EVERY if ahead else 1
+
+
 class Tally:
     """Reads the sums of updates, several at once where the device works on by itself.
 
@@ -22,18 +28,18 @@ class Tally:
 
     def __init__(self, training: Training) -> None:
         self._training = training
-        self._every = READ_EVERY if training.recorded else 1
+        self.every = updates_a_reading(training)
         self._pending: list[Tensor] = []
 
     def add(self, sums: Tensor) -> None:
-        """Take the sums of an update: float64 (3,), loss, errors, images."""
+        """Take the sums of an update: (3,), loss, errors, images."""
         self._pending.append(sums)
 
     def is_due(self) -> bool:
         """Tell whether somebody should know by now: people, or the schedule."""
         state, limit = self._training.state, self._training.recipe.warmup_until_error_pct
         waits = limit > 0 and state.adaptation.warm_end is None
-        return waits or not state.images or len(self._pending) >= self._every
+        return waits or not state.images or len(self._pending) >= self.every
 
     def read(self) -> int:
         """Account for the updates not read yet; returns how many they were."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reslab.data.loader import Raw
 from reslab.training.recording import Recording, make_recording
-from reslab.training.step import Training, begin_update, train_step, update
+from reslab.training.step import Training, begin_update, no_sums, train_step, update
 
 WARM_UP_UPDATES = 3
 
@@ -26,7 +26,7 @@ class Updates(Protocol):
         """Take the next update.
 
         Returns:
-            float64 (3,) on the device: loss summed over the images, errors, images.
+            (3,) on the device: loss summed over the images, errors, images.
         """
         ...
 
@@ -87,7 +87,7 @@ class _Recorded:
         self._raws = raws
         self._recording = recording
         self._note = note
-        self._sums = torch.zeros(3, dtype=torch.float64, device=training.device)
+        self._sums = no_sums(training.device)
         self._held: Raw | None = None
         self._shape: object = None
         self._size = 0
