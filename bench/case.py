@@ -51,6 +51,7 @@ class Arm:
         module: has `measure(session, settings)`, and `check(settings)` where answers are compared.
         settings: what tells it from the other arms of the module.
         needs: packages that must be there.
+        environment: variables that its process is started with.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Arm:
     module: str
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def missing(self) -> list[str]:
         """Return the packages that are not installed here."""

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench.case import Arm, Case, Options, Skipped
-from bench.memory import peak_mib
+from bench.memory import Children, peak_mib
 from bench.session import BEGAN, CHECKED
 from bench.spread import spread
 
 ROOT = Path(__file__).parent.parent
 TRIAL_CHUNKS = 2
+CLOSE = 0.9  # of the best rate of a trial: may be as fast
 Say = Callable[[str], None]
 
 
@@ -67,9 +68,10 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=ROOT,
-                env=environment(self.own, settings["threads"]),
+                env={**environment(self.own, settings["threads"]), **self.arm.environment},
                 text=True,
             )
+        self._children = Children(self._process.pid)
         folders = {"scratch": str(scratch), "own": str(self.own)}
         self._write(
             {"module": self.arm.module, "settings": {**settings, **folders, **self.arm.settings}}
@@ -91,9 +93,14 @@ class Worker:
         answer = self._read()
         return Chunk(answer["count"], answer["seconds"], answer["figures"])
 
+    def watched_chunk(self, units: int) -> Chunk:
+        """Do the same while the memory of the process's children is looked at, which costs time."""
+        with self._children:
+            return self.chunk(units)
+
     def peak_mib(self) -> dict[str, float]:
         """Return the greatest memory of the process so far, and of it with its children."""
-        return peak_mib(self._process.pid)
+        return peak_mib(self._process.pid, self._children)
 
     def finish(self) -> None:
         """Wait for a process that needs no commands.
@@ -165,6 +172,7 @@ def measure(case: Case, options: Options, say: Say) -> dict[str, Any]:
     scratch = options.scratch / case.name
     scratch.mkdir(parents=True, exist_ok=True)
     settings = {**case.setup(options), "quick": options.quick, "threads": threads(options)}
+    load_before = round(os.getloadavg()[0], 2)
     missing = case.ours.missing()
     if missing:
         raise Skipped(f"needs {', '.join(missing)}")
@@ -177,7 +185,7 @@ def measure(case: Case, options: Options, say: Say) -> dict[str, Any]:
         "unit": case.unit,
         "settings": {k: v for k, v in settings.items() if not str(v).startswith("/")},
         "limit_s": case.limit_s,
-        "load_before": round(os.getloadavg()[0], 2),
+        "load_before": load_before,
         "same": dict(case.agree),
         "groups": {},
     }
@@ -227,7 +235,7 @@ class Turn:
         wanted = self.options.seconds or (0.3 if self.options.quick else self.case.seconds)
         units = 1
         for share in (0.1, 1.0):
-            took = worker.chunk(units).seconds
+            took = worker.watched_chunk(units).seconds
             units = max(1, round(units * share * wanted / took))
             if self.case.most_units:
                 units = min(units, self.case.most_units)
@@ -260,6 +268,16 @@ class Turn:
         }
 
 
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A warm peer that may be the fastest of its group: its rate in a trial, by the second."""
+
+    worker: Worker
+    facts: Mapping[str, Any]
+    units: int
+    rate: float
+
+
 def compare(
     turn: Turn,
     group: str,
@@ -268,9 +286,13 @@ def compare(
     scratch: Path,
     broken: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Find the fastest of a group's candidates and measure ours beside it."""
+    """Find a group's fastest candidates and measure ours beside each of them.
+
+    A trial is short and this machine noisy: whoever comes within `CLOSE` of the best is measured,
+    and the one that leaves ours the smallest ratio is what ours is compared with.
+    """
     trials: dict[str, Any] = {}
-    best: tuple[float, Worker, dict[str, Any], int] | None = None
+    close: list[Candidate] = []
     try:
         for arm in arms:
             if arm.name in broken:
@@ -287,27 +309,30 @@ def compare(
                 continue
             trials[arm.name] = {"rate": rate, **facts}
             turn.say(f"  {group}: {arm.name}: {rate:,.6g} {turn.case.unit}")
-            if best is not None and best[0] >= rate:
-                worker.close()
-                continue
-            if best is not None:
-                best[1].close()
-            best = (rate, worker, facts, units)
-        if best is None:
+            close.append(Candidate(worker, facts, units, rate))
+            fastest = max(one.rate for one in close)
+            for one in [one for one in close if one.rate < CLOSE * fastest]:
+                one.worker.close()
+                close.remove(one)
+        if not close:
             return {"skipped": "no candidate runs here", "trials": trials}
-        _, worker, facts, units = best
-        measured = turn.pairs(worker, units)
-        return {
-            "name": worker.arm.name,
-            "target": turn.case.targets.get(group),
-            **facts,
-            **measured,
-            **worker.peak_mib(),
-            "trials": trials,
-        }
+        measured = [
+            {
+                "name": one.worker.arm.name,
+                "target": turn.case.targets.get(group),
+                **one.facts,
+                **turn.pairs(one.worker, one.units),
+                **one.worker.peak_mib(),
+            }
+            for one in close
+        ]
+        hardest = min(measured, key=lambda peer: float(peer["ratio"]["median"]))
+        for peer in measured:
+            trials[peer["name"]] |= {"ratio": peer["ratio"]}
+        return {**hardest, "trials": trials}
     finally:
-        if best is not None:
-            best[1].close()
+        for one in close:
+            one.worker.close()
 
 
 def check(case: Case, settings: Mapping[str, Any], scratch: Path, say: Say) -> dict[str, str]:

@@ -21,6 +21,7 @@ FILE, TABLE, CHART = "results.json", "table.md", "chart.svg"
 PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "openvino", "numpy", "pillow")
 ROOT = Path(__file__).parent.parent
 HERE = ROOT / "bench" / "results"
+MEASURED = ("src", "bench", "pyproject.toml", "constraints.txt")
 
 
 class Record:
@@ -34,6 +35,7 @@ class Record:
     def __init__(self, folder: Path, value: dict[str, Any]) -> None:
         self.folder = folder
         self.value = value
+        self._commit = commit()  # before anything is measured: nobody knows how long that takes
 
     def put(self, name: str, found: dict[str, Any]) -> None:
         """Write a case's result, with when and with what it was measured."""
@@ -41,7 +43,7 @@ class Record:
         self.value["cases"][name] = {
             **found,
             "measured": datetime.date.today().isoformat(),
-            "commit": commit(),
+            "commit": self._commit,
             "versions": {key: value for key, value in versions.items() if value},
         }
         (self.folder / FILE).write_text(json.dumps(self.value, indent=1) + "\n")
@@ -99,7 +101,7 @@ def version(package: str) -> str | None:
 
 
 def commit() -> str:
-    """Return the commit that was measured, with a mark where code differs from it."""
+    """Return the commit that is measured, with a mark where what runs differs from it."""
     try:
         name = git("rev-parse", "--short", "HEAD")
         changed = git(
@@ -107,7 +109,7 @@ def commit() -> str:
             "--porcelain",
             "--untracked-files=no",
             "--",
-            ".",
+            *MEASURED,
             f":!{HERE.relative_to(ROOT)}",
         )
     except (OSError, subprocess.CalledProcessError):

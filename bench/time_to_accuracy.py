@@ -7,7 +7,8 @@
    above a floor (error = floor + a * epochs^-b, by least squares), taken on to the epochs that it
    does in three hours. Its speed is the one measured by `python -m bench train-resnet20`, which
    must have run before. A law through three runs is a guess, so the accuracy it leads to
-   is written down beside the ratio. Schedules that are in the results are not trained again.
+   is written down beside the ratio. A schedule of all those epochs needs no law. Schedules that
+   are in the results, of the same data, are not trained again.
 2. `reslab train --recipe fast` is run on lengths that grow until the mean over the seeds reaches
    that accuracy. Every run is the whole command from nothing: files decoded, kernels compiled.
    The length is chosen by the test images that judge it; the ones before it are listed.
@@ -51,6 +52,8 @@ def main() -> int:
     speeds = measured_speeds(folder)
     num_train = sum(1 for path in (data / "train").glob("*/*") if path.is_file())
     epochs = HOURS * 3600 * speeds["as found"] / num_train
+    if len(set(args.schedules)) < 2 and max(args.schedules) < epochs:
+        sys.exit(f"a law needs schedules of two lengths, or one of {epochs:.0f} epochs")
     record = results.opened(folder, quick=False)
     schedules = their_schedules(data, args, record)
     floor, error = extrapolated(schedules, epochs)
@@ -63,6 +66,7 @@ def main() -> int:
     found = {
         "title": f"{threshold:.1f}% on {data.name}, from the command on",
         "unit": "runs/s",
+        "data_name": data.name,
         "limit_s": None,
         "threshold_pct": threshold,
         "their_epochs_in_time": epochs,
@@ -133,7 +137,9 @@ def their_schedules(
     data: Path, args: argparse.Namespace, record: results.Record
 ) -> list[dict[str, Any]]:
     """Train their recipe on schedules of its own, each kept as soon as it is there."""
-    kept = record.value["cases"].get(NAME, {}).get("their_schedules", [])
+    former = record.value["cases"].get(NAME, {})
+    same = former.get("data_name") == data.name
+    kept = former["their_schedules"] if same else []
     known = {(run["epochs"], run["seed"]): run for run in kept}
     for epochs in args.schedules:
         for seed in args.seeds:
@@ -144,13 +150,16 @@ def their_schedules(
             )
             say(f"akamaster, {epochs} epochs, seed {seed}: {run['accuracy_pct']:.2f}%")
             known[epochs, seed] = {**run, "seed": seed}
-            partial = {"title": TITLE, "unit": "runs/s", "groups": {}, "skipped": "unfinished"}
-            record.put(NAME, {**partial, "their_schedules": list(known.values())})
+            partial = {"title": TITLE, "unit": "runs/s", "groups": {}, "data_name": data.name}
+            schedules = list(known.values())
+            record.put(NAME, {**partial, "skipped": "unfinished", "their_schedules": schedules})
     return [known[epochs, seed] for epochs in args.schedules for seed in args.seeds]
 
 
 def extrapolated(schedules: list[dict[str, Any]], epochs: float) -> tuple[float, float]:
     """Fit error = floor + a * epochs^-b, percent, by least squares in the errors' logarithms.
+
+    Where the longest schedule is as long as that, both are what its runs ended at.
 
     Args:
         schedules: "epochs" and "accuracy_pct" of runs of three lengths or more; of fewer the
@@ -160,6 +169,10 @@ def extrapolated(schedules: list[dict[str, Any]], epochs: float) -> tuple[float,
     Returns:
         The floor, and the error at `epochs`.
     """
+    longest = max(run["epochs"] for run in schedules)
+    if longest >= epochs:
+        ends = [100 - run["accuracy_pct"] for run in schedules if run["epochs"] == longest]
+        return statistics.fmean(ends), statistics.fmean(ends)
     x = [math.log(run["epochs"]) for run in schedules]
     errors = [100 - run["accuracy_pct"] for run in schedules]
     floors = [0.0]

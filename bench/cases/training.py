@@ -11,11 +11,19 @@ OURS_MODULE, PEERS = "bench.ours.training", "bench.peers.training"
 # Both begin with the same weights and see the same batches; what differs is bf16's rounding.
 AGREE = {"parameters": 0.0, "logits": 1e-4, "losses": 0.03}
 
+# What guides to training on processors advise: glibc keeps freed memory, in large pages.
+KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
+    "MALLOC_TOP_PAD_": str(1 << 30),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+
 OURS_ARM = Arm(name="reslab train", group=OURS, module=OURS_MODULE)
 
 
 def _peers(as_found: str, tuned: str, *, loaders: tuple[str, str], library: str) -> tuple[Arm, ...]:
-    """Return a library's network as users train it, and tuned by hand, eager and compiled."""
+    """Return a library's network as users train it, and tuned by hand in four ways."""
     plain, batched = loaders
     return (
         Arm(
@@ -27,7 +35,7 @@ def _peers(as_found: str, tuned: str, *, loaders: tuple[str, str], library: str)
         ),
         *(
             Arm(
-                name=f"{tuned}, {how}",
+                name=f"{tuned}, {how}{', memory kept' if memory else ''}",
                 group="tuned",
                 module=PEERS,
                 settings={
@@ -37,8 +45,10 @@ def _peers(as_found: str, tuned: str, *, loaders: tuple[str, str], library: str)
                     "compile": how == "compiled",
                 },
                 needs=("torchvision",) if library == "torchvision" else (),
+                environment=memory,
             )
             for how in ("eager", "compiled")
+            for memory in ({}, KEPT_MEMORY)
         ),
     )
 
@@ -68,7 +78,7 @@ def small(depth: int) -> Case:
         unit="images/s",
         ours=OURS_ARM,
         peers=_peers(
-            "akamaster's trainer (float32, NCHW, DataLoader with 2 workers)",
+            "a trainer like akamaster's (float32, NCHW, DataLoader with 2 workers)",
             "the same in bf16, NHWC, fused SGD, batched loader",
             loaders=("workers", "batched"),
             library="akamaster",

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from bench.peers.loading import SHOWN_EVERY
 from bench.session import Session
 from reslab.data.augment import Augment
 from reslab.data.bank import open_bank
@@ -71,9 +73,10 @@ def measure(session: Session, settings: dict[str, Any]) -> None:
 
 
 def check(settings: dict[str, Any]) -> dict[str, Any]:
-    """Count the images of the first epoch by class."""
+    """Count the images of the first epoch by class, and show pixels as they were decoded."""
     loader = opened(settings, Path(settings["own"]))
     num, size = len(loader.order), loader.batch_size
     batches = loader.prefetch(0, -(-num // size))
     labels = np.concatenate([batch.labels.numpy() for batch in batches])[:num]
-    return {"images": num, "histogram": np.bincount(labels)}
+    pixels = loader.bank.gather(torch.arange(0, num, SHOWN_EVERY)).numpy()
+    return {"images": num, "histogram": np.bincount(labels), "pixels": pixels}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from bench.peers.loading import transforms
+from bench.peers.loading import SHOWN_EVERY, transforms
 from bench.peers.operators import declare
 from bench.session import Session
 
@@ -41,6 +41,9 @@ def measure(session: Session, settings: dict[str, Any]) -> None:
 
 
 def check(settings: dict[str, Any]) -> dict[str, Any]:
-    """Count the images of an epoch by class."""
-    labels = np.concatenate([labels.numpy() for _, labels in opened(settings)])
-    return {"images": len(labels), "histogram": np.bincount(labels)}
+    """Count the images of an epoch by class, and show pixels as they were decoded."""
+    loader = opened(settings)
+    labels = np.concatenate([labels.numpy() for _, labels in loader])
+    paths = [path for path, _ in loader.dataset.samples][::SHOWN_EVERY]
+    pixels = np.stack([np.asarray(loader.dataset.loader(path)) for path in paths])
+    return {"images": len(labels), "histogram": np.bincount(labels), "pixels": pixels}

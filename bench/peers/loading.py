@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.peers.operators import declare
 
+SHOWN_EVERY = 97  # of the training files in order, one is compared pixel by pixel
 Batches = Iterator[tuple[Tensor, Tensor]]
 
 
@@ -91,6 +92,17 @@ def batched(settings: dict[str, Any], mean: Any, std: Any) -> Batches:
     which leaves the channels last.
     """
     pixels, labels = decoded(Path(settings["data"], "train"))
+    yield from views(pixels, labels, settings, mean, std)
+
+
+def views(
+    pixels: np.ndarray[Any, Any],
+    labels: np.ndarray[Any, Any],
+    settings: dict[str, Any],
+    mean: Any,
+    std: Any,
+) -> Batches:
+    """Yield the batches of `batched` from images that are decoded already."""
     pad, size, batch = settings["pad_crop"], settings["img_size"], settings["batch_size"]
     padded = F.pad(torch.from_numpy(pixels), (0, 0, pad, pad, pad, pad))
     targets = torch.from_numpy(labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_pairs_alternate(tmp_path):
     assert len(peer["ratios"]) == 4
     assert peer["ratios"] == [a / b for a, b in zip(peer["ours_rates"], peer["rates"], strict=True)]
     assert peer["peak_mib"] > 1
-    assert found["ours"]["facts"] == {"letter": "A"}
+    assert found["ours"]["facts"] == {"letter": "A", "told": ""}
 
 
 def test_the_fastest_candidate_of_a_group_is_compared_and_the_others_are_listed(tmp_path):
@@ -63,6 +64,28 @@ def test_the_fastest_candidate_of_a_group_is_compared_and_the_others_are_listed(
     assert peer["name"] == "fast"
     assert set(peer["trials"]) == {"slow", "fast"}
     assert log.endswith("Afast")
+
+
+def test_whoever_may_be_as_fast_is_measured_and_the_hardest_counts(tmp_path):
+    found, _ = run(tmp_path, arm("one"), arm("two"), arm("slow", speed=0.2), pairs=2)
+    peer = found["groups"]["as found"]
+    measured = {name: t["ratio"]["median"] for name, t in peer["trials"].items() if "ratio" in t}
+    assert "slow" not in measured
+    assert peer["ratio"]["median"] == min(measured.values())
+    assert peer["name"] == min(measured, key=lambda name: measured[name])
+
+
+def test_an_arm_has_an_environment_of_its_own(tmp_path):
+    told = dataclasses.replace(arm("B"), environment={"TOLD": "memory kept"})
+    found, _ = run(tmp_path, told, pairs=1)
+    assert found["groups"]["as found"]["facts"]["told"] == "memory kept"
+
+
+def test_memory_of_children_that_have_ended_counts(tmp_path):
+    found, _ = run(tmp_path, arm("B", child=True), pairs=1)
+    peer = found["groups"]["as found"]
+    assert peer["with_children_mib"] > peer["peak_mib"] + 60
+    assert found["ours"]["with_children_mib"] == found["ours"]["peak_mib"]
 
 
 def test_other_answers_and_failures_leave_a_candidate_out(tmp_path):

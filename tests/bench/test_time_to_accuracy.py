@@ -29,3 +29,9 @@ def test_two_lengths_know_no_floor():
 def test_errors_that_do_not_bend_have_no_floor():
     floor, _ = extrapolated(runs(lambda n: 50 - 2 * n, 4, 8, 16), 130)
     assert floor == 0
+
+
+def test_a_schedule_of_the_whole_length_needs_no_law():
+    whole = [{"epochs": 130, "accuracy_pct": 88.0}, {"epochs": 130, "accuracy_pct": 89.0}]
+    assert extrapolated(whole, 130.0) == (11.5, 11.5)
+    assert extrapolated([{"epochs": 4, "accuracy_pct": 60.0}, *whole], 129.6) == (11.5, 11.5)
