@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -43,7 +43,14 @@ class Images(Protocol):
         ...
 
     def fingerprint(self) -> str:
-        """Return a hash that changes when any image may have changed (hexadecimal)."""
+        """Return a hash that changes when any image may have changed (hexadecimal).
+
+        A copy on another machine has the same.
+        """
+        ...
+
+    def identity(self) -> str:
+        """Return a hash of these very images on this machine, for what is kept of their pixels."""
         ...
 
 
@@ -73,6 +80,17 @@ class FileImages:
 
     def fingerprint(self) -> str:
         """Hash every path with its size and its time of change (nanoseconds)."""
+        return self._hashed(lambda status: f"{status.st_size}\0{status.st_mtime_ns}").hexdigest()
+
+    def identity(self) -> str:
+        """Hash the folder too, and what tells files apart that have one size and one time."""
+        digest = self._hashed(
+            lambda s: f"{s.st_size}\0{s.st_mtime_ns}\0{s.st_ino}\0{s.st_ctime_ns}"
+        )
+        digest.update(os.fsencode(self.root.resolve()))
+        return digest.hexdigest()
+
+    def _hashed(self, described: Callable[[os.stat_result], str]) -> hashlib._Hash:
         digest = hashlib.sha256()
         for path in self.paths:
             try:
@@ -82,9 +100,9 @@ class FileImages:
                     f"{os.path.join(self.root, path)} cannot be read: {error.strerror}",
                     remedy="restore the file, or open the data set again without it",
                 ) from error
-            line = f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n"
+            line = f"{path}\0{described(status)}\n"
             digest.update(line.encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()
+        return digest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +138,10 @@ class ArrayImages:
         digest = hashlib.sha256(str(self.pixels.shape).encode())
         digest.update(np.ascontiguousarray(self.pixels).data)
         return digest.hexdigest()
+
+    def identity(self) -> str:
+        """Return the fingerprint: it is that of the pixels."""
+        return self.fingerprint()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -76,6 +76,10 @@ class ShapeImages:
         text = f"shapes {_VERSION} {sorted(dataclasses.asdict(self.settings).items())}"
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def identity(self) -> str:
+        """Return the fingerprint: the same settings draw the same pixels."""
+        return self.fingerprint()
+
 
 def open_shapes(settings: ShapeSettings) -> Dataset:
     """Return the drawn images as a data set with a train and a test split."""

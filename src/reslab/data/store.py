@@ -149,7 +149,7 @@ def store_path(images: Images, preprocess: Preprocess, cache: Path | None = None
     """Return the file that the store of these images is kept in, whether or not it exists."""
     parts = (
         FORMAT_VERSION,
-        images.fingerprint(),
+        images.identity(),
         len(images),
         preprocess.resize_size,
         preprocess.in_chans,

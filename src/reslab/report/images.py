@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -82,7 +81,6 @@ def _reopen(run: Run) -> Dataset:
     dataset = open_dataset(
         str(run.config.get("data", "")),
         skip_bad=bool(request.get("skip_bad")),
-        cache=Path(request["cache"]) if request.get("cache") else None,
     )
     path = run.folder / "split.json"
     if path.is_file():
