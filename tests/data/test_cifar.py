@@ -69,6 +69,21 @@ def test_the_archive_is_read_without_unpacking(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+def test_a_damaged_archive_is_named(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "cifar-10-batches-py"
+    checksums = write_ten(folder)
+    file = tmp_path / f"cifar-10-python.tar.{kind}"
+    with tarfile.open(file, f"w:{kind}") as archive:  # type: ignore[call-overload]
+        archive.add(folder, arcname=folder.name)
+    data = file.read_bytes()
+    for start in (len(data) // 50, len(data) // 2, len(data) - 300):
+        file.write_bytes(data[:start] + b"\xff" * 200 + data[start + 200 :])
+        cifar.is_cifar_archive(file)
+        with pytest.raises(DataError, match="damaged"):
+            open_cifar_archive(file, checksums=checksums)
+
+
 def test_cifar100_has_fine_labels(tmp_path: Path) -> None:
     for name, part in (("train", slice(0, 8)), ("test", slice(8, 12))):
         value = {"data": planes(part), "fine_labels": LABELS[part], "coarse_labels": [0] * 9}

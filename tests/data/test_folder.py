@@ -78,6 +78,31 @@ def test_empty_class_folders_are_named(tmp_path: Path) -> None:
     assert kinds(tmp_path) == {"class-empty": "warning"}
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_split_folder_without_images_is_named(tmp_path: Path, split: str) -> None:
+    write_pictures(tmp_path, {"train/a": 2, "train/b": 2})
+    (tmp_path / split).mkdir()
+    finding = next(iter(collect_dataset(tmp_path).findings))
+    assert (finding.kind, finding.severity) == ("split-empty", "warning")
+    assert finding.paths == (str(tmp_path / split),)
+    assert finding.message.endswith(f"{split} is empty")
+    told: list[str] = []
+    assert list(open_dataset(tmp_path, notify=told.append).splits) == ["train"]
+    assert told == [f"check: {finding.message}"]
+    (tmp_path / split / "readme.txt").write_text("x")
+    assert "holds no image (1 other file)" in collect_dataset(tmp_path).findings[0].message
+    (tmp_path / split / "a").mkdir()
+    assert kinds(tmp_path) == {"class-empty": "warning", "split-empty": "warning"}
+    assert "holds no image in its class folders" in collect_dataset(tmp_path).findings[1].message
+
+
+def test_an_empty_train_folder_is_an_error(tmp_path: Path) -> None:
+    write_pictures(tmp_path, {"test/a": 2, "test/b": 2})
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DataError, match=r"split folder .*train is empty"):
+        open_dataset(tmp_path)
+
+
 def test_several_faults_are_counted_in_the_remedy(tmp_path: Path) -> None:
     write_pictures(tmp_path, {"train/a": 1, "train/b": 1, "val/x": 1, "val/y": 1, "val/z": 1})
     with pytest.raises(DataError, match="2 more faults"):

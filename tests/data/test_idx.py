@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reslab.data.open import open_dataset
-from reslab.data.sources.idx import FASHION_CLASSES, MAX_BYTES, read_idx
+from reslab.data.sources.idx import FASHION_CLASSES, MAX_BYTES, holds_both_splits, read_idx
 from reslab.errors import DataError
 
 RNG = np.random.default_rng(1)
@@ -41,6 +41,15 @@ def test_a_folder_of_idx_files(tmp_path: Path, suffix: str, separator: str) -> N
     assert (dataset.images.read(3) == TRAIN[3]).all()
     assert (dataset.images.read(25) == TEST[5]).all()
     assert dataset.labels[:4].tolist() == [0, 1, 2, 0]
+
+
+def test_a_folder_is_whole_with_all_four_files_only(tmp_path: Path) -> None:
+    write(tmp_path, suffix=".gz")
+    assert holds_both_splits(tmp_path)
+    for file in sorted(tmp_path.iterdir()):
+        file.rename(tmp_path / "away")
+        assert not holds_both_splits(tmp_path)
+        (tmp_path / "away").rename(file)
 
 
 def test_without_test_files_the_set_is_not_split(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pictures import write_pictures
 
+from reslab.data.dataset import FileImages
 from reslab.data.open import collect_dataset, open_dataset
 from reslab.errors import DataError
 
@@ -82,11 +83,32 @@ def test_paths_may_lie_anywhere(images: Path, tmp_path: Path) -> None:
         (GOOD + '"img/002.png,cat\n', 4, "is no CSV"),
         ("path,label\n\n", 2, "no images are listed"),
         ("path,label\nimg/00\0.png,a\n", 2, "img/00"),
+        (f"{GOOD}{'x' * 300}.png,cat\n", 4, "cannot be read .File name too long"),
+        (f"{GOOD}img/000.png/x.png,cat\n", 4, "does not exist"),
+        (f"{GOOD}./img/000.png,dog\n", 4, "img/000.png is listed already in line 2"),
+        (f"{GOOD}img/../img//001.png,cat\n", 4, "img/001.png is listed already in line 3"),
+        (f"{GOOD}link/001.png,cat\n", 4, "link/001.png is listed already in line 3"),
     ],
 )
 def test_faults_have_line_numbers(images: Path, text: str, line: int, message: str) -> None:
+    (images / "link").symlink_to("img")
     with pytest.raises(DataError, match=f"line {line}: .*{message}|line {line}: {message}"):
         open_dataset(write(images, text))
+
+
+def test_one_file_by_its_absolute_and_its_relative_path_is_a_repeat(images: Path) -> None:
+    table = write(images, f"{GOOD}{images}/img/000.png,cat\n")
+    with pytest.raises(DataError, match=r"line 4: .*img/000\.png is listed already in line 2"):
+        open_dataset(table)
+
+
+def test_paths_are_kept_in_one_spelling(images: Path) -> None:
+    plain = open_dataset(write(images, GOOD))
+    odd = GOOD.replace("img/000", "./img/../img/000")
+    spelled = open_dataset(write(images, odd, "odd.csv"))
+    assert isinstance(spelled.images, FileImages)
+    assert spelled.images.paths == ("img/000.png", "img/001.png")
+    assert spelled.fingerprint() == plain.fingerprint()
 
 
 def test_near_misses_of_split_names_are_proposed(images: Path) -> None:
@@ -131,4 +153,7 @@ def test_check_gets_every_fault_at_once(images: Path) -> None:
 def test_a_folder_of_images_with_one_csv_is_read_by_it(tmp_path: Path) -> None:
     write_pictures(tmp_path, {".": 3})
     write(tmp_path, "path,label\n000.png,a\n001.png,b\n002.png,b\n")
+    assert open_dataset(tmp_path).labels.tolist() == [0, 1, 1]
+    (tmp_path / "._labels.csv").write_bytes(b"Mac OS X resource fork")
+    (tmp_path / "__MACOSX").mkdir()
     assert open_dataset(tmp_path).labels.tolist() == [0, 1, 1]

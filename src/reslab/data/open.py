@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
+import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +26,7 @@ from reslab.data.sources.cifar import (
     open_cifar_archive,
     open_cifar_folder,
 )
-from reslab.data.sources.collected import Collected
+from reslab.data.sources.collected import Collected, is_litter
 from reslab.data.sources.digits import open_digits
 from reslab.data.sources.download import PUBLISHED, cache_folder, open_published
 from reslab.data.sources.folder import collect_folder
@@ -34,6 +36,8 @@ from reslab.errors import DataError, UsageError, nearest, unknown
 
 NAMES = ("digits", *PUBLISHED, "shapes")
 _PROBE_SIDE = 64
+# What the system answers where nothing has a name, or nothing could.
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 def open_dataset(
@@ -58,7 +62,7 @@ def open_dataset(
 
     Raises:
         UsageError: neither a known name nor a path that exists.
-        DataError: the data cannot be trained on; names the first fault.
+        DataError: the data cannot be read or trained on; names the first fault.
         MachineError: a data set cannot be fetched.
     """
     collected = collect_dataset(data, cache=cache, need_train=need_train, notify=notify)
@@ -80,8 +84,22 @@ def collect_dataset(
     """Open like `open_dataset`, but hand out all faults of folders and CSV files as findings."""
     name, _, settings = str(data).partition(":")
     named = isinstance(data, str) and name in NAMES and (not settings or name == "shapes")
-    if not named:
-        return _collect_path(Path(data).expanduser(), str(data), cache, need_train)
+    try:
+        if named:
+            return _collect_named(name, settings, cache, notify)
+        return _collect_path(Path(os.path.expanduser(data)), str(data), cache, need_train)
+    except BrokenPipeError:  # nobody listens to `notify` any more
+        raise
+    except OSError as error:
+        raise DataError(
+            f"{shown(error.filename or data)} cannot be read ({error.strerror or error})",
+            remedy="check its permissions" if isinstance(error, PermissionError) else "",
+        ) from error
+
+
+def _collect_named(
+    name: str, settings: str, cache: Path | None, notify: Callable[[str], None] | None
+) -> Collected:
     if not settings and os.path.lexists(name):
         raise UsageError(
             f"'{name}' is the name of a data set and also a file or folder here",
@@ -95,9 +113,10 @@ def collect_dataset(
 
 
 def _collect_path(path: Path, given: str, cache: Path | None, need_train: bool) -> Collected:
-    if path.is_dir():
+    mode = _mode(path)
+    if stat.S_ISDIR(mode):
         return _collect_folder(path, path.resolve().name, need_train)
-    if not path.is_file():
+    if not stat.S_ISREG(mode):
         if os.sep in given or path.suffix or os.path.lexists(path):
             hint = nearest(path.name, _siblings(path))
             raise UsageError(f"there is no file or folder {shown(given)}", remedy=hint)
@@ -128,16 +147,29 @@ def _collect_folder(folder: Path, name: str, need_train: bool) -> Collected:
     for place in (folder, folder / "raw"):
         if is_idx_folder(place):
             return Collected(open_idx_folder(place))
-    tables = sorted(folder.glob("*.csv"))
-    if len(tables) == 1 and not any(path.is_dir() for path in folder.iterdir()):
+    inside = [path for path in folder.iterdir() if not is_litter(path.name)]
+    tables = [path for path in inside if path.suffix == ".csv"]
+    if len(tables) == 1 and not any(path.is_dir() for path in inside):
         return collect_table(tables[0], need_train=need_train)
     return collect_folder(folder, name=name, need_train=need_train)
+
+
+def _mode(path: Path) -> int:
+    """Return the kind and permissions of a file or folder, 0 where there is none."""
+    try:
+        return path.stat().st_mode
+    except ValueError:  # a zero byte in the name
+        return 0
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return 0
+        raise
 
 
 def _siblings(path: Path) -> list[str]:
     try:
         return [entry.name for entry in path.parent.iterdir()]
-    except OSError:
+    except (OSError, ValueError):
         return []
 
 

@@ -1,27 +1,32 @@
 """Zip or tar of an image folder -> the folder, unpacked once into the cache, and safely.
 
 Nothing is written outside the cache: absolute names, ``..`` and links are refused before the
-first byte is written. Only images and CSV files are unpacked.
+first byte is written. Only images and CSV files are unpacked, and nothing that is hidden. The
+times of the files come from the archive, so that the same archive is the same data set wherever
+and whenever it is unpacked.
 """
 
 from __future__ import annotations
 
+import calendar
 import hashlib
+import lzma
 import os
 import shutil
 import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from reslab.data.decode import IMAGE_SUFFIXES
 from reslab.data.names import shown
-from reslab.data.sources.collected import SPLIT_WORDS
-from reslab.durable import explain
+from reslab.data.sources.collected import SPLIT_WORDS, is_litter
+from reslab.durable.files import writing
 from reslab.errors import DataError
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -29,12 +34,26 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_GROWTH = 100
 MAX_BYTES_ANYWAY = 256 * 1024 * 1024
 _BLOCK = 1024 * 1024
+# What the readers of archives raise at damage; gzip and bz2 also raise OSError without a number.
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OSError,
+)
+_LATEST_TIME = 2**31  # seconds since 1970 that every file system can keep
 
 
 class _Member(NamedTuple):
+    """One file of an archive: its time in seconds since 1970, and what is in it."""
+
     name: str
-    size: int
-    open: IO[bytes]
+    time: float
+    blocks: Iterator[bytes]
 
 
 def is_archive(path: Path) -> bool:
@@ -47,6 +66,25 @@ def archive_stem(path: Path) -> str:
     suffixes = sorted(ARCHIVE_SUFFIXES, key=len, reverse=True)
     suffix = next((s for s in suffixes if path.name.lower().endswith(s)), "")
     return path.name[: len(path.name) - len(suffix)]
+
+
+@contextmanager
+def reading_archive(archive: Path) -> Iterator[None]:
+    """Raise as DataError what an archive that is damaged or may not be read raises inside."""
+    try:
+        yield
+    except DataError:
+        raise
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise DataError(
+                f"{shown(archive)} cannot be read ({error.strerror})",
+                remedy="check the disk and the permissions",
+            ) from error
+        reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
+        raise DataError(
+            f"{shown(archive)} is damaged ({shown(reason)})", remedy="pack it or fetch it again"
+        ) from error
 
 
 def unpack(archive: Path, cache: Path) -> Path:
@@ -66,22 +104,14 @@ def unpack(archive: Path, cache: Path) -> Path:
     home = cache / "unpacked" / f"{archive_stem(archive)}-{key}"
     if home.is_dir():
         return _top(home)
-    try:
+    with writing(home):
         home.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=home.parent))
-    except OSError as error:
-        raise explain(error, home) from error
     try:
-        _unpack_into(archive, partial, max(MAX_BYTES_ANYWAY, MAX_GROWTH * status.st_size))
-        if home.is_dir():  # another process was faster
-            return _top(home)
-        os.rename(partial, home)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{shown(archive)} is damaged ({error})") from error
-    except OSError as error:
-        raise explain(error, home) from error
+        with writing(home):
+            _unpack_into(archive, partial, max(MAX_BYTES_ANYWAY, MAX_GROWTH * status.st_size))
+            if not home.is_dir():  # otherwise another process was faster
+                os.rename(partial, home)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return _top(home)
@@ -89,47 +119,99 @@ def unpack(archive: Path, cache: Path) -> Path:
 
 def _unpack_into(archive: Path, folder: Path, most: int) -> None:
     written = 0
-    with _members(archive) as members:
+    with closing(_members(archive)) as members:
         for member in members:
-            parts = PurePosixPath(member.name).parts
-            if PurePosixPath(member.name).suffix.lower() not in IMAGE_SUFFIXES | {".csv"}:
-                continue
-            target = folder.joinpath(*parts)
+            target = folder.joinpath(*PurePosixPath(member.name).parts)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with member.open as source, target.open("wb") as copy:
-                while block := source.read(_BLOCK):
+            checksum = 0
+            with target.open("wb") as copy:
+                for block in member.blocks:
                     written += len(block)
                     if written > most:
                         raise DataError(
                             f"{shown(archive)} unpacks to more than {most // 2**20} MiB",
                             remedy="unpack it yourself if that is right, and give the folder",
                         )
+                    checksum = zlib.crc32(block, checksum)
                     copy.write(block)
+            time_ns = _time_ns(member.time, checksum)
+            os.utime(target, ns=(time_ns, time_ns))
 
 
-@contextmanager
-def _members(archive: Path) -> Iterator[Iterator[_Member]]:
-    """Give the regular files of an archive; refuse unsafe names in all of it first."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as packed:
-            files = [info for info in packed.infolist() if not info.is_dir()]
-            for info in files:
-                link = stat.S_ISLNK(info.external_attr >> 16)
-                _refuse_unsafe(archive, info.filename, link)
-            yield (_Member(i.filename, i.file_size, packed.open(i)) for i in files)
-        return
-    with tarfile.open(archive) as packed_tar:
-        for tar_info in packed_tar:
-            link = not (tar_info.isfile() or tar_info.isdir())
-            _refuse_unsafe(archive, tar_info.name, link)
-        yield _tar_files(packed_tar)
+def _time_ns(seconds: float, checksum: int) -> int:
+    """Return the time of an unpacked file: a function of the archive alone.
+
+    Whole seconds are the member's own, 1970 where it has none. Many archives give all members
+    one time; the checksum fills the nanoseconds, so that another content is another time.
+    """
+    whole = int(seconds) if 0 <= seconds < _LATEST_TIME else 0
+    return whole * 10**9 + checksum % 10**9
 
 
-def _tar_files(packed: tarfile.TarFile) -> Iterator[_Member]:
-    for info in packed:
-        stream = packed.extractfile(info) if info.isfile() else None
-        if stream is not None:
-            yield _Member(info.name, info.size, stream)
+def _members(archive: Path) -> Generator[_Member, None, None]:
+    """Yield the files that are worth unpacking; refuse unsafe names in all of it first."""
+    with reading_archive(archive):
+        yield from _zip_members(archive) if zipfile.is_zipfile(archive) else _tar_members(archive)
+
+
+def _zip_members(archive: Path) -> Generator[_Member, None, None]:
+    with zipfile.ZipFile(archive) as packed:
+        files = [info for info in packed.infolist() if not info.is_dir()]
+        for info in files:
+            link = stat.S_ISLNK(info.external_attr >> 16)
+            _refuse_unsafe(archive, info.filename, link)
+        for info in files:
+            if _is_wanted(info.filename):
+                with packed.open(info) as source:
+                    yield _Member(info.filename, _zip_time(info), _blocks(archive, source))
+
+
+def _zip_time(info: zipfile.ZipInfo) -> float:
+    """Read the time as if it were UTC: zip does not keep the zone, and all must read the same."""
+    try:
+        return calendar.timegm((*info.date_time, 0, 0, 0))
+    except ValueError:  # month 0
+        return 0
+
+
+def _tar_members(archive: Path) -> Generator[_Member, None, None]:
+    with tarfile.open(archive) as packed:
+        for info in packed:
+            link = not (info.isfile() or info.isdir())
+            _refuse_unsafe(archive, info.name, link)
+        _read_to_end(packed)
+        for info in packed:
+            source = packed.extractfile(info) if _is_wanted(info.name) else None
+            if source is not None:
+                with source:
+                    yield _Member(info.name, info.mtime, _blocks(archive, source))
+
+
+def _read_to_end(packed: tarfile.TarFile) -> None:
+    """Read on after the last member, for tarfile takes damage for the end, and skips checksums.
+
+    Raises:
+        tarfile.ReadError: the block of zeros that ends an archive is not there.
+    """
+    stream = packed.fileobj
+    assert stream is not None
+    stream.seek(packed.offset)
+    if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError(f"neither a file nor the end at byte {packed.offset}")
+    while stream.read(_BLOCK):
+        pass
+
+
+def _blocks(archive: Path, source: IO[bytes]) -> Iterator[bytes]:
+    with reading_archive(archive):
+        while block := source.read(_BLOCK):
+            yield block
+
+
+def _is_wanted(name: str) -> bool:
+    path = PurePosixPath(name)
+    readable = path.suffix.lower() in IMAGE_SUFFIXES | {".csv"}
+    return readable and not any(is_litter(part) for part in path.parts)
 
 
 def _refuse_unsafe(archive: Path, name: str, link: bool) -> None:
@@ -149,7 +231,7 @@ def _refuse_unsafe(archive: Path, name: str, link: bool) -> None:
 def _top(home: Path) -> Path:
     """Step into folders that only wrap the rest."""
     while True:
-        inside = [path for path in home.iterdir() if not path.name.startswith(".")]
+        inside = [path for path in home.iterdir() if not is_litter(path.name)]
         if len(inside) != 1 or not inside[0].is_dir() or inside[0].name.lower() in SPLIT_WORDS:
             return home
         if not any(path.is_dir() or path.suffix == ".csv" for path in inside[0].iterdir()):

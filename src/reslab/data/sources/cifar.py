@@ -21,6 +21,7 @@ import numpy as np
 from reslab.data.arrays import Indices, Pixels
 from reslab.data.dataset import ArrayImages, Dataset
 from reslab.data.names import shown
+from reslab.data.sources.archive import reading_archive
 from reslab.errors import DataError
 
 PYTHON_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
@@ -64,12 +65,12 @@ def is_cifar_folder(folder: Path) -> bool:
 def is_cifar_archive(file: Path) -> bool:
     """Tell whether a tar file holds the python batches, by its first members."""
     try:
-        with tarfile.open(file) as archive:
+        with reading_archive(file), tarfile.open(file) as archive:
             for _ in range(4):
                 member = archive.next()
                 if member and member.name.split("/")[0] in PYTHON_FOLDERS.values():
                     return True
-    except (tarfile.TarError, OSError, EOFError):
+    except DataError:
         return False
     return False
 
@@ -91,17 +92,18 @@ def open_cifar_folder(folder: Path, *, checksums: Mapping[str, str] = CHECKSUMS)
 
 
 def open_cifar_archive(file: Path, *, checksums: Mapping[str, str] = CHECKSUMS) -> Dataset:
-    """Read the python batches out of ``cifar-10-python.tar.gz`` without unpacking it."""
+    """Read the python batches out of ``cifar-10-python.tar.gz`` without unpacking it.
+
+    Raises:
+        DataError: the archive or a batch is damaged, missing or not the published one.
+    """
     files: dict[str, bytes] = {}
-    try:
-        with tarfile.open(file) as archive:
-            for member in archive:
-                name = member.name.rsplit("/", 1)[-1]
-                if name in checksums and member.isfile() and member.size <= _MAX_MEMBER:
-                    stream = archive.extractfile(member)
-                    files[name] = stream.read() if stream else b""
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"{shown(file)} is damaged ({error})") from error
+    with reading_archive(file), tarfile.open(file) as archive:
+        for member in archive:
+            name = member.name.rsplit("/", 1)[-1]
+            if name in checksums and member.isfile() and member.size <= _MAX_MEMBER:
+                stream = archive.extractfile(member)
+                files[name] = stream.read() if stream else b""
     return _open_python(files, str(file), checksums)
 
 

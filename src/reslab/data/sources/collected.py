@@ -27,6 +27,7 @@ SPLIT_WORDS: dict[str, SplitName] = {
     "test": "test",
     "testing": "test",
 }
+_LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
 class Listed(NamedTuple):
@@ -45,6 +46,11 @@ class Listed(NamedTuple):
     split: SplitName | None
     group: str = ""
     where: str = ""
+
+
+def is_litter(name: str) -> bool:
+    """Tell whether a file or folder is hidden or left by a desktop: nobody means it as data."""
+    return name.startswith(".") or name.lower() in _LITTER
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -13,7 +14,7 @@ from pathlib import Path
 from reslab.data.dataset import Dataset
 from reslab.data.names import shown
 from reslab.data.sources.cifar import open_cifar_archive, open_cifar_folder
-from reslab.data.sources.idx import is_idx_folder, open_idx_folder
+from reslab.data.sources.idx import FASHION_CLASSES, holds_both_splits, open_idx_folder
 from reslab.durable import write_file
 from reslab.errors import DataError, MachineError
 
@@ -89,7 +90,7 @@ def cache_folder(cache: Path | None = None) -> Path:
 
 
 def open_published(name: str, cache: Path | None = None, notify: Notify | None = None) -> Dataset:
-    """Open a published data set; fetch it into the cache where it is not on this machine.
+    """Open a published data set; what this machine lacks of it is fetched into the cache.
 
     Args:
         name: a key of PUBLISHED.
@@ -104,11 +105,11 @@ def open_published(name: str, cache: Path | None = None, notify: Notify | None =
     home = cache_folder(cache)
     if name in ("mnist", "fashion-mnist"):
         places = [home / place for place in (published.folder, *published.others)]
-        found = next((place for place in places if is_idx_folder(place)), None)
+        found = next((place for place in places if holds_both_splits(place)), None)
         if found is None:
             found = fetch(published, places[0], notify)[0].parent
         dataset = open_idx_folder(found)
-        if (dataset.name == "fashion-mnist") != (name == "fashion-mnist"):
+        if (dataset.classes == FASHION_CLASSES) != (name == "fashion-mnist"):
             raise DataError(f"{shown(found)} does not hold {name}", remedy="empty that folder")
         return dataclasses.replace(dataset, name=name)
     if (home / published.folder).is_dir():
@@ -138,7 +139,8 @@ def _fetch_one(
         try:
             with urllib.request.urlopen(url, timeout=30) as answer:
                 data: bytes = answer.read()
-        except (OSError, ValueError) as error:  # URLError and HTTPError are OSErrors
+        # URLError and HTTPError are OSErrors; a connection cut half-way is an HTTPException
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reasons.append(f"{url}: {getattr(error, 'reason', None) or error}")
             continue
         if hashlib.md5(data).hexdigest() == md5:

@@ -15,11 +15,9 @@ import stat
 from pathlib import Path
 
 from reslab.data.decode import IMAGE_SUFFIXES
-from reslab.data.findings import Finding, Severity
+from reslab.data.findings import Finding, Severity, count
 from reslab.data.names import shown
-from reslab.data.sources.collected import SPLIT_WORDS, Collected, Listed, collect
-
-_LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+from reslab.data.sources.collected import SPLIT_WORDS, Collected, Listed, collect, is_litter
 
 
 def collect_folder(root: Path, *, name: str = "", need_train: bool = True) -> Collected:
@@ -60,7 +58,7 @@ def _list_classes(scan: _Scan, folder: str, split: str | None) -> list[Listed]:
     for class_folder in folders:
         files, others = scan.files_below(class_folder)
         if not files:
-            _name_empty(scan, class_folder, len(others), split)
+            _name_empty(scan, "class", class_folder, _nothing_but(others), split)
         elif others:
             scan.add(
                 "ignored",
@@ -73,14 +71,22 @@ def _list_classes(scan: _Scan, folder: str, split: str | None) -> list[Listed]:
         word = SPLIT_WORDS.get(split or "")
         class_name = os.path.basename(class_folder)
         images += [Listed(scan.relative(path), class_name, word) for path in files]
+    if split is not None and not images:
+        holds = "holds no image in its class folders" if folders else _nothing_but(loose)
+        _name_empty(scan, "split", folder, holds, split)
     return images
 
 
-def _name_empty(scan: _Scan, folder: str, others: int, split: str | None) -> None:
-    holds = f"holds no image ({others} other files)" if others else "is empty"
+def _nothing_but(others: list[str]) -> str:
+    return f"holds no image ({count(len(others), 'other file')})" if others else "is empty"
+
+
+def _name_empty(scan: _Scan, what: str, folder: str, holds: str, split: str | None) -> None:
+    if folder in scan.unreadable:
+        return
     scan.add(
-        "class-empty",
-        f"class folder {shown(folder)} {holds}",
+        f"{what}-empty",
+        f"{what} folder {shown(folder)} {holds}",
         [folder],
         "add images or remove the folder",
         warning=split not in (None, "train"),
@@ -124,6 +130,7 @@ class _Scan:
         self.root = os.fspath(root)
         self.real_root = os.path.realpath(root)
         self.found: list[Finding] = []
+        self.unreadable: set[str] = set()
         self._named: set[str] = set()
         self._above = len(os.path.join(self.root, ""))
 
@@ -170,15 +177,10 @@ class _Scan:
             with os.scandir(folder) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            self.add(
-                "unreadable",
-                f"folder {shown(folder)} cannot be listed ({error.strerror})",
-                [folder],
-                "check its permissions",
-            )
+            self._name_unreadable(folder, error)
             return folders, files
         for entry in listed:
-            if entry.name.startswith(".") or entry.name.lower() in _LITTER:
+            if is_litter(entry.name):
                 continue
             path = entry.path
             if entry.is_symlink():
@@ -236,6 +238,17 @@ class _Scan:
             if folder == self.root:
                 return False
             folder = os.path.dirname(folder)
+
+    def _name_unreadable(self, folder: str, error: OSError) -> None:
+        if folder in self.unreadable:
+            return
+        self.unreadable.add(folder)
+        self.add(
+            "unreadable",
+            f"folder {shown(folder)} cannot be listed ({error.strerror})",
+            [folder],
+            "check its permissions",
+        )
 
     def _name_link(self, kind: str, link: str, what: str) -> None:
         if link in self._named:

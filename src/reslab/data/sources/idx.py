@@ -34,6 +34,11 @@ def is_idx_folder(folder: Path) -> bool:
     return _find(folder, "train", "images") is not None
 
 
+def holds_both_splits(folder: Path) -> bool:
+    """Tell whether a folder holds all four IDX files: images and labels, of training and test."""
+    return all(_find(folder, split, kind) for split in _STEMS for kind in ("images", "labels"))
+
+
 def open_idx_folder(folder: Path) -> Dataset:
     """Read ``train-images-idx3-ubyte[.gz]`` and its three companions.
 

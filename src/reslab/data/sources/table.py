@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -45,7 +48,8 @@ class _Rows:
     def __init__(self, table: Path) -> None:
         self.table = table
         self.found: list[Finding] = []
-        self._seen: dict[str, int] = {}
+        self._seen: dict[tuple[str, str], int] = {}
+        self._real_folders: dict[str, str] = {}
 
     def add(self, where: str, message: str, remedy: str) -> None:
         """Add an error about one line."""
@@ -77,24 +81,37 @@ class _Rows:
         if not path or not label:
             self.add(where, f"the {'label' if path else 'path'} is empty", "fill it in")
             return None
-        first = self._seen.setdefault(path, line)
+        path = os.path.normpath(path)
+        split = self._split(values.get("split", ""), where)
+        if fault := self._fault(path):
+            self.add(where, f"{shown(path)} {fault}", "paths are relative to the CSV file")
+            return None
+        first = self._seen.setdefault(self._place(path), line)
         if first != line:
             self.add(where, f"{shown(path)} is listed already in line {first}", "keep one of them")
             return None
-        split = self._split(values.get("split", ""), where)
-        if not self._exists(path, where):
-            return None
         return Listed(Path(path).as_posix(), label, split, values.get("group", ""), where)
 
-    def _exists(self, path: str, where: str) -> bool:
+    def _fault(self, path: str) -> str:
+        """Say why a path is no file that can be read; empty where it is one."""
         try:
-            if (self.table.parent / path).is_file():
-                return True
-            what = "is a folder" if (self.table.parent / path).is_dir() else "does not exist"
+            mode = os.stat(self.table.parent / path).st_mode
         except ValueError:
-            what = "is no file name"
-        self.add(where, f"{shown(path)} {what}", "paths are relative to the CSV file")
-        return False
+            return "is no file name"
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return "does not exist"
+            return f"cannot be read ({error.strerror})"
+        if stat.S_ISREG(mode):
+            return ""
+        return "is a folder" if stat.S_ISDIR(mode) else "is no file"
+
+    def _place(self, path: str) -> tuple[str, str]:
+        """Return the true folder and the name of a file: the same for all spellings of its path."""
+        folder, name = os.path.split(path)
+        if folder not in self._real_folders:
+            self._real_folders[folder] = os.path.realpath(self.table.parent / folder)
+        return self._real_folders[folder], name
 
     def _split(self, word: str, where: str) -> SplitName | None:
         if not word:
