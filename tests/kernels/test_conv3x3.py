@@ -150,3 +150,19 @@ def test_other_maps_are_left_to_torch(x, stride):
     conv = nn.Conv2d(16, 16, 3, stride=stride, padding=1, bias=False)
     assert conv3x3.fits(channels_last(2, 16, 8, 16), conv)
     assert not conv3x3.fits(x, conv)
+
+
+def test_weights_that_do_not_match_are_left_to_torch():
+    x, conv = channels_last(2, 32, 8, 8), nn.Conv2d(32, 16, 3, padding=1, bias=False)
+    assert conv3x3.fits(x, conv)
+    assert not conv3x3.fits(x, nn.Conv2d(16, 16, 3, padding=1, bias=False))
+    assert not conv3x3.fits(x, nn.Conv2d(64, 16, 3, padding=1, bias=False))
+    assert not conv3x3.fits(x, nn.Conv2d(32, 16, 3, padding=1, bias=False, device="meta"))
+    assert not conv3x3.fits(x, conv.to(torch.bfloat16))
+
+
+def test_the_default_device_changes_nothing():
+    x, weight = nhwc(2, 16, 8, 8, seed=0).requires_grad_(), torch.ones(16, 16, 3, 3)
+    wanted = conv3x3.conv3x3(x, weight)
+    with torch.device("meta"):
+        assert torch.equal(conv3x3.conv3x3(x, weight), wanted)

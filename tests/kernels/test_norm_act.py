@@ -1,6 +1,7 @@
 """The fused passes against the equations in float64, and what happens where there are none."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -155,6 +156,92 @@ def test_what_does_not_fit_runs_as_plain_torch(odd):
     assert not library.fits(odd)
     norm = make_norm(odd.shape[1]).to(odd.dtype).eval()
     assert torch.equal(norm_act(norm, odd), reference(norm, odd))
+
+
+@NATIVE
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=["bf16", "f64"])
+@pytest.mark.parametrize("what", ["all", "weight", "bias", "running_mean", "running_var"])
+def test_other_types_of_parameters_are_left_to_torch(what, dtype, training):
+    norms = [make_norm(32).train(training), make_norm(32).train(training)]
+    for norm in norms:
+        if what == "all":
+            norm.to(dtype)
+        else:
+            vector = getattr(norm, what)
+            vector.data = vector.data.to(dtype)
+    x = nhwc(2, 32, 4, 4, dtype=torch.bfloat16, seed=0)
+    residual = nhwc(2, 32, 4, 4, dtype=torch.bfloat16, seed=1)
+    with torch.no_grad():
+        try:
+            wanted = reference(norms[1], x, residual)
+        except RuntimeError as error:
+            with pytest.raises(RuntimeError, match=re.escape(str(error))):
+                norm_act(norms[0], x, residual)
+        else:
+            assert torch.equal(norm_act(norms[0], x, residual), wanted)
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_another_number_of_channels_is_refused(training):
+    # Were anything written behind the 16 numbers of a norm, it would be seen here.
+    memory = {name: torch.ones(48) for name in ("weight", "bias", "running_mean", "running_var")}
+    norm = make_norm(16).train(training)
+    for name, values in memory.items():
+        getattr(norm, name).data = values[:16]
+    for channels in (48, 80):
+        with torch.no_grad(), pytest.raises(RuntimeError, match=f"{channels} elements not 16"):
+            norm_act(norm, nhwc(2, channels, 4, 4, dtype=torch.float32, seed=0))
+    assert all((values == 1).all() for values in memory.values())
+
+
+@NATIVE
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_numbers_that_lie_apart_are_found(training):
+    norms = [make_norm(16).train(training), make_norm(16).train(training)]
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        vector = getattr(norms[0], name)
+        vector.data = torch.stack([vector.detach(), torch.full((16,), 9.0)], 1)[:, 0]
+    x = nhwc(2, 16, 4, 4, dtype=torch.float32, seed=0)
+    with torch.no_grad():
+        torch.testing.assert_close(norm_act(norms[0], x), norm_act(norms[1], x))
+
+
+@NATIVE
+def test_tensors_elsewhere_are_left_to_torch():
+    x = nhwc(2, 16, 4, 4, dtype=torch.float32, seed=0)
+    for norm, residual in ((make_norm(16).to("meta"), None), (make_norm(16), x.to("meta"))):
+        reason = "received|device|meta"
+        with torch.no_grad(), pytest.raises((RuntimeError, NotImplementedError), match=reason):
+            norm_act(norm.eval(), x, residual).sum().item()
+
+
+def test_one_value_a_channel_has_no_variance():
+    norm = make_norm(16)
+    x = nhwc(1, 16, 1, 1, dtype=torch.float32, seed=0)
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
+        norm_act(norm, x)
+    two = nhwc(2, 16, 1, 1, dtype=torch.float32, seed=0)
+    torch.testing.assert_close(norm_act(norm, two), reference(make_norm(16), two))
+    norm.eval()
+    torch.testing.assert_close(norm_act(norm, x), reference(norm, x))
+
+
+@NATIVE
+@pytest.mark.parametrize("setting", ["type", "device"])
+def test_torchs_defaults_change_nothing(setting):
+    found = []
+    for default in (torch.float32, torch.float64):
+        norm, x = make_norm(16), nhwc(2, 16, 4, 4, dtype=torch.float32, seed=0).requires_grad_()
+        with torch.device("meta" if setting == "device" and found else "cpu"):
+            before = torch.get_default_dtype()
+            try:
+                torch.set_default_dtype(default if setting == "type" else before)
+                norm_act(norm, x).square().sum().backward()
+            finally:
+                torch.set_default_dtype(before)
+        found.append((x.grad, norm.weight.grad, norm.bias.grad))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,24 @@ def test_values_and_gradients(dtype, stride, size, new_channels):
     assert torch.equal(ours, theirs)
 
 
+def test_sizes_mean_what_they_mean_to_torch():
+    x = torch.randn(2, 16, 4, 4).contiguous(memory_format=torch.channels_last)
+    assert torch.equal(zero_pad(x, 2, -3), x[:, :13, ::2, ::2])
+    for stride in (0, -1):
+        with pytest.raises(ValueError, match=r"slice step|step must be"):
+            zero_pad(x, stride, 16)
+
+
+def test_the_default_device_changes_nothing():
+    x = torch.randn(2, 16, 4, 4).contiguous(memory_format=torch.channels_last).requires_grad_()
+    wanted = zero_pad(x, 2, 16)
+    (slope,) = torch.autograd.grad(wanted.sum(), x)
+    with torch.device("meta"):
+        found = zero_pad(x, 2, 16)
+        assert torch.equal(found, wanted)
+        assert torch.equal(torch.autograd.grad(found.sum(), x)[0], slope)
+
+
 def test_what_does_not_fit_runs_as_plain_torch():
     x = torch.arange(2.0 * 3 * 4 * 4).reshape(2, 3, 4, 4)
     assert not library.fits(x)

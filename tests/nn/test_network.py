@@ -63,6 +63,17 @@ def test_dropout_comes_from_the_spec_and_from_reset():
     assert network.spec.dropout == 0.0
 
 
+def test_a_new_dropout_keeps_the_mode():
+    network = build(catalog.entry("resnet20").spec).eval()
+    network.reset_classifier(10, dropout=0.5)
+    assert not any(module.training for module in network.modules())
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(network(x), network(x))
+    network.train()
+    features = torch.rand(4, 64, 2, 2) + 1
+    assert (network.forward_head(features, pre_logits=True) == 0).any()
+
+
 def learning(network):
     return {name for name, parameter in network.named_parameters() if parameter.requires_grad}
 
@@ -148,6 +159,8 @@ def test_feature_maps_by_index(network):
     assert not any(name.startswith("parts.stage3") for name, _ in backbone.named_parameters())
     with pytest.raises(UsageError, match=r"out_indices .* -4 to 3, received 4"):
         FeatureMaps(network, out_indices=(4,))
+    with pytest.raises(UsageError, match=r"resnet20 must be -4 to 3, received none; leave them"):
+        FeatureMaps(network, out_indices=[])
 
 
 def test_channels_last_goes_through_every_part():

@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from reslab.plan import batches
 from reslab.plan.batches import _measured_batches
 from reslab.plan.forecast import FINISH_S, epochs_in, forecast
 from reslab.plan.subject import ImagesCost, Subject, imagine, resolve
@@ -166,6 +167,25 @@ def test_a_batch_that_takes_too_long_is_reckoned_from_two_smaller_ones():
     assert _measured_batches(large, [2]) == [2]
     assert _measured_batches(subject_of(), [64, 32, 128]) == [32, 64]
     assert _measured_batches(subject_of(), [64, 128]) == [64, 128]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "measured"),
+    [
+        ([1], [1]),
+        ([2], [2]),
+        ([2, 2], [2]),
+        ([1, 2], [1, 2]),
+        ([2, 1, 4], [1, 2]),
+        ([1, 8, 16], [1, 2]),
+        ([1, 8], [1, 2]),
+        ([3], [1, 2]),
+        ([64, 128], [1, 2]),
+    ],
+)
+def test_where_two_images_are_most_one_and_two_are_measured(wanted, measured, monkeypatch):
+    monkeypatch.setattr(batches, "_largest_batch", lambda subject: 2)
+    assert _measured_batches(subject_of(), wanted) == measured
 
 
 def test_imagined_images_are_split_and_trained_as_real_ones():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from reslab.plan.task import Task
 from reslab.training import updates
 from reslab.training.config import Request
 from reslab.training.step import Training
+from reslab.training.tally import READ_EVERY
 
 
 def task_of(model: str = "resnet20", **changes: object) -> Task:
@@ -46,6 +49,67 @@ def test_every_cost_of_a_run_is_measured(monkeypatch):
     for value in (cost.step_s, cost.early_step_s, cost.eval_image_s, cost.save_s, cost.peak_mib):
         assert value > 0
     assert 99 < cost.cold_s < time.time() - began
+
+
+class CountedUpdates:
+    """Updates that take a known time and are counted."""
+
+    TAKES_S = 0.002
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def take(self, rate: float) -> torch.Tensor:
+        self.count += 1
+        time.sleep(self.TAKES_S)
+        return torch.zeros(3)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_the_start_is_what_is_left_of_the_time_without_the_updates(recorded, monkeypatch):
+    counted = CountedUpdates()
+
+    @contextlib.contextmanager
+    def updates_of(training: Training, note: object) -> Iterator[CountedUpdates]:
+        training.recorded = recorded
+        yield counted
+
+    monkeypatch.setattr(worker, "updates_of", updates_of)
+    monkeypatch.setattr(worker, "_evaluation", lambda training, noise: 0.001)
+    monkeypatch.setattr(worker, "_save", lambda training: 0.001)
+    monkeypatch.setattr(worker, "WARM_S", 0.0)
+    began = time.time()
+    cost = worker.measure(task_of(early_share=0.0, early_size=0), 0.3, began)
+    together = READ_EVERY if recorded else 1
+    timed_s = (counted.count - worker.WARM_STEPS * together) * counted.TAKES_S
+    assert timed_s > 0.1
+    assert cost.step_s >= counted.TAKES_S
+    assert cost.cold_s <= time.time() - began - timed_s
+
+
+def test_others_are_watched_only_while_updates_are_timed(monkeypatch):
+    counted, watched = CountedUpdates(), []
+
+    class Watch:
+        def __init__(self) -> None:
+            self.began = counted.count
+
+        def share(self) -> float:
+            watched.append((self.began, counted.count))
+            return 0.1 * len(watched)
+
+    @contextlib.contextmanager
+    def updates_of(training: Training, note: object) -> Iterator[CountedUpdates]:
+        yield counted
+
+    monkeypatch.setattr(worker, "updates_of", updates_of)
+    monkeypatch.setattr(worker, "Others", Watch)
+    monkeypatch.setattr(worker, "WARM_S", 0.0)
+    monkeypatch.setattr(worker, "EVALUATION_S", 0.0)
+    cost = worker.measure(task_of(early_share=0.5, early_size=6), 0.0, time.time())
+    warm, least = worker.WARM_STEPS, worker.WARM_STEPS + worker.LEAST_STEPS
+    assert watched == [(warm, least), (least + warm, 2 * least)]
+    assert cost.others == 0.2
 
 
 def test_the_weights_stay_finite_whatever_the_recipes_rate_is():

@@ -17,6 +17,7 @@ from reslab.errors import MachineError
 from reslab.nn import Network, build
 from reslab.predict.runtimes import KINDS, Auto, Candidate, Kind, Runtime, choose, remember, survey
 from reslab.predict.runtimes.agreement import agreement, close_calls, close_margin, same_labels
+from reslab.predict.runtimes.eager import reference
 from reslab.spec import ResNetSpec, StageSpec, StemSpec, replace
 
 CPU = torch.device("cpu")
@@ -84,6 +85,29 @@ def auto(network: Network, **settings: object) -> tuple[Auto, list[str]]:
 
 def images(count: int = 16) -> Tensor:
     return torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_network_stays_as_it_is(
+    network: Network, only_kinds: Callable[..., list[str]], training: bool
+):
+    only_kinds()
+    with torch.inference_mode():
+        wanted = network(images())
+    network.train(training)
+    chosen, _ = auto(network)
+    torch.testing.assert_close(chosen(images()), wanted)
+    assert all(module.training == training for module in network.modules())
+
+    network.train()  # nor does what becomes of it later change the answers
+    with torch.no_grad():
+        network.get_classifier().weight.zero_()  # type: ignore[operator, union-attr]
+    torch.testing.assert_close(chosen(images()), wanted)
+
+
+def test_the_network_stays_on_its_device(network: Network):
+    reference(network, torch.device("meta"))
+    assert {value.device for value in network.state_dict().values()} == {CPU}
 
 
 def test_few_images_are_computed_at_once(network: Network, only_kinds: Callable[..., list[str]]):

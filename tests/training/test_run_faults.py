@@ -183,6 +183,13 @@ def test_few_classes_and_fewer_images_than_a_batch(train, tmp_path, classes):
     assert int(run.rows()[-1]["step"]) >= 1
 
 
+def test_batch_norm_over_one_value_is_explained(train):
+    flags = ("--model", "resnet18", "--img-size", "32", "--batch-size", "2", "--accumulate", "2")
+    run = train("digits", *flags, "--epochs", "0.01", "--val", "0")
+    run.refused(2, "more than one value a channel", "--batch-size")
+    assert run.read("status.json")["state"] == "failed"
+
+
 class Failing(Silent):
     def step(self, event):
         raise LookupError("nobody foresaw this")

@@ -31,12 +31,17 @@ def takes(conv: nn.Conv2d) -> bool:
 
 
 def fits(x: Tensor, conv: nn.Conv2d) -> bool:
-    """Tell whether the compiled form can take this map: bf16, NHWC, rows of whole tiles."""
-    stride = conv.stride[0]
+    """Tell whether the compiled form can take this map: bf16, NHWC, rows of whole tiles.
+
+    The weights must be float32 on the CPU, for as many channels as the map has.
+    """
+    stride, weight = conv.stride[0], conv.weight
     return (
         x.dtype == torch.bfloat16
-        and conv.weight.dtype == torch.float32
+        and weight.dtype == torch.float32
+        and weight.is_cpu
         and library.fits(x)
+        and x.shape[1] == weight.shape[1]
         and x.shape[3] % (8 * stride) == 0
         and x.shape[2] % stride == 0
     )
@@ -182,7 +187,7 @@ def _call(
 
 
 def _map(shape: tuple[int, ...]) -> Tensor:
-    return torch.empty(shape, dtype=torch.bfloat16, memory_format=torch.channels_last)
+    return torch.empty(shape, dtype=torch.bfloat16, device="cpu", memory_format=torch.channels_last)
 
 
 def _nhwc(g: Tensor) -> Tensor:

@@ -27,14 +27,17 @@ def norm_act(
         A map of the shape and type of `x`. Where the compiled kernels can't be used, plain
         torch operations compute it.
     """
-    alike = residual is None or (residual.dtype == x.dtype and residual.shape == x.shape)
-    if not (alike and library.fits(x) and norm.affine and norm.track_running_stats):
+    alike = residual is None or (
+        residual.dtype == x.dtype and residual.shape == x.shape and residual.is_cpu
+    )
+    vectors = _vectors(norm, x) if alike and library.fits(x) else None
+    if vectors is None:
         return reference(norm, x, residual, act=act)
     if residual is not None:
         residual = residual.contiguous(memory_format=torch.channels_last)
     if not norm.training:
-        return _evaluate(norm, x, residual, act)
-    y: Tensor = _NormAct.apply(x, residual, norm.weight, norm.bias, norm, act)
+        return _evaluate(norm, vectors, x, residual, act)
+    y: Tensor = _NormAct.apply(x, residual, *vectors, norm, act)
     return y
 
 
@@ -48,6 +51,28 @@ def reference(
     return F.relu(y) if act else y
 
 
+def _vectors(norm: nn.BatchNorm2d, x: Tensor) -> list[Tensor] | None:
+    """Return scale, shift, running mean and variance, or None where the kernels can't use them.
+
+    They must be float32 on the CPU, a number for each channel of the map, side by side; and a
+    batch must have a variance.
+    """
+    channels = x.shape[1]
+    vectors: list[Tensor] = []
+    for vector in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        if (
+            vector is None
+            or vector.dtype != torch.float32
+            or vector.numel() != channels
+            or not (vector.is_cpu and vector.is_contiguous())
+        ):
+            return None
+        vectors.append(vector)
+    if not norm.track_running_stats or (norm.training and x.numel() == channels):
+        return None
+    return vectors
+
+
 class _NormAct(torch.autograd.Function):
     """The training form: statistics of the batch itself, and their gradients."""
 
@@ -58,6 +83,8 @@ class _NormAct(torch.autograd.Function):
         residual: Tensor | None,
         scale: Tensor,
         shift: Tensor,
+        running_mean: Tensor,
+        running_var: Tensor,
         norm: nn.BatchNorm2d,
         act: bool,
     ) -> Tensor:
@@ -66,7 +93,7 @@ class _NormAct(torch.autograd.Function):
         if momentum is None:  # the average over all batches
             momentum = 1.0 / (float(batches) + 1.0)
         rows, channels = _sizes(x)
-        statistics = torch.empty(2, channels)
+        statistics = torch.empty(2, channels, dtype=torch.float32, device="cpu")
         y = torch.empty_like(x)
         library.call(
             f"forward_{library.DTYPES[x.dtype]}",
@@ -75,9 +102,11 @@ class _NormAct(torch.autograd.Function):
             y.data_ptr(),
             rows,
             channels,
-            *_floats(scale, shift),
+            scale.data_ptr(),
+            shift.data_ptr(),
             *_rows_of(statistics),
-            *_floats(norm.running_mean, norm.running_var),
+            running_mean.data_ptr(),
+            running_var.data_ptr(),
             batches.data_ptr(),
             norm.eps,
             momentum,
@@ -105,51 +134,41 @@ class _NormAct(torch.autograd.Function):
             g_x.data_ptr(),
             *_sizes(x),
             *_rows_of(statistics),
-            *_floats(scale),
+            scale.data_ptr(),
             *_rows_of(slopes),
             ctx.act,
         )
         g_scale, g_shift = slopes
-        return g_x, g_residual, g_scale, g_shift, None, None
+        return g_x, g_residual, g_scale, g_shift, None, None, None, None
 
 
-def _evaluate(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None, act: bool) -> Tensor:
+def _evaluate(
+    norm: nn.BatchNorm2d, vectors: list[Tensor], x: Tensor, residual: Tensor | None, act: bool
+) -> Tensor:
     """Normalise by the running statistics; a function of its inputs that torch can differentiate.
 
     The pass is fused only where nothing asks for a gradient.
     """
+    scale, shift, running_mean, running_var = vectors
     needs_gradient = torch.is_grad_enabled() and any(
-        t is not None and t.requires_grad for t in (x, residual, norm.weight, norm.bias)
+        t is not None and t.requires_grad for t in (x, residual, scale, shift)
     )
     if needs_gradient:
         return reference(norm, x, residual, act=act)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    a = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    a = scale * torch.rsqrt(running_var + norm.eps)
+    b = shift - running_mean * a
     y = torch.empty_like(x)
-    _apply(x, residual, y, a, norm.bias - norm.running_mean * a, act)
-    return y
-
-
-def _apply(x: Tensor, residual: Tensor | None, y: Tensor, a: Tensor, b: Tensor, act: bool) -> None:
     library.call(
         f"apply_{library.DTYPES[x.dtype]}",
         x.data_ptr(),
         None if residual is None else residual.data_ptr(),
         y.data_ptr(),
         *_sizes(x),
-        *_floats(a.float().contiguous(), b.float().contiguous()),
+        a.data_ptr(),
+        b.data_ptr(),
         act,
     )
-
-
-def _floats(*vectors: Tensor | None) -> list[int]:
-    """Return where some vectors of float32 lie."""
-    for vector in vectors:
-        assert vector is not None
-        assert vector.dtype == torch.float32
-        assert vector.is_contiguous()
-    return [vector.data_ptr() for vector in vectors if vector is not None]
+    return y
 
 
 def _rows_of(pair: Tensor) -> tuple[int, int]:

@@ -19,7 +19,7 @@ def zero_pad(x: Tensor, stride: int, new_channels: int) -> Tensor:
         (B, C + new_channels, ceil(H / stride), ceil(W / stride)). Where the compiled kernel
         can't be used, plain torch operations compute it.
     """
-    if not library.fits(x):
+    if not (library.fits(x) and stride >= 1 and new_channels >= 0):
         return F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, new_channels))
     y: Tensor = _ZeroPad.apply(x, stride, new_channels)
     return y
@@ -36,6 +36,7 @@ class _ZeroPad(torch.autograd.Function):
         y = torch.empty(
             (batch, out, -(-height // stride), -(-width // stride)),
             dtype=x.dtype,
+            device=x.device,
             memory_format=torch.channels_last,
         )
         library.call("zero_pad", x.data_ptr(), y.data_ptr(), *ctx.sizes)
@@ -45,6 +46,8 @@ class _ZeroPad(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
         g = g.contiguous(memory_format=torch.channels_last)
-        g_x = torch.empty(ctx.shape, dtype=g.dtype, memory_format=torch.channels_last)
+        g_x = torch.empty(
+            ctx.shape, dtype=g.dtype, device=g.device, memory_format=torch.channels_last
+        )
         library.call("zero_pad_back", g.data_ptr(), g_x.data_ptr(), *ctx.sizes)
         return g_x, None, None

@@ -19,19 +19,22 @@ class FeatureMaps(nn.Module):
         network: the network; its modules are used, not copied.
         out_indices: which maps to put out; all of them if not given. Stages after the last
             one are left out.
+
+    Raises:
+        UsageError: an index of no map, or no index at all.
     """
 
     def __init__(self, network: Network, out_indices: Sequence[int] | None = None) -> None:
         super().__init__()
         count = len(network.feature_info)
-        for index in out_indices or ():
+        wanted = range(count) if out_indices is None else out_indices
+        allowed = f"out_indices of {network.spec.name} must be {-count} to {count - 1}"
+        for index in wanted:
             if not -count <= index < count:
-                raise UsageError(
-                    f"out_indices of {network.spec.name} must be {-count} to {count - 1}, "
-                    f"received {index}"
-                )
-        chosen = range(count) if out_indices is None else [i % count for i in out_indices]
-        self.out_indices = sorted(set(chosen))
+                raise UsageError(f"{allowed}, received {index}")
+        self.out_indices = sorted({index % count for index in wanted})
+        if not self.out_indices:
+            raise UsageError(f"{allowed}, received none", remedy="leave them out for every map")
         self.feature_info = FeatureInfo(network.feature_info[i] for i in self.out_indices)
         self.parts = nn.ModuleDict(dict(list(network.parts().items())[: self.out_indices[-1] + 1]))
         self.spec = network.spec

@@ -43,12 +43,15 @@ class Head(nn.Module):
         return x if pre_logits else self.classifier(x)
 
     def reset(self, num_classes: int, dropout: float | None, like: torch.Tensor) -> None:
-        """Put a new classifier in place of the old one, of the device and type of `like`."""
+        """Put a new classifier in place of the old one, of the device and type of `like`.
+
+        The head stays in the mode that it is in.
+        """
         classifier = self._make_classifier(num_classes)
         initialise(classifier)
-        self.classifier = classifier.to(like)
+        self.classifier = classifier.to(like).train(self.training)
         if dropout is not None:
-            self.dropout = nn.Dropout(dropout)
+            self.dropout.p = dropout
 
     def _make_classifier(self, num_classes: int) -> nn.Module:
         return nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()

@@ -75,11 +75,11 @@ def step_costs(
 def _measured_batches(subject: Subject, wanted: Sequence[int]) -> list[int]:
     """Return the batches to measure, the smaller one first: the first wanted, and a second one."""
     most = _largest_batch(subject)
-    if len(wanted) == 1 and wanted[0] <= most:
-        return [wanted[0]]
     first = min(wanted[0], most)
+    if set(wanted) == {first}:
+        return [first]
     others = [batch_size for batch_size in wanted if batch_size <= most and batch_size != first]
-    return sorted([first, min(others, default=first // 2)])
+    return sorted([first, min(others, default=first // 2 or 2)])
 
 
 @functools.cache
@@ -93,6 +93,7 @@ def measured_cost(spec: NetworkSpec) -> network_cost.Cost:
 
 
 def _largest_batch(subject: Subject) -> int:
+    """Return the largest batch that is measured, 2 or more: a line goes through two."""
     macs = 3 * measured_cost(subject.chosen.spec).macs
     if subject.device.type == "cuda":
         return max(2, int(GPU_STEP_MACS / macs))

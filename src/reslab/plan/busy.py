@@ -11,7 +11,10 @@ from reslab.data.chunks import available_cores
 
 
 class Others:
-    """The share of the processors that other programs take from now on."""
+    """The share of the processors that other programs take from now on.
+
+    Processes that this one starts, as a compiler's, are others too.
+    """
 
     def __init__(self) -> None:
         self._began = self._read()

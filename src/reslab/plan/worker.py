@@ -35,7 +35,7 @@ from reslab.training.evaluating import EVAL_BATCH, averaged, split_evaluator
 from reslab.training.rundir import RunDirectory
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest
-from reslab.training.tally import READ_EVERY
+from reslab.training.tally import updates_a_reading
 from reslab.training.updates import Updates, updates_of
 
 WARM_STEPS, WARM_S = 2, 0.5
@@ -58,6 +58,21 @@ class Noise:
     dataset: Dataset
     bank: Bank
     preprocess: Preprocess
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """How fast updates of one size are taken, once they are warm.
+
+    Args:
+        step_s: time of an update, seconds; one value for all that were waited for together.
+        total_s: time of all updates that were timed, seconds.
+        others: share of the processors that other programs took meanwhile.
+    """
+
+    step_s: list[float]
+    total_s: float
+    others: float
 
 
 def measure(task: Task, seconds: float, began: float) -> StepCost:
@@ -84,23 +99,22 @@ def measure(task: Task, seconds: float, began: float) -> StepCost:
     )
     training = assemble(config, noise.dataset, noise.bank, noise.preprocess, device, World())
     training.network.train()
-    early: list[float] = []
+    paces: list[Pace] = []
     with updates_of(training, _nobody) as updates:
-        others = Others()
         if task.recipe.early_share > 0:
-            early = _steps(training, updates, seconds / 2)
+            paces.append(_pace(training, updates, seconds / 2))
         training.state.step = training.state.plan.total_steps  # the images are large by now
-        steps = _steps(training, updates, seconds)
-    share = others.share()
+        paces.append(_pace(training, updates, seconds))
+    *early, full = paces
     # What a run takes before it keeps its pace: imports, building, compiling, first steps.
-    cold_s = time.time() - began - sum(early) - sum(steps)
+    cold_s = time.time() - began - sum(pace.total_s for pace in paces)
     eval_image_s = _evaluation(training, noise)
     return StepCost(
         batch_size=task.recipe.batch_size,
-        step_s=_mean_s(steps),
-        early_step_s=_mean_s(early) if early else 0.0,
-        spread=_spread(steps),
-        others=share,
+        step_s=_mean_s(full.step_s),
+        early_step_s=_mean_s(early[0].step_s) if early else 0.0,
+        spread=_spread(full.step_s),
+        others=max(pace.others for pace in paces),
         eval_image_s=eval_image_s,
         save_s=_save(training),
         cold_s=max(0.0, cold_s),
@@ -131,9 +145,9 @@ def make_noise(task: Task, device: torch.device) -> Noise:
     return Noise(dataset, resident(store, device), preprocess)
 
 
-def _steps(training: Training, updates: Updates, seconds: float) -> list[float]:
+def _pace(training: Training, updates: Updates, seconds: float) -> Pace:
     """Take updates until they keep a steady pace, then for so many seconds; time the latter."""
-    together = READ_EVERY if training.recorded else 1
+    together = updates_a_reading(training)
 
     def some() -> float:
         began = time.perf_counter()
@@ -143,7 +157,9 @@ def _steps(training: Training, updates: Updates, seconds: float) -> list[float]:
         return (time.perf_counter() - began) / together
 
     _repeat(some, WARM_S / together, WARM_STEPS)
-    return _repeat(some, seconds / together, LEAST_STEPS)
+    others = Others()  # not before: whatever compiles the first updates is a program of its own
+    step_s = _repeat(some, seconds / together, LEAST_STEPS)
+    return Pace(step_s, together * sum(step_s), others.share())
 
 
 def _mean_s(times: list[float]) -> float:

@@ -20,7 +20,7 @@ from reslab import durable, kernels, machine
 from reslab.data.dataset import Dataset
 from reslab.data.split import splits_to_json
 from reslab.durable import Lock
-from reslab.errors import MachineError, StoppedError
+from reslab.errors import MachineError, ReslabError, StoppedError, UsageError
 from reslab.training import checkpoint, loop, rundir, saving, status
 from reslab.training.assemble import assemble, geometry, uses_fused_passes
 from reslab.training.budget import Budget, Clock
@@ -216,26 +216,38 @@ def _decoding(job: Job, done: int, total: int) -> None:
 
 @contextlib.contextmanager
 def _failures_recorded(job: Job) -> Iterator[None]:
-    """Write why a run failed into its directory, and turn running out of memory into one line."""
+    """Write why a run failed into its directory, and turn what is known of it into one line."""
     try:
         yield
     except KeyboardInterrupt:
         _record(job, StoppedError("interrupted twice", signal_number=2))
         raise
     except Exception as error:
-        if not (isinstance(error, torch.OutOfMemoryError) or "can't allocate" in str(error)):
-            _record(job, error)
+        explained = _explained(job, error)
+        _record(job, explained or error)
+        if explained is None:
             raise
-        recipe = job.config.recipe
-        failure = MachineError(
+        raise explained from error
+    finally:
+        job.observer.close()
+
+
+def _explained(job: Job, error: Exception) -> ReslabError | None:
+    """Say in one line what torch says of a run that cannot be; None where that is not known."""
+    recipe = job.config.recipe
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate" in str(error):
+        return MachineError(
             f"out of memory on {job.device} with batch_size {recipe.batch_size} and img_size "
             f"{recipe.img_size}",
             remedy="use --checkpoint-activations, --accumulate 2, or a smaller --batch-size",
         )
-        _record(job, failure)
-        raise failure from error
-    finally:
-        job.observer.close()
+    if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
+        return UsageError(
+            "batch norm needs more than one value a channel: an update, or a part of it, has one "
+            "image, whose last maps are of one pixel",
+            remedy="use a larger --batch-size or --img-size, or a smaller --accumulate",
+        )
+    return None
 
 
 def _record(job: Job, error: Exception) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 
@@ -24,8 +26,8 @@ def build(network: Network, shape: Shape, precision: str, device: torch.device) 
 
 
 def reference(network: Network, device: torch.device) -> Runtime:
-    """Return torch's own float32 on the network as it is: what others are compared with."""
-    network = network.to(device).eval()
+    """Return torch's own float32 on a copy of the network: what others are compared with."""
+    network = copy.deepcopy(network).to(device).eval()
 
     def compute(images: Tensor) -> Tensor:
         with torch.inference_mode():
