@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from reslab import durable, kernels, machine
 from reslab.data.dataset import Dataset
 from reslab.data.split import splits_to_json
 from reslab.durable import Lock
-from reslab.errors import MachineError, ReslabError, StoppedError, UsageError
+from reslab.errors import StoppedError
 from reslab.training import checkpoint, loop, rundir, saving, status
 from reslab.training.assemble import assemble, geometry, uses_fused_passes
 from reslab.training.budget import Budget, Clock
 from reslab.training.config import Config, Request, describe_dataset, lengthened
 from reslab.training.distributed import World, joined
 from reslab.training.evaluating import Interrupted, row_evaluator, split_evaluator
+from reslab.training.failures import failures_recorded
 from reslab.training.finish import Result, finish
 from reslab.training.inputs import cost_of, decide, fitted_images, reopen
 from reslab.training.observe import Observer, Silent
@@ -153,7 +154,7 @@ def _execute(job: Job) -> Result:
     job.observer.note(f"run directory: {run.path}")
     if job.device.type == "cpu":
         machine.keep_memory()
-    with _failures_recorded(job):
+    with failures_recorded(run, job.config.recipe, job.device, job.observer, writes=writes):
         preprocess, bank = fitted_images(
             job.config,
             job.dataset,
@@ -212,47 +213,6 @@ def _decoding(job: Job, done: int, total: int) -> None:
             remedy=f"go on with: reslab train --resume {job.run.path}",
         )
     job.observer.decoding(done, total)
-
-
-@contextlib.contextmanager
-def _failures_recorded(job: Job) -> Iterator[None]:
-    """Write why a run failed into its directory, and turn what is known of it into one line."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        _record(job, StoppedError("interrupted twice", signal_number=2))
-        raise
-    except Exception as error:
-        explained = _explained(job, error)
-        _record(job, explained or error)
-        if explained is None:
-            raise
-        raise explained from error
-    finally:
-        job.observer.close()
-
-
-def _explained(job: Job, error: Exception) -> ReslabError | None:
-    """Say in one line what torch says of a run that cannot be; None where that is not known."""
-    recipe = job.config.recipe
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate" in str(error):
-        return MachineError(
-            f"out of memory on {job.device} with batch_size {recipe.batch_size} and img_size "
-            f"{recipe.img_size}",
-            remedy="use --checkpoint-activations, --accumulate 2, or a smaller --batch-size",
-        )
-    if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
-        return UsageError(
-            "batch norm needs more than one value a channel: an update, or a part of it, has one "
-            "image, whose last maps are of one pixel",
-            remedy="use a larger --batch-size or --img-size, or a smaller --accumulate",
-        )
-    return None
-
-
-def _record(job: Job, error: Exception) -> None:
-    if job.world.writes:
-        status.write_failure(job.run, error, job.observer)
 
 
 def _newest_checkpoint(job: Job) -> checkpoint.Found | None:
