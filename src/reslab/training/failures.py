@@ -1,4 +1,4 @@
-"""What becomes of a run that fails: its reason on disk, and one line for people where it is known."""
+"""What becomes of a run that fails: its reason on disk, and one line for people where known."""
 
 from __future__ import annotations
 
