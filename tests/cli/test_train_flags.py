@@ -33,7 +33,6 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "--plateau-patience": ("9", 9),
     "--warmup-steps": ("17", 17),
     "--warmup-lr": ("0.003", 0.003),
-    "--warmup-until-error-pct": ("70", 70.0),
     "--clip": ("2.5", 2.5),
     "--max-filter-rms": ("0.1", 0.1),
     "--ema": ("0.9", 0.9),
@@ -91,7 +90,8 @@ def value_of(recipe: Recipe, field: str) -> Any:
 
 
 def test_every_flag_is_tried_here_and_every_field_has_one():
-    assert {*SETTINGS, *SWITCHES, "--patience", "--early-size", "--early-share"} == set(ALL)
+    apart = {"--patience", "--early-size", "--early-share", "--warmup-until-error-pct"}
+    assert {*SETTINGS, *SWITCHES, *apart} == set(ALL)
     fields = {f.name for f in (*dataclasses.fields(Recipe), *dataclasses.fields(Augment))}
     assert {setting.field for setting in ALL.values()} == fields - {"name", "augment"}
 
@@ -118,6 +118,11 @@ def test_a_switch_goes_both_ways(requested, flag):
 def test_patience_needs_a_monitor(requested):
     request = requested("--patience", "4", "--monitor", "val_accuracy")
     assert override(Recipe(name="x"), request.overrides).patience == 4
+
+
+def test_a_warm_up_until_an_error_needs_a_rate(requested):
+    request = requested("--warmup-until-error-pct", "70", "--warmup-lr", "0.01")
+    assert override(Recipe(name="x"), request.overrides).warmup_until_error_pct == 70
 
 
 def test_an_early_size_needs_a_share(requested):
@@ -191,3 +196,25 @@ def test_every_flag_has_help_and_a_place():
 def test_without_data_the_remedy_is_named(capsys):
     assert main(["train"]) == 2
     assert "no data given; name a folder" in capsys.readouterr().err
+
+
+def test_fewer_workers_than_none_are_refused_before_there_is_a_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    settings = tmp_path / "settings.toml"
+    settings.write_text("workers = -2\n")
+    assert main(["train", "digits", "--workers=-1"]) == 2
+    assert "--workers: must be 0 or more, received -1" in capsys.readouterr().err
+    assert main(["train", "digits", "--config", str(settings)]) == 2
+    assert f"workers in {settings}: must be 0 or more, received -2" in capsys.readouterr().err
+    monkeypatch.setenv("RESLAB_WORKERS", "-3")
+    assert main(["train", "digits"]) == 2
+    assert "RESLAB_WORKERS: must be 0 or more, received -3" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [settings]
+
+
+def test_a_file_that_is_not_utf_8_is_named(tmp_path, capsys):
+    settings = tmp_path / "settings.toml"
+    settings.write_bytes("# für später\nepochs = 3\n".encode("latin-1"))
+    assert main(["train", "digits", "--config", str(settings)]) == 2
+    error = capsys.readouterr().err
+    assert error == f"reslab: {settings} is not UTF-8 (byte 3); save the file as UTF-8\n"

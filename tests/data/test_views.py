@@ -128,15 +128,14 @@ def test_padding_is_the_mean_colour():
 def slow_warp(image: np.ndarray, now: Visit, augment: Augment, size: int) -> np.ndarray:
     """Sample one (C, R, R) image point by point; draws are looked up, geometry is not."""
     side = image.shape[-1]
-    width = height = 1.0
-    middle_x = middle_y = 0.0
+    width = height = size / side
     if augment.crop_scale is not None:
         area = now.uniform(Draw.CROP_AREA, *augment.crop_scale).item()
         ratio = now.log_uniform(Draw.CROP_RATIO, *augment.crop_ratio).item()
         ratio = min(max(ratio, area), 1 / area)
         width, height = math.sqrt(area * ratio), math.sqrt(area / ratio)
-        middle_x = now.uniform(Draw.CROP_X, -1, 1).item() * (1 - width)
-        middle_y = now.uniform(Draw.CROP_Y, -1, 1).item() * (1 - height)
+    middle_x = now.uniform(Draw.CROP_X, -1, 1).item() * (1 - width)
+    middle_y = now.uniform(Draw.CROP_Y, -1, 1).item() * (1 - height)
     angle = 0.0
     if augment.rotate:
         angle = (now.integers(Draw.ROTATION, 4097).item() - 2048) / 2048 * augment.rotate
@@ -187,6 +186,19 @@ def test_a_box_of_the_whole_image_changes_nothing():
     images = torch.randn(4, 3, 9, 9, generator=torch.Generator().manual_seed(0))
     whole = Augment(crop_scale=(1.0, 1.0), crop_ratio=(0.5, 2.0))
     torch.testing.assert_close(warp(images, visit(4), whole, 9), images, atol=1e-5, rtol=0)
+
+
+def test_a_view_that_is_turned_has_the_scale_of_evaluation():
+    """A bright square of 14 in a dark one of 16: evaluation cuts the dark rim off."""
+    preprocess = Preprocess(img_size=14, resize_size=16, mean=(0.0,) * 3, std=(1.0,) * 3)
+    batch = torch.zeros(200, 16, 16, 3, dtype=torch.uint8)
+    batch[:, 1:15, 1:15] = 255
+    seen = random_view(batch, visit(200), Augment(rotate=1e-6), preprocess)
+    assert bool((network_input(batch, preprocess) == 1).all())
+    # A cut of 14 of 16 pixels, wherever it is, shows at most the rim of one side in each direction.
+    dark = (seen < 0.5).float().mean(dim=(1, 2, 3))
+    assert dark.max() <= 1 - (13 / 14) ** 2 + 0.01
+    assert dark.min() < 0.01
 
 
 def test_shrinking_averages_what_lies_between():

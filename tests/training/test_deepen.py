@@ -163,6 +163,18 @@ def test_what_it_cannot_be_deepened_to(plain, request_, words):
         initial_spec(request, load_source(request))
 
 
+def test_parts_that_stay_fixed_see_images_as_they_know_them(plain, train):
+    known = plain.read("model/model.json")["preprocess"]
+    fixed = train("digits", "--start", str(plain.path), "--freeze", "-1", *SHORT).succeeded()
+    found = fixed.read("model/model.json")["preprocess"]
+    assert found["std"] == known["std"] == [1.0]
+    assert found["mean"] == pytest.approx(known["mean"], abs=1e-4)
+
+
+def test_there_has_to_be_a_model_whose_normalisation_it_is(train):
+    train("digits", "--normalisation", "start").refused(2, "add --start MODEL")
+
+
 def test_one_model_to_start_from(plain, train):
     flags = ("--model", "plain32", "--start", str(plain.path), "--deepen-from", str(plain.path))
     train("digits", *flags).refused(2, "either --start or --deepen-from")

@@ -14,13 +14,14 @@ from parts import CPU, digits
 from reslab.data.preprocess import network_input
 from reslab.errors import UsageError
 from reslab.nn.whitening import WhiteningConv2d
-from reslab.training.assemble import assemble, geometry
+from reslab.training.assemble import assemble
 from reslab.training.choose import choose
 from reslab.training.config import Config, Request, describe_dataset
 from reslab.training.distributed import World
 from reslab.training.inputs import fitted_images
 from reslab.training.observe import Silent
 from reslab.training.optimizer import make_optimizer, set_learning_rate
+from reslab.training.preprocessing import geometry
 from reslab.training.recipe import Recipe
 from reslab.training.recipes import RECIPES, Situation
 from reslab.training.schedule import learning_rate

@@ -13,7 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reslab.cli.options import fill_from_environment, parse_duration, parse_numbers, parse_pair
+from reslab.cli.options import (
+    at_least,
+    fill_from_environment,
+    parse_duration,
+    parse_numbers,
+    parse_pair,
+)
 from reslab.cli.output import emit_json, note
 from reslab.errors import UsageError
 
@@ -114,7 +120,7 @@ IMAGES = (
         "normalisation",
         str,
         "per-channel mean and std, or the paper's per-pixel mean",
-        ("channel", "pixel-mean"),
+        ("channel", "pixel-mean", "start"),
     ),
     Setting("--val", "val_fraction", float, "share of train held out for validation"),
     _on_off("--track-test", "track_test", "measure the test split after each epoch, for the curve"),
@@ -183,7 +189,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             _add(group, setting)
     rest = parser.add_argument_group("machine and data")
     rest.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
-    rest.add_argument("--workers", type=int, help="threads that decode images (0: one a core)")
+    rest.add_argument(
+        "--workers", type=at_least(0), help="threads that decode images (0: one a core)"
+    )
     rest.add_argument("--test", type=float, help="share held out for the test of a flat folder")
     rest.add_argument(
         "--skip-bad",

@@ -114,7 +114,8 @@ def warp(x: Tensor, visit: Visit, augment: Augment, size: int) -> Tensor:
     """Cut a random box, turned and mirrored, and scale it to a square: one sampling in all.
 
     The box has a share of the area drawn from `crop_scale` and an aspect ratio drawn from
-    `crop_ratio`, as far as it fits; beyond the border the image is mirrored. Where the image is
+    `crop_ratio`, as far as it fits; without a `crop_scale` it is a square of `size` pixels. Beyond
+    the border the image is mirrored. Where the image is
     larger than the output, each output pixel is the mean of several bilinear samples.
 
     Args:
@@ -126,7 +127,7 @@ def warp(x: Tensor, visit: Visit, augment: Augment, size: int) -> Tensor:
     Returns:
         float32, (B, C, size, size), channels last in memory.
     """
-    width, height, middle_x, middle_y = _box(visit, augment, x)
+    width, height, middle_x, middle_y = _box(visit, augment, x, size)
     if augment.flip:
         width = torch.where(mirrored(visit, augment.alternating_flip), -width, width)
     cosine, sine = _rotation(visit, augment.rotate, x)
@@ -142,11 +143,15 @@ def warp(x: Tensor, visit: Visit, augment: Augment, size: int) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _box(visit: Visit, augment: Augment, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _box(
+    visit: Visit, augment: Augment, x: Tensor, size: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return half width, half height and centre of a box in an image that spans -1 .. 1."""
-    if augment.crop_scale is None:
-        whole = torch.ones(len(x), device=x.device)
-        return whole, whole, whole - 1, whole - 1
+    if augment.crop_scale is None:  # as large as evaluation's, anywhere
+        half = torch.full((len(x),), size / x.shape[-1], device=x.device)
+        middle_x = visit.uniform(Draw.CROP_X, -1, 1) * (1 - half)
+        middle_y = visit.uniform(Draw.CROP_Y, -1, 1) * (1 - half)
+        return half, half, middle_x, middle_y
     area = visit.uniform(Draw.CROP_AREA, *augment.crop_scale)
     ratio = visit.log_uniform(Draw.CROP_RATIO, *augment.crop_ratio)
     ratio = torch.minimum(torch.maximum(ratio, area), 1 / area)

@@ -27,11 +27,12 @@ from reslab.plan.busy import Others
 from reslab.plan.memory import process_mib
 from reslab.plan.task import MIB, StepCost, Task
 from reslab.training import saving
-from reslab.training.assemble import assemble, geometry, with_statistics
+from reslab.training.assemble import assemble
 from reslab.training.budget import Clock
 from reslab.training.config import Config, Request
 from reslab.training.distributed import World
 from reslab.training.evaluating import EVAL_BATCH, averaged, split_evaluator
+from reslab.training.preprocessing import geometry, with_statistics
 from reslab.training.rundir import RunDirectory
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import warnings
 from collections.abc import Callable
@@ -16,7 +15,6 @@ from reslab.data.dataset import Dataset, count_by_class
 from reslab.data.loader import TrainLoader
 from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess, network_input
-from reslab.data.statistics import statistics
 from reslab.errors import UsageError
 from reslab.nn import Network, build, fit_to_images, fuse, redraw, zero_last_scale
 from reslab.training import compiling
@@ -32,45 +30,8 @@ from reslab.training.source import take_over
 from reslab.training.state import TrainState
 from reslab.training.step import Training, TrainingForward
 
-LARGE_INPUT = 160
-RESIZE_MARGIN = 256 / 224
 LOOKED_AT_PIXELS = 1 << 19
 FITTED_TO_PIXELS = 1 << 22
-
-
-def geometry(recipe: Recipe, in_chans: int) -> Preprocess:
-    """Return how images are fitted, before the data's mean and deviation are known.
-
-    Large inputs are cut from a slightly larger square, as ImageNet's evaluation does; small
-    ones keep every pixel.
-    """
-    img_size = recipe.img_size
-    margin = RESIZE_MARGIN if img_size >= LARGE_INPUT and recipe.resize == "crop" else 1.0
-    return Preprocess(
-        img_size=img_size,
-        resize_size=round(img_size * margin),
-        in_chans=in_chans,
-        resize=recipe.resize,
-        mean=(0.5,) * in_chans,
-        std=(0.5,) * in_chans,
-    )
-
-
-def with_statistics(
-    preprocess: Preprocess, recipe: Recipe, dataset: Dataset, bank: Bank
-) -> Preprocess:
-    """Measure mean and deviation over the training split and put them in.
-
-    The paper's per-pixel mean is subtracted without dividing by a deviation (the pixels are
-    then in [-1, 1] instead of [-255, 255]).
-    """
-    measured = statistics(bank, dataset.split("train"))
-    if recipe.normalisation == "pixel-mean":
-        ones = (1.0,) * preprocess.in_chans
-        return dataclasses.replace(
-            preprocess, mean=measured.mean, std=ones, mean_image=measured.mean_image
-        )
-    return dataclasses.replace(preprocess, mean=measured.mean, std=measured.std)
 
 
 def make_network(

@@ -20,11 +20,11 @@ from reslab.data.split import complete_splits, splits_from_json
 from reslab.errors import DataError, UsageError
 from reslab.evaluate import protocol
 from reslab.nn import build
-from reslab.training.assemble import geometry, with_statistics
 from reslab.training.choose import Chosen, choose
 from reslab.training.config import Config, Request
 from reslab.training.distributed import World
 from reslab.training.observe import Observer
+from reslab.training.preprocessing import with_statistics
 from reslab.training.source import (
     initial_spec,
     kept_settings,
@@ -133,7 +133,7 @@ def fitted_images(
         decoding: called with (images done, images in all) while images are decoded.
         note: called with a line that says where the images are.
     """
-    preprocess = geometry(config.recipe, config.spec.in_chans)
+    preprocess = Preprocess.from_json(config.preprocess)
     request = config.request
 
     def open_images(say: Callable[[str], None] | None) -> Bank:

@@ -22,7 +22,7 @@ from reslab.data.split import splits_to_json
 from reslab.durable import Lock
 from reslab.errors import StoppedError
 from reslab.training import checkpoint, loop, rundir, saving, status
-from reslab.training.assemble import assemble, geometry, uses_fused_passes
+from reslab.training.assemble import assemble, uses_fused_passes
 from reslab.training.budget import Budget, Clock
 from reslab.training.config import Config, Request, describe_dataset, lengthened
 from reslab.training.distributed import World, joined
@@ -31,6 +31,7 @@ from reslab.training.failures import failures_recorded
 from reslab.training.finish import Result, finish
 from reslab.training.inputs import cost_of, decide, fitted_images, reopen
 from reslab.training.observe import Observer, Silent
+from reslab.training.preprocessing import planned_preprocess
 from reslab.training.probe import Probe
 from reslab.training.recipe import Recipe
 from reslab.training.rundir import RunDirectory
@@ -84,7 +85,7 @@ def start(request: Request, observer: Observer | None = None) -> Result:
             recipe=chosen.recipe,
             choices=chosen.choices,
             dataset=describe_dataset(dataset),
-            preprocess=geometry(chosen.recipe, chosen.spec.in_chans).to_json(),
+            preprocess=planned_preprocess(request, chosen.recipe, chosen.spec.in_chans).to_json(),
             cost=cost_of(chosen.spec),
             environment={
                 **machine.describe(device),

@@ -19,7 +19,7 @@ ScheduleName = Literal["constant", "step", "plateau", "cosine", "one-cycle"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Monitor = Literal["none", "val_loss", "val_accuracy"]
 InitialWeights = Literal["network", "he", "glorot", "gaussian"]
-Normalisation = Literal["channel", "pixel-mean"]
+Normalisation = Literal["channel", "pixel-mean", "start"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,8 @@ class Recipe:
         compile: compile the network with torch.compile.
         channels_last: keep activations with the channels last in memory (NHWC).
         checkpoint_activations: recompute activations in the backward pass to save memory.
-        normalisation: per-channel mean and std, or the paper's per-pixel mean.
+        normalisation: per-channel mean and std, the paper's per-pixel mean, or "start": what the
+            model that the run starts from was trained with.
         img_size: side of the network's input; 0 to choose from the data.
         early_size: side of the training images at the beginning of the run.
         early_share: share of the run (of its time, where that is limited) that trains on

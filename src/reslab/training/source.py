@@ -53,17 +53,18 @@ def initial_spec(request: Request, source: Artifact | None) -> specs.NetworkSpec
 
 
 def kept_settings(request: Request, source: Artifact | None) -> dict[str, Any]:
-    """Return recipe fields that keep the images of a deepened network what they were before it.
+    """Return recipe fields that keep the images what they were before, where that matters.
 
-    On the same data the deeper network then begins with the very logits of the trained one.
+    On the same data a deeper network then begins with the very logits of the trained one, and parts
+    that stay fixed see images as they know them.
     """
-    if source is None or request.deepen_from is None:
+    if source is None:
         return {}
-    pixel_mean = source.preprocess.mean_image is not None
-    return {
-        "normalisation": "pixel-mean" if pixel_mean else "channel",
-        "resize": source.preprocess.resize,
-    }
+    fitted = {"resize": source.preprocess.resize}
+    if request.deepen_from is not None:
+        pixel_mean = source.preprocess.mean_image is not None
+        return {**fitted, "normalisation": "pixel-mean" if pixel_mean else "channel"}
+    return {**fitted, "normalisation": "start"} if request.overrides.get("freeze") else {}
 
 
 def refuse_other_weights(chosen: Recipe) -> None:
