@@ -71,7 +71,7 @@ def test_quick_and_without_near_duplicates(drawn: Path, capsys: pytest.CaptureFi
     [
         (["check", "digts"], 2, "did you mean 'digits'"),
         (["check", "digits", "--quik"], 2, "--quick"),
-        (["check", "digits", "--workers", "0"], 2, "workers must be 1 or more"),
+        (["check", "digits", "--workers", "0"], 2, "--workers: must be 1 or more"),
         (["check", "digits", "--plan", "p.sh"], 2, "--plan needs a folder"),
         (["shapes", "out", "--classes", "1"], 2, "classes must be between 2 and 12"),
         (["shapes", "out", "--layout", "deep"], 2, "invalid choice"),
@@ -110,3 +110,17 @@ def test_odd_names_are_printed_whatever_the_terminal_can_show(drawn: Path) -> No
     )
     assert done.returncode == 3, done.stderr
     assert b"circle/\\xff\\nname.jpg is empty" in done.stdout
+
+
+def test_a_folder_that_is_not_utf_8_is_named_and_cut_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / "su\udcff"
+    assert main(["shapes", str(odd), "--num", "20", "--size", "32", "--classes", "2"]) == 0
+    next((odd / "circle").iterdir()).write_bytes(b"")
+    capsys.readouterr()
+    assert main(["check", str(odd)]) == 3
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{tmp_path}/su\\xff: 20 images, 2 classes")
+    (line,) = [line for line in printed.splitlines() if "is empty" in line]
+    assert str(tmp_path) not in line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from reslab.cli.main import main
 from reslab.data.open import open_dataset
 from reslab.data.preprocess import Preprocess
 from reslab.data.split import complete_splits, splits_to_json
+from reslab.evaluate import protocol
 from reslab.nn import build
 from reslab.predict import load
 from reslab.spec import ResNetSpec, StageSpec, StemSpec
@@ -148,7 +150,12 @@ def test_the_table_fits_a_small_terminal(data: Path, tmp_path: Path, capsys: Cap
 
 
 @pytest.mark.parametrize(
-    "words", [["--views", "10-crop"], ["--views", "multi-scale"], ["--average", "logits"]]
+    "words",
+    [
+        ["--views", "10-crop"],
+        ["--views", "multi-scale"],
+        ["--views", "10-crop", "--average", "logits"],
+    ],
 )
 def test_views(data: Path, tmp_path: Path, capsys: Capture, words: list[str]) -> None:
     run = save_model(tmp_path / "run")
@@ -202,6 +209,110 @@ def test_the_split_of_the_run_is_used_for_the_data_it_trained_on(
     assert "was trained on part of these very images" in captured.err
 
 
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    draw(tmp_path / "flat", {"red": 10, "green": 10, "blue": 10})
+    return tmp_path / "flat"
+
+
+@pytest.fixture
+def flat_run(flat: Path, tmp_path: Path) -> Path:
+    """Return a run on the flat folder, of which it held out 9 images for the test."""
+    dataset = open_dataset(flat)
+    split = complete_splits(dataset, val_fraction=0.1, test_fraction=0.3, seed=5)
+    provenance: dict[str, object] = {"dataset": {"fingerprint": dataset.fingerprint()}}
+    run = save_model(tmp_path / "run", provenance=provenance)
+    (run / "split.json").write_text(json.dumps(splits_to_json(split)))
+    return run
+
+
+def measured(run: Path, data: Path, out: Path, *words: str) -> set[str]:
+    """Evaluate, and return which images were measured."""
+    words = ("--csv", str(out), "--json", "--device", "cpu", *words)
+    assert main(["eval", str(run), str(data), *words]) == 0
+    with open(out, encoding="utf-8", newline="") as file:
+        return {str(Path(row["image"]).relative_to(data)) for row in csv.DictReader(file)}
+
+
+def names_of(run: Path, split: str) -> set[str]:
+    recorded = json.loads((run / "split.json").read_text())
+    return {name for names in recorded[split].values() for name in names}
+
+
+def test_of_a_folder_that_has_grown_the_test_and_the_new_images_are_measured(
+    flat: Path, flat_run: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    Image.new("RGB", (9, 9), "red").save(flat / "red" / "new.png")
+    found = measured(flat_run, flat, tmp_path / "out.csv")
+    assert found == names_of(flat_run, "test") | {"red/new.png"}
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["split"] == "test"
+    (line,) = captured.err.splitlines()
+    assert line == (
+        f"by their names, 30 of these 31 images are those of {flat_run} and split as then; "
+        "the others are for the test (--split all measures all)"
+    )
+
+
+def test_of_a_copy_and_of_a_part_no_training_image_is_measured(
+    flat: Path, flat_run: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(flat, copy, copy_function=shutil.copyfile)
+    assert measured(flat_run, copy, tmp_path / "out.csv") == names_of(flat_run, "test")
+    assert measured(flat_run, copy, tmp_path / "out.csv", "--split", "val") == names_of(
+        flat_run, "val"
+    )
+    gone = sorted(names_of(flat_run, "test"))[0]
+    (flat / gone).unlink()
+    assert measured(flat_run, flat, tmp_path / "out.csv") == names_of(flat_run, "test") - {gone}
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_images_with_the_names_of_training_images_can_be_measured_with_a_warning(
+    flat: Path, flat_run: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    Image.new("RGB", (9, 9), "red").save(flat / "red" / "new.png")
+    assert len(measured(flat_run, flat, tmp_path / "out.csv", "--split", "all")) == 31
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["split"] == "all images"
+    count = len(names_of(flat_run, "train"))
+    (line,) = captured.err.splitlines()
+    assert line == (
+        f"warning: {count} of these 31 images have the names of images that {flat_run} "
+        "was trained on"
+    )
+    for name in names_of(flat_run, "val") | names_of(flat_run, "test") | {"red/new.png"}:
+        (flat / name).unlink()
+    assert measured(flat_run, flat, tmp_path / "out.csv") == names_of(flat_run, "train")
+    assert f"warning: {count} of these {count} images have the names" in capsys.readouterr().err
+
+
+def test_a_test_split_of_the_data_themselves_is_kept_when_they_grow(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    dataset = open_dataset(data)
+    provenance: dict[str, object] = {"dataset": {"fingerprint": dataset.fingerprint()}}
+    run = save_model(tmp_path / "run", provenance=provenance)
+    (run / "split.json").write_text(json.dumps(splits_to_json(dataset)))
+    Image.new("RGB", (9, 9), "red").save(data / "test" / "red" / "new.png")
+    Image.new("RGB", (9, 9), "red").save(data / "train" / "red" / "new.png")
+    assert len(measured(run, data, tmp_path / "out.csv")) == 25
+    assert capsys.readouterr().err == ""
+    assert len(measured(run, data, tmp_path / "out.csv", "--split", "train")) == 7
+    assert "6 of these 7 images have the names" in capsys.readouterr().err
+
+
+def test_images_that_are_no_files_have_no_names_to_go_by(tmp_path: Path) -> None:
+    digits = open_dataset("digits")
+    run = save_model(tmp_path / "run")
+    record = {"train": {"0": [digits.images.name(n) for n in range(40)]}}
+    (run / "split.json").write_text(json.dumps(record))
+    model = artifact.load(run)
+    assert protocol.with_splits_by_name(digits, run, model) is digits
+    assert protocol.seen_in_training(digits, np.arange(40), run, model).count == 0
+
+
 def test_validation_that_a_run_held_out_of_train_can_be_asked_for(
     data: Path, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -246,6 +357,9 @@ def test_another_run_that_trained_on_the_test_images_is_named(
         (["--scales", "8"], 2, "belongs to --views multi-scale"),
         (["--views", "multi-scale", "--scales", "8,x"], 2, "sides in pixels"),
         (["--views", "multi-scale", "--scales", "0"], 2, "1 or more"),
+        (["--average", "logits"], 2, "belongs to --views 10-crop"),
+        (["--views", "multi-scale", "--average", "softmax"], 2, "belongs to --views 10-crop"),
+        (["--workers=-1"], 2, "--workers: must be 0 or more, received -1"),
         (["--batch-size", "0"], 2, "1 or more"),
         (["--views", "center"], 2, "centre"),
         (["--device", "cuda:99"], 5, "--device cpu"),
@@ -260,6 +374,72 @@ def test_what_cannot_be_done(
     assert captured.out == ""
     assert says in captured.err
     assert len(captured.err.splitlines()) == 1
+
+
+def test_what_cannot_become_a_csv_is_refused_before_anything_is_measured(
+    data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reslab.cli import eval as verb
+
+    run = save_model(tmp_path / "run")
+    monkeypatch.setattr(verb, "_measure", lambda *_: pytest.fail("it was measured"))
+    (tmp_path / "file").touch()
+    for place, says in (
+        (data, f"{data} is no file"),
+        (Path("/dev/null"), "/dev/null is no file"),
+        (tmp_path / "file" / "a" / "b.csv", f"{tmp_path / 'file'} is no folder"),
+    ):
+        assert main(["eval", str(run), str(data), "--csv", str(place)]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err == f"reslab: --csv: {says}; name another file\n"
+
+
+def test_a_csv_that_finds_no_space_does_not_cost_the_numbers(
+    data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reslab import durable
+    from reslab.errors import MachineError
+
+    def full(path: Path, content: bytes) -> None:
+        raise MachineError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(durable, "write_file", full)
+    run = save_model(tmp_path / "run")
+    words = ["--csv", str(tmp_path / "out.csv"), "--json", "--device", "cpu"]
+    assert main(["eval", str(run), str(data), *words]) == 5
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["num_images"] == 24
+    assert "No space left" in captured.err
+
+
+def test_a_folder_of_any_name_is_a_title(tmp_path: Path, capsys: Capture) -> None:
+    run = save_model(tmp_path / "run")
+    for name, title in (("su\udcff", r"su\xff"), ("[bold]", "[bold]")):
+        draw(tmp_path / name, {"red": 4, "green": 4})
+        assert main(["eval", str(run), str(tmp_path / name), "--device", "cpu"]) == 0
+        assert f"{title}, all images: 8 images" in capsys.readouterr().out
+
+
+def test_models_of_any_name_are_compared(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    runs = [str(save_model(tmp_path / name, seed=i)) for i, name in enumerate(("a", "b\udcff"))]
+    assert main(["eval", *runs, str(data), "--device", "cpu"]) == 0
+    assert r"b\xff minus a: " in capsys.readouterr().out
+
+
+def test_classes_that_the_data_lack_are_not_called_left_out(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reslab.cli import eval as verb
+
+    draw(tmp_path / "one", {"red": 5})
+    run = save_model(tmp_path / "run", ("blue", "green", "red"))
+    assert main(["eval", str(run), str(tmp_path / "one"), "--device", "cpu"]) == 0
+    assert "lowest F1" not in capsys.readouterr().out
+    draw(tmp_path / "three", {"red": 5, "green": 5, "blue": 5})
+    monkeypatch.setattr(verb, "CLASS_LIMIT", 2)
+    assert main(["eval", str(run), str(tmp_path / "three"), "--device", "cpu"]) == 0
+    assert "by class (the 2 with the lowest F1 of 3)" in capsys.readouterr().out
 
 
 def test_an_unreadable_image_stops_unless_it_is_left_out(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 
@@ -127,3 +128,21 @@ def test_the_module_is_the_command():
     found = subprocess.run(words, capture_output=True, text=True)
     assert found.returncode == 2
     assert found.stderr.endswith("did you mean 'show'?\n")
+
+
+@pytest.mark.parametrize("words", ["list", "list --json", "--version", "--help"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_finds_no_space_is_an_error_of_the_machine(words, unbuffered):
+    with open("/dev/full", "w") as full:
+        found = subprocess.run(
+            [sys.executable, "-m", "reslab", *words.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+    assert found.returncode == 5
+    assert found.stderr == (
+        "reslab: cannot write the output: No space left on device; "
+        "free some space or write to another place\n"
+    )

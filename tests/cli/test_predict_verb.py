@@ -175,6 +175,8 @@ def test_a_program_can_ask_and_be_answered(run_dir: Path, images: Path) -> None:
     [
         (["--top", "0"], 2, "top must be 1 or more"),
         (["--batch-size", "0"], 2, "batch_size must be 1 or more"),
+        (["--workers=-1"], 2, "--workers: must be 0 or more, received -1"),
+        (["--workers", "two"], 2, "--workers: 'two' is no whole number"),
         (["--json", "--csv"], 2, "not allowed with"),
         (["--jsn"], 2, "--json"),
         (["--device", "toaster"], 2, "unknown device"),

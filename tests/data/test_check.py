@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from pictures import picture, write_pictures
 from PIL import Image
 
-from reslab.data.check import CheckReport, check_dataset, mending_plan
+from reslab.data.check import CheckReport, check_dataset, duplicates, mending_plan
 from reslab.data.check.duplicates import near_groups
 from reslab.data.check.pixels import grey_copy
 from reslab.data.dataset import ArrayImages, Dataset
@@ -139,6 +140,21 @@ def test_flat_images_do_not_all_look_alike() -> None:
     assert near_groups(flat) == []
 
 
+def by_every_pair(stack: np.ndarray) -> list[tuple[int, ...]]:
+    """Return the groups that a plain double loop over all pairs finds."""
+    limit = duplicates._limit(duplicates._normalised(stack, 16)[0])
+    halves = stack.reshape(-1, 16, 2, 16, 2).mean((2, 4))
+    small, full = (np.corrcoef(copies.reshape(len(stack), -1)) for copies in (halves, stack))
+    alike = (1 - small <= limit) & (1 - full <= 2 * limit)
+    together: dict[int, set[int]] = {n: {n} for n in range(len(stack))}
+    for i, j in np.argwhere(np.triu(alike, 1)).tolist():
+        if together[i] is not together[j]:
+            union = together[i] | together[j]
+            for member in union:
+                together[member] = union
+    return sorted({tuple(sorted(group)) for group in together.values() if len(group) > 1})
+
+
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10_000), copies=st.integers(0, 12))
 def test_near_groups_agree_with_comparing_every_pair(seed: int, copies: int) -> None:
@@ -150,20 +166,50 @@ def test_near_groups_agree_with_comparing_every_pair(seed: int, copies: int) -> 
         changed = source + rng.uniform(0.05, 0.25) * (other - source) + rng.normal(0, 2)
         images.append(np.clip(changed, 0, 255).astype(np.uint8))
     stack = np.stack([grey_copy(image) for image in images])
-    from reslab.data.check import duplicates
+    assert [tuple(group.tolist()) for group in near_groups(stack)] == by_every_pair(stack)
 
-    coarse, _ = duplicates._normalised(stack, 16)
-    limit = duplicates._limit(coarse)
-    halves = stack.reshape(-1, 16, 2, 16, 2).mean((2, 4))
-    small, full = (np.corrcoef(copies.reshape(len(stack), -1)) for copies in (halves, stack))
-    alike = (1 - small <= limit) & (1 - full <= 2 * limit)
-    together: dict[int, set[int]] = {n: {n} for n in range(len(stack))}
-    for i, j in np.argwhere(np.triu(alike, 1)).tolist():
-        union = together[i] | together[j]
-        for member in union:
-            together[member] = union
-    expected = {tuple(sorted(group)) for group in together.values() if len(group) > 1}
-    assert {tuple(group.tolist()) for group in near_groups(stack)} == expected
+
+def frames(count: int, seed: int, noise: float = 1.0) -> np.ndarray:
+    """Return one picture many times, with noise that is stronger in some than in others."""
+    rng = np.random.default_rng(seed)
+    still = np.asarray(picture(seed, (32, 32)).convert("L")).astype(float)
+    noisy = still + rng.uniform(0, noise, (count, 1, 1)) * rng.normal(0, 1, (count, 32, 32))
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def pan(count: int, seed: int, length: int) -> np.ndarray:
+    """Return a film that passes into another picture every so many frames."""
+    stills = [
+        np.asarray(picture(seed + n, (32, 32)).convert("L")).astype(float)
+        for n in range(count // length + 2)
+    ]
+    film = []
+    for number in range(count):
+        n, share = number // length, number % length / length
+        film.append((1 - share) * stills[n] + share * stills[n + 1])
+    return np.stack(film).astype(np.uint8)
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0, 6.0, 12.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_of_films_agree_with_comparing_every_pair(seed: int, noise: float) -> None:
+    """Chains, crowds and single pictures; hardly one is alike to all the others of its group."""
+    singles = np.concatenate([frames(1, 1000 * seed + n) for n in range(50)])
+    parts = [frames(150, 1000 * seed + 100, noise), pan(200, 1000 * seed + 200, 20), singles]
+    stack = np.concatenate(parts)
+    np.random.default_rng(seed).shuffle(stack)
+    found = [tuple(group.tolist()) for group in near_groups(stack)]
+    assert found == by_every_pair(stack)
+
+
+def test_thousands_of_like_frames_take_no_more_memory_than_others() -> None:
+    film = frames(2_000, 5)
+    tracemalloc.start()
+    (group,) = near_groups(film)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert group.tolist() == list(range(2_000))
+    assert peak < 100 << 20
 
 
 def test_classes_that_are_tiny_missing_or_outnumbered(tmp_path: Path) -> None:
@@ -288,6 +334,62 @@ def test_the_plan_mends_the_folder_and_deletes_nothing(root: Path) -> None:
     kept = sum(len(files) for top in (root, aside) for _, _, files in os.walk(top))
     assert kept == everything
     assert not list(root.parent.rglob("pwned"))
+
+
+def mend(path: Path, script: Path) -> None:
+    """Check a folder, and run the plan from another one."""
+    script.write_text(mending_plan(check(path).findings, path))
+    subprocess.run(["sh", str(script)], check=True, cwd="/", capture_output=True)
+
+
+@pytest.mark.parametrize("given", ["../data", "./../x/../data", "link/../data", "../data/test/.."])
+def test_the_plan_mends_however_the_folder_is_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    (root / "train/a/003.png").write_bytes(b"")
+    here = root.parent / "x"
+    (here / "deep").mkdir(parents=True)
+    (here / "link").symlink_to("deep")
+    (here / "data").symlink_to(root)
+    monkeypatch.chdir(here)
+    mend(Path(given), root.parent / "plan.sh")
+    assert Path(f"{root}.aside/train/a/003.png").exists()
+    assert check(root).findings == ()
+
+
+def test_a_plan_for_the_folder_above_moves_beside_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root / "train")
+    assert f"\naside={root}.aside\n" in mending_plan([], Path(".."))
+
+
+def test_of_a_link_and_the_file_it_leads_to_the_file_stays(root: Path) -> None:
+    (root / "train/a/0link.png").symlink_to("004.png")
+    (root / "test/a/link.png").symlink_to("../../train/a/004.png")
+    mend(root, root.parent / "plan.sh")
+    assert (root / "train/a/004.png").is_file()
+    assert check(root).findings == ()
+
+
+def test_a_file_that_a_linked_folder_shows_again_is_moved_at_most_once(root: Path) -> None:
+    (root / "train/a/more").mkdir()
+    picture(900).save(root / "train/a/more/good.png")
+    (root / "train/a/more/bad.png").write_bytes(b"")
+    (root / "train/a/again").symlink_to("more")
+    mend(root, root.parent / "plan.sh")
+    assert (root / "train/a/more/good.png").is_file()
+    assert not (root / "train/a/more/bad.png").exists()
+
+
+def test_folders_that_look_like_flags_are_mended(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_pictures(root, {"-x": 5, "--version": 5})
+    (root / "-x" / "-n.png").write_bytes(b"")
+    (root / "--version" / "bad.png").write_bytes(b"")
+    mend(root, tmp_path / "plan.sh")
+    assert check(root).ok
+    assert Path(f"{root}.aside/-x/-n.png").exists()
 
 
 def test_contradicting_labels_are_left_to_people(root: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import threading
 import warnings
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image, features
 
 from reslab.data import decode
-from reslab.data.decode import MAX_PIXELS, decode_bytes, decode_file, read_header
+from reslab.data.decode import MAX_PIXELS, decode_bytes, decode_file, decode_image, read_header
 from reslab.errors import DataError
 
 CORNERS = np.array([[[250, 0, 0], [0, 240, 0]], [[0, 0, 230], [200, 200, 0]]], dtype=np.uint8)
@@ -71,6 +72,30 @@ def test_sixteen_bits_are_scaled_not_clipped(form: str) -> None:
     # value * 255 / 65535, rounded
     expected = [[0, 0, 1, 1], [1, 128, 254, 255]]
     assert decoded(Image.fromarray(values), form).tolist() == expected
+
+
+def test_a_transparent_value_of_sixteen_bits_is_white() -> None:
+    values = np.array([[0, 1000, 1001, 65535]], dtype=np.uint16)
+    data = encoded(Image.fromarray(values))
+    length = b"\x00\x00\x00\x02"
+    chunk = b"tRNS" + (1000).to_bytes(2, "big")
+    at = data.index(b"IDAT") - 4
+    data = data[:at] + length + chunk + zlib.crc32(chunk).to_bytes(4, "big") + data[at:]
+    assert decode_bytes(data, "x").tolist() == [[0, 255, 4, 255]]
+
+
+def test_an_image_of_pillow_is_converted_as_its_file() -> None:
+    image = Image.new("P", (3, 1))
+    image.putpalette([0, 0, 0, 200, 100, 50, 9, 8, 7])
+    image.putdata([0, 1, 2])
+    data = encoded(image, transparency=bytes([255, 0, 51]))
+    assert (
+        decode_image(Image.open(io.BytesIO(data)), "x").tolist() == decode_bytes(data, "x").tolist()
+    )
+    with pytest.raises(DataError, match="x holds floating-point pixels"):
+        decode_image(Image.new("F", (3, 3)), "x")
+    with pytest.raises(DataError, match=r"x has no pixels \(0x3\)"):
+        decode_image(Image.new("L", (0, 3)), "x")
 
 
 def test_a_pgm_of_sixteen_bits() -> None:
@@ -133,8 +158,6 @@ def test_the_pixel_cap_is_tested_on_the_header(tmp_path: Path) -> None:
     whole = encoded(Image.new("1", (1, 1)))
     header = bytearray(whole[:33])
     header[16:24] = side.to_bytes(4, "big") * 2
-    import zlib
-
     header[29:33] = zlib.crc32(header[12:29]).to_bytes(4, "big")
     file.write_bytes(bytes(header) + whole[33:])
     for read in (decode_file, read_header):

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from reslab.data import jpeg
+from reslab.data.decode import decode_bytes
 
 MANY = 1 << 30
 
@@ -23,6 +24,17 @@ def encoded(image: Image.Image, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, "JPEG", **options)
     return file.getvalue()
+
+
+def with_segment(data: bytes, marker: int, content: bytes) -> bytes:
+    """Put a segment in front of all others."""
+    length = (len(content) + 2).to_bytes(2, "big")
+    return jpeg.MAGIC + bytes([0xFF, marker]) + length + content + data[2:]
+
+
+def xmp(orientation: int) -> bytes:
+    description = f'<rdf:Description tiff:Orientation="{orientation}"/>'
+    return b"http://ns.adobe.com/xap/1.0/\x00<x:xmpmeta>" + description.encode() + b"</x:xmpmeta>"
 
 
 def by_pillow(data: bytes, at_least: int | None) -> np.ndarray:
@@ -68,3 +80,31 @@ def test_what_is_not_ordinary_is_left_to_pillow() -> None:
         assert jpeg.decode(data, at_least=None, most_pixels=MANY) is None
     assert jpeg.decode(whole, at_least=None, most_pixels=64 * 64 - 1) is None
     assert jpeg.decode(whole, at_least=None, most_pixels=64 * 64) is not None
+
+
+@pytest.mark.parametrize("size", [(16, 8), (600, 400)], ids=["short", "long"])
+@pytest.mark.parametrize("profile", [0, 60_000])
+def test_what_xmp_may_turn_is_left_to_pillow(size: tuple[int, int], profile: int) -> None:
+    data = encoded(picture(*size), quality=95)
+    thumbnail = b"\xff\xd8\xff\xda" + bytes(profile)  # segments may hold whole images
+    turned = with_segment(with_segment(data, 0xE1, xmp(6)), 0xED, thumbnail)
+    assert jpeg.decode(turned, at_least=None, most_pixels=MANY) is None
+    plain = with_segment(with_segment(data, 0xE1, xmp(6)[:40]), 0xED, thumbnail)
+    found = jpeg.decode(plain, at_least=None, most_pixels=MANY)
+    assert found is not None
+    np.testing.assert_array_equal(found, by_pillow(data, None))
+    turned_back = decode_bytes(turned, "x")
+    np.testing.assert_array_equal(turned_back, np.rot90(found, -1))
+
+
+def test_only_the_head_of_a_long_file_is_searched() -> None:
+    data = encoded(picture(600, 400), quality=95)
+    assert (
+        jpeg.decode(data + b"Exif\0\0 tiff:Orientation", at_least=None, most_pixels=MANY)
+        is not None
+    )
+    odd = data[:2] + b"\xff\x00\x00" + data[2:]
+    assert jpeg._scan_start(odd) == len(odd)
+    assert data[jpeg._scan_start(data) :][:2] == b"\xff\xda"
+    for end in range(0, 700, 7):
+        assert jpeg._scan_start(data[:end]) <= max(end, 2)

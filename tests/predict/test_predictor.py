@@ -128,10 +128,29 @@ def test_a_pillow_image_of_any_mode_is_converted_as_its_file(
     else:
         image = Image.fromarray(draw.integers(0, 256, (20, 20, 4), np.uint8)).convert(mode)
     assert image.mode == mode
-    path = tmp_path / "image.tif"
+    path = tmp_path / ("image.tif" if mode == "CMYK" else "image.png")
     image.save(path)
     predictor = Predictor(model, device="cpu")
     assert predictor.predict(image)[0].top == predictor.predict(path)[0].top
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_transparency_is_white_for_files_and_for_pillow_images(
+    model: Artifact, tmp_path: Path, mode: str
+) -> None:
+    image = Image.new("RGBA", (20, 20), (255, 0, 0, 255)).convert(mode)
+    if mode in ("LA", "RGBA"):
+        image.putalpha(0)
+        image.save(tmp_path / "clear.png")
+    else:
+        clear = (255, 0, 0) if mode == "RGB" else image.getpixel((0, 0))
+        image.save(tmp_path / "clear.png", transparency=clear)
+    predictor = Predictor(model, device="cpu")
+    white = predictor.predict(np.full((20, 20, 3), 255, np.uint8))[0].top
+    assert predictor.predict(tmp_path / "clear.png")[0].top == white
+    opened = Image.open(tmp_path / "clear.png")
+    for _ in range(2):  # not loaded yet, and then loaded
+        assert predictor.predict(opened)[0].top == white
 
 
 def test_an_exif_rotation_counts_for_pillow_images_too(model: Artifact, tmp_path: Path) -> None:
@@ -276,6 +295,19 @@ def test_folders_patterns_and_files_are_found(tmp_path: Path) -> None:
         assert list(find_images([given])) == [given], "what leads nowhere stays to be reported"
     (tmp_path / "[odd].png").write_bytes(b"x")
     assert list(find_images([f"{root}/[odd].png"])) == [f"{root}/[odd].png"]
+
+
+def test_a_link_that_leads_to_itself_is_no_folder(
+    model: Artifact, paths: list[Path], tmp_path: Path
+) -> None:
+    folder = paths[0].parent
+    (folder / "loop").symlink_to("loop")
+    (folder / "loop.png").symlink_to("loop.png")
+    found = Predictor(model, device="cpu").predict(folder)
+    assert [p.path for p in found if p.error] == [str(folder / "loop.png")]
+    assert len(found) == len(paths) + 1
+    (alone,) = Predictor(model, device="cpu").predict(folder / "loop")
+    assert alone.error
 
 
 def test_names_that_are_not_utf_8_work(model: Artifact, paths: list[Path]) -> None:

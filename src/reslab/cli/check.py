@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reslab.cli.options import at_least
+
 if TYPE_CHECKING:
     from reslab.data.check import CheckReport
     from reslab.data.findings import Finding
@@ -37,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan", type=Path, metavar="FILE", help="write a shell script that mends the folder"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="threads (default: all cores)")
+    parser.add_argument(
+        "--workers", type=at_least(1), metavar="N", help="threads (default: all cores)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,8 +58,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.plan} exists already", remedy="name another file for the plan")
     if args.plan is not None and not (data.is_dir() or data.suffix.lower() in (".csv", ".tsv")):
         raise UsageError("--plan needs a folder or CSV file", remedy="leave it out")
-    if args.workers is not None and args.workers < 1:
-        raise UsageError(f"workers must be 1 or more, received {args.workers}")
     collected = collect_dataset(args.data, notify=output.note)
     report = check_dataset(
         collected.dataset,
@@ -80,11 +82,12 @@ def _print_report(report: CheckReport, data: str) -> None:
     """Print the classes, the findings and the verdict."""
     from reslab.cli import output
     from reslab.data.findings import count
+    from reslab.data.names import shown
 
     if report.classes:
         how = f"{report.decoded:,} decoded" if report.decoded else "file headers only"
         classes = count(len(report.classes), "class", "classes")
-        print(f"{data}: {count(report.num_images, 'image')}, {classes} ({how})\n")
+        print(f"{shown(data)}: {count(report.num_images, 'image')}, {classes} ({how})\n")
         output.table(*_class_table(report))
     if report.findings:
         print()
@@ -158,8 +161,9 @@ def _print_findings(findings: tuple[Finding, ...], data: str) -> None:
 def _messages(findings: list[Finding], data: str) -> list[str]:
     """Give the first few messages, without the folder that all paths begin with."""
     from reslab.data.findings import count
+    from reslab.data.names import shown
 
-    folder = f"{Path(data).expanduser()}/"
+    folder = f"{shown(Path(data).expanduser())}/"
     lines = [finding.message.replace(folder, "") for finding in findings[:_EXAMPLES]]
     if len(findings) > _EXAMPLES:
         lines.append(f"... and {count(len(findings) - _EXAMPLES, 'more such finding')}")

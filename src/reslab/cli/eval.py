@@ -8,16 +8,20 @@ averaged); two are compared by a paired test as well.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from reslab.cli.options import at_least
 
 if TYPE_CHECKING:
     from reslab.artifact import Artifact
     from reslab.data.arrays import Indices
     from reslab.data.dataset import Dataset
     from reslab.evaluate.metrics import Evaluation
+    from reslab.evaluate.protocol import Seen
 
 HELP = "measure one or several models, with intervals and per-class numbers"
 CLASS_LIMIT = 20
@@ -37,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help="a folder, CSV, archive or named data set")
     parser.add_argument(
         "--split",
-        choices=("test", "val", "train"),
+        choices=("test", "val", "train", "all"),
         help="which images (default: test, else val, else all)",
     )
     parser.add_argument(
@@ -49,8 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--average",
         choices=("softmax", "logits"),
-        default="softmax",
-        help="10-crop: average probabilities, or logits",
+        help="10-crop: average probabilities (softmax), or logits",
     )
     parser.add_argument(
         "--scales", metavar="PX,PX,...", help="multi-scale: sides to show the whole image at"
@@ -69,7 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="arithmetic (fp32)",
     )
     parser.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="threads that decode (one a core)"
+        "--workers",
+        type=at_least(0),
+        default=0,
+        metavar="N",
+        help="threads that decode (0: one a core)",
     )
 
 
@@ -87,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
     dataset = open_dataset(args.data, skip_bad=args.skip_bad, need_train=False, notify=note)
     if dataset.excluded:
         note(f"left out as unreadable: {', '.join(map(shown, dataset.excluded))}")
-    dataset = protocol.with_recorded_splits(dataset, Path(first), models[first])
+    if args.split != "all":
+        dataset = protocol.with_splits_by_name(dataset, Path(first), models[first])
     split, samples = protocol.choose_split(dataset, args.split)
     if dataset.note:
         note(dataset.note)
@@ -97,12 +105,14 @@ def run(args: argparse.Namespace) -> int:
         if args.views == "10-crop" and model.preprocess.img_size == model.preprocess.resize_size:
             note(f"{name} sees whole images: its crops are the image and its mirror image only")
     evaluations = _measure(args, models, dataset, samples)
-    if args.csv:
-        _write_csv(Path(args.csv), evaluations, dataset)
-    if args.json:
-        emit_json(_to_json(args, evaluations, dataset.name, split))
-    else:
-        _print(args, evaluations, dataset.name, split)
+    try:
+        if args.csv:
+            _write_csv(Path(args.csv), evaluations, dataset)
+    finally:  # a disk that is full by now does not cost the numbers
+        if args.json:
+            emit_json(_to_json(args, evaluations, dataset.name, split))
+        else:
+            _print(args, evaluations, dataset.name, split)
     return 0
 
 
@@ -111,6 +121,8 @@ def _check_values(args: argparse.Namespace) -> None:
 
     if args.batch_size < 1:
         raise UsageError(f"--batch-size must be 1 or more, received {args.batch_size}")
+    if args.average and args.views != "10-crop":
+        raise UsageError("--average belongs to --views 10-crop")
     if args.scales and args.views != "multi-scale":
         raise UsageError("--scales belongs to --views multi-scale")
     try:
@@ -119,6 +131,25 @@ def _check_values(args: argparse.Namespace) -> None:
         raise UsageError(f"--scales must be sides in pixels, received '{args.scales}'") from None
     if any(side < 1 for side in args.scales):
         raise UsageError("--scales must be 1 or more")
+    if args.csv:
+        _check_csv(Path(args.csv))
+
+
+def _check_csv(path: Path) -> None:
+    """Refuse what cannot become a file, before hours of measuring."""
+    from reslab.data.names import shown
+    from reslab.errors import UsageError
+
+    what = ""
+    above = next(folder for folder in path.absolute().parents if os.path.exists(folder))
+    if os.path.exists(path) and not path.is_file():
+        what = f"--csv: {shown(path)} is no file"
+    elif not above.is_dir():
+        what = f"--csv: {shown(above)} is no folder"
+    elif not os.access(above, os.W_OK):
+        what = f"--csv: nothing can be written into {shown(above)}"
+    if what:
+        raise UsageError(what, remedy="name another file")
 
 
 def _measure(
@@ -147,7 +178,7 @@ def _measure(
         for name, model in models.items():
             setup = Setup(
                 views=args.views,
-                average=args.average,
+                average=args.average or "softmax",
                 scales=args.scales,
                 batch_size=args.batch_size,
                 workers=args.workers,
@@ -182,16 +213,21 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: bar.advance(task, count)
 
 
-def _warn_of_seen(name: str, seen: int | None, count: int) -> None:
+def _warn_of_seen(name: str, seen: Seen, count: int) -> None:
     from reslab.cli.output import note
 
-    if seen is None:
+    if seen.count is None:
         note(
             f"warning: {name} was trained on part of these very images, and it is not recorded "
             "which; its accuracy here says little about new images"
         )
-    elif seen:
-        note(f"warning: {name} was trained on {seen:,} of these {count:,} images")
+    elif seen.count and seen.by_name:
+        note(
+            f"warning: {seen.count:,} of these {count:,} images have the names of images that "
+            f"{name} was trained on"
+        )
+    elif seen.count:
+        note(f"warning: {name} was trained on {seen.count:,} of these {count:,} images")
 
 
 def _to_json(
@@ -214,30 +250,31 @@ def _print(
     args: argparse.Namespace, evaluations: Mapping[str, Evaluation], data: str, split: str
 ) -> None:
     from reslab.cli.output import table
+    from reslab.data.names import shown
     from reslab.evaluate import summary
     from reslab.evaluate.compare import compare, together
 
     found = list(evaluations.values())
     names = summary.short_names(list(evaluations))
     rows = [summary.score_row(name, one) for name, one in zip(names, found, strict=True)]
-    shown = found[0]
+    overall = found[0]
     if len(found) > 1:
-        shown = together(found)
-        rows.append(summary.score_row("together", shown))
-    title = f"{data}, {split}: {len(shown):,} images, {VIEWS[args.views]}"
-    table(summary.score_columns(shown), rows, title=title)
+        overall = together(found)
+        rows.append(summary.score_row("together", overall))
+    title = f"{shown(data)}, {split}: {len(overall):,} images, {VIEWS[args.views]}"
+    table(summary.score_columns(overall), rows, title=title)
     if len(found) == 2:
         print()
         first, second = names
         for line in summary.paired_lines(first, second, compare(*found)):
-            print(line)
+            print(shown(line))
     print()
-    class_rows, left_out = summary.class_rows(shown, CLASS_LIMIT)
+    class_rows, left_out = summary.class_rows(overall, CLASS_LIMIT)
     title = "by class" if len(found) == 1 else "together, by class"
     if left_out:
-        title += f" (the {len(class_rows)} with the lowest F1 of {len(shown.classes)})"
+        title += f" (the {len(class_rows)} with the lowest F1 of {len(class_rows) + left_out})"
     table(summary.CLASS_COLUMNS, class_rows, title=title)
-    confusions = summary.confusion_rows(shown, CONFUSION_LIMIT)
+    confusions = summary.confusion_rows(overall, CONFUSION_LIMIT)
     if confusions:
         print()
         table(summary.CONFUSION_COLUMNS, confusions, title="most frequent confusions")

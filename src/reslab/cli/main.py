@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import importlib
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import NoReturn
 
-from reslab.errors import ReslabError, UsageError, nearest
+from reslab.errors import MachineError, ReslabError, UsageError, nearest
 
 VERBS = {
     "train": "train a network on a folder of images or a named data set",
@@ -75,7 +78,10 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     debug = "--debug" in words
     try:
-        return _dispatch(words)
+        with _full_disk_named():
+            code = _dispatch(words)
+            sys.stdout.flush()
+        return code
     except ReslabError as error:
         if debug:
             traceback.print_exc()
@@ -86,11 +92,11 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): that is no error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except MemoryError:
         _complain("out of memory; use a smaller --batch-size or --img-size")
-        return 5
+        return MachineError.exit_code
     except Exception as error:
         if debug:
             raise
@@ -99,6 +105,27 @@ def main(argv: list[str] | None = None) -> int:
             "run again with --debug and report what it prints"
         )
         return 1
+
+
+@contextlib.contextmanager
+def _full_disk_named() -> Iterator[None]:
+    """Raise MachineError where a file, or what is printed (`> FILE`), finds no space."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _drop_output()
+        raise MachineError(
+            f"cannot write {error.filename or 'the output'}: {error.strerror}",
+            remedy="free some space or write to another place",
+        ) from error
+
+
+def _drop_output() -> None:
+    """Let the rest of stdout go nowhere: when Python ends, it would try once more to write it."""
+    with contextlib.suppress(OSError):  # a stdout that is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(words: list[str]) -> int:
@@ -121,7 +148,6 @@ def _dispatch(words: list[str]) -> int:
     # nothing is a flag, which the intermixed form forgets.
     args = parser.parse_args(rest) if "--" in rest else parser.parse_intermixed_args(rest)
     code: int = args.run(args)
-    sys.stdout.flush()
     return code
 
 

@@ -16,6 +16,21 @@ PREFIX = "RESLAB_"
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """Return what turns ``3`` into a whole number, and refuses one that is too small."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number") from error
+        if number < least:
+            raise argparse.ArgumentTypeError(f"must be {least} or more, received {number}")
+        return number
+
+    return parse
+
+
 def parse_duration(text: str) -> float:
     """Turn ``90``, ``90s``, ``10m`` or ``1.5h`` into seconds."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
@@ -80,6 +95,9 @@ def _read_toml(path: Path) -> Mapping[str, Any]:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        remedy = "save the file as UTF-8"
+        raise UsageError(f"{path} is not UTF-8 (byte {error.start})", remedy=remedy) from error
 
 
 def _convert(action: argparse.Action, value: Any, where: str) -> Any:

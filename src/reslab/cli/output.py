@@ -50,16 +50,17 @@ def table(
 
     terminal = is_terminal()
     drawn = Table(
-        title=title,
+        title=None if title is None else Text(_printable(title), style="bold"),
         title_justify="left",
-        title_style="bold",
         box=box.SIMPLE_HEAD,
         header_style="bold",
         pad_edge=False,
         show_edge=False,
     )
     for heading, justify in columns:
-        drawn.add_column(heading, justify="right" if justify == "right" else "left")
+        drawn.add_column(
+            Text(_printable(heading)), justify="right" if justify == "right" else "left"
+        )
     for row in rows:
         drawn.add_row(*(Text(_printable(cell)) for cell in row))
     width = None if terminal else 200

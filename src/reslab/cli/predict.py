@@ -17,6 +17,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from reslab.cli.options import at_least
+
 if TYPE_CHECKING:
     from reslab.predict import Prediction, Predictor
 
@@ -67,7 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="try every runtime on a batch of the PATHS (without any: of noise), print a table",
     )
     parser.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="threads that decode (one a core)"
+        "--workers",
+        type=at_least(0),
+        default=0,
+        metavar="N",
+        help="threads that decode (0: one a core)",
     )
 
 

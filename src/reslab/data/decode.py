@@ -9,12 +9,12 @@ RGB                    RGB (height, width, 3)
 palette                RGB
 any transparency       composed on white, RGB
 CMYK, YCCK             RGB; JPEG files follow Adobe's inverted convention
-16-bit grey            scaled by 255 / 65535 and rounded, grey
+16-bit grey            scaled by 255 / 65535 and rounded, grey; a transparent value is white
 16-bit RGB             the high byte of each value, RGB
 YCbCr, HSV             RGB
 32-bit integer, float  refused: such files do not say what white is
 several frames         the first
-EXIF orientation       applied
+EXIF orientation       applied; that of XMP where EXIF has none
 =====================  =====================================================================
 
 ICC profiles are not applied. The pixel cap is tested on the header, before memory is taken.
@@ -120,6 +120,13 @@ def decode_bytes(data: bytes, name: str, *, at_least: int | None = None) -> Pixe
     return _decode(io.BytesIO(data), name, at_least)
 
 
+def decode_image(image: Image.Image, name: str) -> Pixels:
+    """Convert a Pillow image by the same table; `name` stands for it in messages."""
+    with _QUIET:
+        _refuse_size(image, name)
+        return _pixels(image, name, None)
+
+
 def read_header(path: str | Path) -> Header:
     """Read size, mode and orientation of an image file without decoding its pixels.
 
@@ -174,22 +181,23 @@ def _unreadable(name: str, error: Exception) -> DataError:
 
 def _decode(file: IO[bytes], name: str, at_least: int | None) -> Pixels:
     with _QUIET:
-        image = _identify(file, name)
-        try:
-            if at_least is not None:
-                image.draft(None, (at_least, at_least))
-            image.load()
-            upright = _TURNS.get(_orientation(image))
-            converted = _convert(image)
-            if upright is not None:
-                converted = converted.transpose(upright)
-            return np.array(converted)
-        except DataError:
-            raise
-        except _RefusedError as error:
-            raise DataError(f"{shown(name)} {error}", remedy=error.remedy) from None
-        except Exception as error:  # Pillow's readers raise almost anything on damaged bytes
-            raise DataError(f"{shown(name)} {_reason(error)}") from error
+        return _pixels(_identify(file, name), name, at_least)
+
+
+def _pixels(image: Image.Image, name: str, at_least: int | None) -> Pixels:
+    try:
+        if at_least is not None:
+            image.draft(None, (at_least, at_least))
+        image.load()
+        upright = _TURNS.get(_orientation(image))
+        converted = _convert(image)
+        if upright is not None:
+            converted = converted.transpose(upright)
+        return np.array(converted)
+    except _RefusedError as error:
+        raise DataError(f"{shown(name)} {error}", remedy=error.remedy) from None
+    except Exception as error:  # Pillow's readers raise almost anything on damaged bytes
+        raise DataError(f"{shown(name)} {_reason(error)}") from error
 
 
 def _identify(file: IO[bytes], name: str) -> ImageFile.ImageFile:
@@ -203,6 +211,11 @@ def _identify(file: IO[bytes], name: str) -> ImageFile.ImageFile:
         raise DataError(f"{shown(name)} is too large: {error}", remedy="scale it down") from None
     except Exception as error:
         raise DataError(f"{shown(name)} {_reason(error)}") from error
+    _refuse_size(image, name)
+    return image
+
+
+def _refuse_size(image: Image.Image, name: str) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise DataError(
@@ -212,7 +225,6 @@ def _identify(file: IO[bytes], name: str) -> ImageFile.ImageFile:
         )
     if width < 1 or height < 1:
         raise DataError(f"{shown(name)} has no pixels ({width}x{height})")
-    return image
 
 
 @functools.cache
@@ -251,7 +263,9 @@ def _convert(image: Image.Image) -> Image.Image:
     if mode.startswith("I;16") or (mode == "I" and image.format in ("PNG", "PPM", "JPEG2000")):
         # Pillow 10 hands 16-bit PNG and PGM out as 32-bit integers, of the same range.
         values = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+        grey = ((values * 255 + 32767) // 65535).astype(np.uint8)
+        grey[values == image.info.get("transparency", -1)] = 255
+        return Image.fromarray(grey)
     if mode in ("I", "F"):
         kind = "floating-point" if mode == "F" else "32-bit integer"
         raise _RefusedError(

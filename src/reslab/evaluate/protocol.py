@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from reslab import artifact as artifacts
 from reslab.artifact import Artifact
 from reslab.data.arrays import Indices
-from reslab.data.dataset import Dataset, SplitName
+from reslab.data.dataset import SPLIT_NAMES, Dataset, FileImages, SplitName
 from reslab.data.names import shown
-from reslab.data.split import splits_from_json
-from reslab.errors import DataError, ReslabError, nearest
+from reslab.data.split import image_keys, splits_from_json
+from reslab.errors import DataError, nearest
 
 SPLIT_RECORD = "split.json"
 
@@ -52,46 +55,105 @@ def with_recorded_splits(dataset: Dataset, model_path: Path, model: Artifact) ->
     return _recorded(dataset, model_path, model) or dataset
 
 
-def choose_split(dataset: Dataset, wanted: SplitName | None) -> tuple[str, Indices]:
+def with_splits_by_name(dataset: Dataset, model_path: Path, model: Artifact) -> Dataset:
+    """Do the same for data that have changed since, or were copied: there, files go by their names.
+
+    A file that the run did not know is for the test, so that the test holds no image with the name
+    of one that was trained on; `Dataset.note` says so. Data with a test or validation split of
+    their own keep it.
+    """
+    again = _recorded(dataset, model_path, model)
+    if again is not None or dataset.splits.keys() & {"test", "val"}:
+        return again or dataset
+    then, keys = _split_of_names(dataset, model_path)
+    known = sum(key in then for key in keys)
+    if not known:
+        return dataset
+    places = np.array([then.get(key, "test") for key in keys])
+    splits = {name: np.flatnonzero(places == name) for name in SPLIT_NAMES if name in places}
+    others = "; the others are for the test" if known < len(keys) else ""
+    note = (
+        f"by their names, {known:,} of these {len(keys):,} images are those of {model_path} and "
+        f"split as then{others} (--split all measures all)"
+    )
+    return dataclasses.replace(dataset, splits=splits, note=note)
+
+
+def choose_split(
+    dataset: Dataset, wanted: SplitName | Literal["all"] | None
+) -> tuple[str, Indices]:
     """Return the name and the images to measure on: test, else val, else everything.
 
     Raises:
         DataError: the split that was asked for is not there.
     """
-    if wanted is not None:
-        return wanted, dataset.split(wanted)
-    for name in ("test", "val"):
-        if name in dataset.splits:
-            return name, dataset.splits[name]
-    return "all images", np.arange(len(dataset.labels), dtype=np.int64)
+    if wanted is None:
+        wanted = "test" if "test" in dataset.splits else "val" if "val" in dataset.splits else "all"
+    if wanted == "all":
+        return "all images", np.arange(len(dataset.labels), dtype=np.int64)
+    return wanted, dataset.split(wanted)
 
 
-def seen_in_training(
-    dataset: Dataset, samples: Indices, model_path: Path, model: Artifact
-) -> int | None:
-    """Count the samples that the model was trained on.
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """How many of some images a model was trained on.
 
-    Returns:
-        None where the data are those it was trained on but nothing says which part; 0 where
-        they are other data.
+    Args:
+        count: None where they are of the data it was trained on but nothing says which part.
+        by_name: the data are others, or have changed since; so many files have the names of files
+            that it was trained on.
     """
+
+    count: int | None
+    by_name: bool = False
+
+
+def seen_in_training(dataset: Dataset, samples: Indices, model_path: Path, model: Artifact) -> Seen:
+    """Count the samples that the model was trained on."""
     if not _same_data(dataset, model):
-        return 0
+        then, keys = _split_of_names(dataset, model_path)
+        count = sum(then.get(keys[index]) == "train" for index in samples.tolist()) if then else 0
+        return Seen(count, by_name=True)
     own = _recorded(dataset, model_path, model) or dataset
     if "train" not in own.splits:
-        return None
-    return int(np.isin(samples, own.splits["train"]).sum())
+        return Seen(None)
+    return Seen(int(np.isin(samples, own.splits["train"]).sum()))
 
 
 def _recorded(dataset: Dataset, model_path: Path, model: Artifact) -> Dataset | None:
-    path = artifacts.find(model_path).parent / SPLIT_RECORD
-    if not path.is_file() or not _same_data(dataset, model):
+    record = _record(model_path)
+    if not record or not _same_data(dataset, model):
         return None
     try:
-        value = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
-        return splits_from_json(dataset, value)
-    except (OSError, ValueError, ReslabError):
+        return splits_from_json(dataset, record)
+    except DataError:
         return None
+
+
+def _split_of_names(
+    dataset: Dataset, model_path: Path
+) -> tuple[Mapping[str, SplitName], Sequence[str]]:
+    """Return the split of every file that a run knew, and the names of the files of a data set.
+
+    Both are empty for images that are not files: what they are called are mere numbers.
+    """
+    if not isinstance(dataset.images, FileImages):
+        return {}, ()
+    record = _record(model_path)
+    then = {
+        key: name for name in SPLIT_NAMES for keys in record.get(name, {}).values() for key in keys
+    }
+    return then, image_keys(dataset)
+
+
+def _record(model_path: Path) -> Mapping[str, Any]:
+    """Read what a run recorded of its splits; empty where there is no record to be read."""
+    path = artifacts.find(model_path).parent / SPLIT_RECORD
+    try:
+        record: Mapping[str, Any] = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
+    except (OSError, ValueError):
+        return {}
+    return record
 
 
 def _same_data(dataset: Dataset, model: Artifact) -> bool:

@@ -62,9 +62,10 @@ def score_row(name: str, evaluation: Evaluation) -> tuple[str, ...]:
 
 
 def class_rows(evaluation: Evaluation, limit: int) -> tuple[Sequence[Sequence[str]], int]:
-    """Return the rows of the classes, and how many were left out.
+    """Return the rows of the classes, and how many did not fit in.
 
-    With more classes than the limit, those with the lowest F1 are shown, worst first.
+    With more classes than the limit, those with the lowest F1 are shown, worst first. A class
+    that no image has, and none was given, takes no row and is not counted.
     """
     scores = [score for score in evaluation.per_class if score.support or score.f1_pct is not None]
     shown = scores
@@ -74,7 +75,7 @@ def class_rows(evaluation: Evaluation, limit: int) -> tuple[Sequence[Sequence[st
         (s.label, _pct(s.precision_pct), _pct(s.recall_pct), _pct(s.f1_pct), f"{s.support:,}")
         for s in shown
     ]
-    return rows, len(evaluation.classes) - len(rows)
+    return rows, len(scores) - len(rows)
 
 
 def confusion_rows(evaluation: Evaluation, limit: int) -> list[tuple[str, ...]]:

@@ -43,11 +43,11 @@ def _inside(matches: Iterable[str]) -> Iterator[str]:
 
 def _below(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
     """Yield image files below a folder, files before sub-folders."""
-    status = os.stat(folder)
-    if (status.st_dev, status.st_ino) in seen:
-        return
-    seen.add((status.st_dev, status.st_ino))
     try:
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
         with os.scandir(folder) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
     except OSError:
@@ -56,11 +56,19 @@ def _below(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
     visible = [entry for entry in listed if not entry.name.startswith(".")]
     for entry in visible:
         suffix = os.path.splitext(entry.name)[1].lower()
-        if suffix in IMAGE_SUFFIXES and not entry.is_dir():
+        if suffix in IMAGE_SUFFIXES and not _is_folder(entry):
             yield entry.path
     for entry in visible:
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _below(entry.path, seen)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry leads to a folder; a link that leads round in a circle does not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _found_or_itself(place: str, found: Iterator[str]) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -13,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from reslab.data.arrays import Pixels
-from reslab.data.decode import decode_bytes
+from reslab.data.decode import decode_image
 from reslab.data.names import shown
 from reslab.data.preprocess import Preprocess, fit, fit_file
 from reslab.errors import DataError, UsageError
@@ -80,10 +79,4 @@ def _pixels(image: Image.Image | np.ndarray[Any, Any], name: str) -> Pixels:
                 "(height, width) or (height, width, 3)"
             )
         return np.ascontiguousarray(image)
-    # TIFF keeps every mode and the EXIF orientation, so that the one conversion for files holds.
-    file = io.BytesIO()
-    try:
-        image.save(file, "TIFF", exif=image.getexif())
-    except (OSError, KeyError) as error:
-        raise DataError(f"{name} of mode {image.mode} cannot be read ({error})") from error
-    return decode_bytes(file.getvalue(), name)
+    return decode_image(image, name)

@@ -3,12 +3,16 @@
 Exact: the decoded pixels have the same hash. Near: grey copies, freed of brightness and
 contrast, correlate almost fully, first at 16x16 and then at 32x32. Candidates come from a k-d
 tree over the leading principal components of the 16x16 copies: a projection never lengthens a
-distance, so no pair below the threshold is lost, and 60,000 images take seconds. The threshold
-follows the set: where even unrelated images look alike (digits, garments on black), only what
-is much nearer than the usual neighbour counts. Images without contrast are compared exactly only.
+distance, so no pair below the threshold is lost, and 60,000 images take seconds. Groups grow from
+one image to those near it and on to those near them; who has been reached is not looked for again,
+so that thousands of frames of one video cost no more than others. The threshold follows the set:
+where even unrelated images look alike (digits, garments on black), only what is much nearer than
+the usual neighbour counts. Images without contrast are compared exactly only.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -52,10 +56,6 @@ def near_groups(copies: Pixels) -> list[Indices]:
     Args:
         copies: uint8, (n, COPY_SIDE, COPY_SIDE), no two from equal images.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
-
     coarse, contrast = _normalised(copies, COPY_SIDE // 2)
     able = np.flatnonzero(contrast >= _LEAST_CONTRAST)
     if len(able) < 2:
@@ -63,23 +63,62 @@ def near_groups(copies: Pixels) -> list[Indices]:
     coarse = coarse[able]
     limit = _limit(coarse)
     # |u - v|^2 = 2 (1 - correlation) for unit vectors
-    tree = cKDTree(_project(coarse))
-    pairs = tree.query_pairs(np.sqrt(2 * limit) + 1e-4, output_type="ndarray")
-    pairs = pairs[_within(coarse, pairs, limit)]
-    used, position = np.unique(pairs, return_inverse=True)
-    fine, _ = _normalised(copies[able[used]], COPY_SIDE)
-    kept = _within(fine, position.reshape(-1, 2), _FINE * limit)
-    pairs = pairs[kept]
-    if not len(pairs):
-        return []
-    graph = coo_array(
-        (np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(len(able),) * 2
-    )
-    _, component = connected_components(graph, directed=False)
-    members = np.unique(pairs)
-    order = members[np.argsort(component[members], kind="stable")]
-    edges = np.flatnonzero(np.diff(component[order])) + 1
-    return [np.sort(able[group]) for group in np.split(order, edges)]
+    radius = float(np.sqrt(2 * limit)) + 1e-4
+    projected = _project(coarse)
+    crowded = _with_neighbours(projected, radius)
+    coarse = coarse[crowded]
+    fine, _ = _normalised(copies[able[crowded]], COPY_SIDE)
+
+    def alike(position: int, others: Indices) -> Indices:
+        near = others[1 - coarse[others] @ coarse[position] <= limit]
+        same: Indices = near[1 - fine[near] @ fine[position] <= _FINE * limit]
+        return same
+
+    return [able[crowded[group]] for group in _grown(projected[crowded], radius, alike)]
+
+
+def _with_neighbours(points: Floats, radius: float) -> Indices:
+    """Return the numbers of the points that another one lies near."""
+    from scipy.spatial import cKDTree
+
+    return np.flatnonzero(cKDTree(points).query_ball_point(points, radius, return_length=True) > 1)
+
+
+def _grown(
+    points: Floats, radius: float, alike: Callable[[int, Indices], Indices]
+) -> list[Indices]:
+    """Return the connected groups of two and more points, each sorted, by their first members.
+
+    Args:
+        points: (n, d).
+        radius: no points that are farther apart are alike.
+        alike: says which of some points are alike to a point.
+    """
+    from scipy.spatial import cKDTree
+
+    reached = np.zeros(len(points), dtype=bool)
+    left, tree, wasted = np.arange(len(points)), cKDTree(points), 0
+    groups = []
+    for first in range(len(points)):
+        if reached[first]:
+            continue
+        reached[first] = True
+        group, ahead = [first], [first]
+        while ahead:
+            position = ahead.pop()
+            near = left[tree.query_ball_point(points[position], radius)]
+            new = near[~reached[near]]
+            wasted += len(near) - len(new)
+            new = alike(position, new)
+            reached[new] = True
+            group += new.tolist()
+            ahead += new.tolist()
+            if wasted > len(left):  # as much work as planting the tree without those reached
+                left = np.flatnonzero(~reached)
+                tree, wasted = cKDTree(points[left]), 0
+        if len(group) > 1:
+            groups.append(np.sort(np.array(group, dtype=np.int64)))
+    return groups
 
 
 def _normalised(copies: Pixels, side: int) -> tuple[Floats, Floats]:
@@ -119,16 +158,6 @@ def _project(vectors: Floats) -> Floats:
     leading: Floats = axes[:, -_COMPONENTS:].astype(np.float32)
     projected: Floats = vectors @ leading
     return projected
-
-
-def _within(vectors: Floats, pairs: Indices, limit: float) -> npt.NDArray[np.bool_]:
-    """Tell for each pair whether 1 - correlation is at most the limit."""
-    kept = np.zeros(len(pairs), dtype=bool)
-    for start in range(0, len(pairs), _BLOCK):
-        part = pairs[start : start + _BLOCK]
-        correlation = np.einsum("ij,ij->i", vectors[part[:, 0]], vectors[part[:, 1]])
-        kept[start : start + len(part)] = 1 - correlation <= limit
-    return kept
 
 
 class _Groups:

@@ -10,15 +10,24 @@ from pathlib import Path
 from reslab.data.findings import Finding
 from reslab.data.names import shown
 
-_ASIDE = {"unreadable", "class-empty", "class-extra", "link-loop", "link-broken", "link-outside"}
+_ASIDE = {
+    "unreadable",
+    "split-empty",
+    "class-empty",
+    "class-extra",
+    "link-loop",
+    "link-broken",
+    "link-outside",
+}
 
 
 def mending_plan(findings: Sequence[Finding], root: Path) -> str:
     """Write the plan to mend a data set, to be read first and then run with ``sh``.
 
     Files that cannot stay are moved to a folder beside the data, of the same layout. Of equal
-    images one stays: in test rather than val, in val rather than train. What takes a look (near
-    duplicates, labels that contradict each other) is written as comments.
+    images one stays: a file rather than a link, which may lead to it; in test rather than val, in
+    val rather than train. What takes a look (near duplicates, labels that contradict each other)
+    is written as comments.
 
     Args:
         findings: of a check.
@@ -28,15 +37,16 @@ def mending_plan(findings: Sequence[Finding], root: Path) -> str:
     root = root.absolute()
     if root.is_file():
         return _table_plan(findings, root)
+    place = os.path.realpath(root)  # a folder beside ".." is found by its true name only
     lines = [
         "#!/bin/sh",
-        f"# Plan to mend {shown(root)}",
+        f"# Plan to mend {shown(place)}",
         "# Read it, take out what you do not want, then run it with sh.",
         "# Nothing is deleted: files move to the folder named here.",
         "set -eu",
-        f"data={shlex.quote(str(root))}",
-        f"aside={shlex.quote(str(root) + '.aside')}",
-        'aside() { mkdir -p "$aside/$(dirname "$1")" && mv -- "$data/$1" "$aside/$1"; }',
+        f"data={shlex.quote(place)}",
+        f"aside={shlex.quote(place + '.aside')}",
+        'aside() { mkdir -p -- "$aside/$(dirname -- "$1")" && mv -- "$data/$1" "$aside/$1"; }',
     ]
     moved: set[str] = set()
     for finding in findings:
@@ -62,45 +72,62 @@ def _table_plan(findings: Sequence[Finding], table: Path) -> str:
 def _steps(finding: Finding, root: Path, moved: set[str]) -> Iterator[str]:
     """Give the lines for one finding; a file is moved once, however often it is named."""
     inside = [_relative(path, root) for path in finding.paths]
+    there = [path for path in inside if path is not None]
     if finding.kind in _ASIDE:
-        yield from _moves(inside, moved)
+        yield from _moves(there, root, moved)
         if finding.kind == "class-extra":
-            folders = sorted({os.path.dirname(path) for path in inside if path})
+            folders = sorted({os.path.dirname(path) for path in there})
             yield from (f'rmdir -- "$data"/{shlex.quote(path)} || :' for path in folders)
     elif finding.kind in ("duplicate", "duplicate-across"):
-        there = [path for path in inside if path is not None and path not in moved]
-        yield from _moves(sorted(there, key=_keep_first)[1:], moved)
+        names: dict[str, str] = {}
+        for path in _by_worth(there, root):
+            names.setdefault(_place(path, root), path)
+        left = [path for place, path in names.items() if place not in moved]
+        yield from _moves(left[1:], root, moved)
     elif finding.kind in ("label-conflict", "near-label-conflict"):
-        yield from _comments(inside)
+        yield from _comments(there)
     elif finding.kind in ("near-duplicate", "near-duplicate-across"):
-        there = [path for path in inside if path is not None]
-        yield from _comments(sorted(there, key=_keep_first)[1:])
+        yield from _comments(_by_worth(there, root)[1:])
 
 
-def _keep_first(path: str) -> tuple[int, str]:
-    top = path.split("/", 1)[0].lower()
+def _by_worth(paths: Sequence[str], root: Path) -> list[str]:
+    """Sort equal images by what is to stay, which comes first."""
     ranks = {"test": 0, "testing": 0, "val": 1, "valid": 1, "validation": 1}
-    return ranks.get(top, 2), path
+
+    def worth(path: str) -> tuple[bool, int, str]:
+        top = path.split(os.sep, 1)[0].lower()
+        return os.path.islink(root / path), ranks.get(top, 2), path
+
+    return sorted(paths, key=worth)
 
 
-def _moves(paths: Sequence[str | None], moved: set[str]) -> Iterator[str]:
+def _place(path: str, root: Path) -> str:
+    """Name the file or link itself: folders that are links give it several paths."""
+    folder, name = os.path.split(root / path)
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def _moves(paths: Sequence[str], root: Path, moved: set[str]) -> Iterator[str]:
     for path in paths:
-        if path is not None and path not in moved:
-            moved.add(path)
+        place = _place(path, root)
+        if place not in moved:
+            moved.add(place)
             yield f"aside {shlex.quote(path)}"
 
 
-def _comments(paths: Sequence[str | None]) -> Iterator[str]:
+def _comments(paths: Sequence[str]) -> Iterator[str]:
     """Give moves that are commented out; a newline in a name must not end the comment."""
     for path in paths:
-        if path is not None and "\n" not in path:
-            yield f"# aside {shlex.quote(path)}"
-        elif path is not None:
+        if "\n" in path:
             yield f"# (by hand) {shown(path)}"
+        else:
+            yield f"# aside {shlex.quote(path)}"
 
 
 def _relative(path: str, root: Path) -> str | None:
     """Return a path relative to the root, or None for what lies elsewhere or is no path."""
-    absolute = os.path.abspath(path)
-    start = str(root).rstrip(os.sep) + os.sep
-    return absolute[len(start) :] if absolute.startswith(start) else None
+    try:
+        parts = Path(path).absolute().relative_to(root).parts
+    except ValueError:
+        return None
+    return os.path.join(*parts) if parts and ".." not in parts else None
