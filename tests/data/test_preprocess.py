@@ -140,11 +140,24 @@ def test_json_round_trip(per_pixel):
         {"resize": "sqash"},
         {"interpolation": "nearest"},
         {"std": (0.5,)},
+        {"mean": (0.5, -0.1, 0.5)},
+        {"mean": (0.5, float("nan"), 0.5)},
+        {"std": (0.5, 0.0, 0.5)},
+        {"std": (0.5, float("inf"), 0.5)},
+        {"std": (0.5, float("nan"), 0.5)},
     ],
 )
 def test_what_is_not_allowed_is_refused(fields):
     with pytest.raises(UsageError):
         Preprocess(**{"img_size": 8, "resize_size": 8, **fields})
+
+
+@pytest.mark.parametrize(
+    "fields", [{"mean": (123.675, 116.28, 103.53)}, {"std": (58.4, 57.1, 57.4)}]
+)
+def test_values_of_whole_pixels_are_to_be_divided(fields):
+    with pytest.raises(UsageError, match="divide by 255"):
+        Preprocess(img_size=8, resize_size=8, **fields)
 
 
 def test_a_near_miss_is_explained():

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from reslab import artifact
+from reslab import spec as specs
 from reslab.artifact import Artifact
 from reslab.data.decode import decode_file
 from reslab.data.preprocess import Preprocess, fit, network_input
-from reslab.errors import DivergedError, MachineError, UsageError
+from reslab.errors import CheckpointError, DivergedError, MachineError, UsageError
 from reslab.nn import build
 from reslab.predict import Prediction, Predictor, find_images, load
 from reslab.predict.predictor import enough_memory
@@ -316,3 +317,10 @@ def test_names_that_are_not_utf_8_work(model: Artifact, paths: list[Path]) -> No
     found = Predictor(model, device="cpu").predict(paths[0].parent)
     (prediction,) = [p for p in found if os.fsencode(p.path) == odd]
     assert prediction.top
+
+
+def test_a_model_without_a_classifier_is_refused(model):
+    spec = specs.replace(model.network.spec, num_classes=0)
+    headless = Artifact(build(spec).eval(), (), model.preprocess)
+    with pytest.raises(CheckpointError, match=r"tiny has no classifier.*reslab train DATA --start"):
+        Predictor(headless)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from reslab import catalog
 from reslab import spec as specs
-from reslab.errors import UsageError
+from reslab.errors import CheckpointError, UsageError
 from reslab.nn import Network, build
 from reslab.weights import LAYOUTS, MisfitError, convert, to_layout
+from reslab.weights.layout import Layout
 from reslab.weights.read import Weights
 
 SMALL = ("resnet18", "resnet20", "resnet20_b", "resnet50_v15", "squeezenet1_1")
@@ -22,8 +26,8 @@ def network(name: str, **changes: int) -> Network:
     return build(specs.replace(catalog.entry(name).spec, **changes)).eval()
 
 
-def weights(tensors: dict[str, torch.Tensor]) -> Weights:
-    return Weights(Path("w.pth"), tensors)
+def weights(tensors: dict[str, torch.Tensor], **config: Any) -> Weights:
+    return Weights(Path("w.pth"), tensors, config=config)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -72,6 +76,83 @@ def test_old_files_without_counters():
     found = convert(weights(old))
     assert found.missing == ()
     assert found.network.stem.norm.num_batches_tracked == 0
+
+
+def with_biases(
+    made: Network, layout: Layout, *which: str
+) -> tuple[Network, dict[str, torch.Tensor]]:
+    """Give some of its convolutions biases, here and in the layout's tensors."""
+    keys = layout.keys(made)
+    state = made.state_dict()
+    theirs = {keys[key]: value.clone() for key, value in state.items()}
+    biased = copy.deepcopy(made)
+    for name, module in biased.named_modules():
+        if isinstance(module, nn.Conv2d) and name.endswith(which):
+            module.bias = nn.Parameter(torch.randn(module.out_channels))
+            theirs[keys[f"{name}.weight"].removesuffix("weight") + "bias"] = module.bias.detach()
+    return biased, theirs
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "which"),
+    [
+        ("resnet20_b", "cifar-models", ("conv1", "conv2", "shortcut.conv")),
+        ("keras_preact_3_4_6_cifar", "keras", ("conv1", "conv2")),
+    ],
+)
+def test_biases_become_part_of_the_norm_right_behind(name, layout, which):
+    biased, theirs = with_biases(network(name, num_classes=3), LAYOUTS[layout], *which)
+    found = convert(weights(theirs), layout=layout)
+    assert any("biases of convolutions" in note for note in found.notes)
+    x = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(found.network(x), biased(x), rtol=1e-4, atol=1e-5)
+
+
+def test_biases_in_front_of_an_addition_have_no_place():
+    made = network("keras_preact_3_4_6_cifar", num_classes=3)
+    _, theirs = with_biases(made, LAYOUTS["keras"], "stage1.block1.branch.conv3")
+    with pytest.raises(MisfitError) as caught:
+        convert(weights(theirs))
+    (detail,) = caught.value.details
+    assert detail.startswith("no place for conv2d")
+
+
+def test_quantised_weights_are_refused():
+    theirs = to_layout(network("resnet20"), LAYOUTS["akamaster"])
+    whole = {key: value.to(torch.int8) for key, value in theirs.items()}
+    with pytest.raises(CheckpointError, match=r"conv1\.weight as int8: the weights are quantised"):
+        convert(weights(whole))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"architecture": "resnetaa18"}, "it is resnetaa18, which is not resnet18"),
+        ({"architecture": "resnet18", "global_pool": "max"}, "pooled by 'max'"),
+        ({"architecture": "resnet18", "model_args": {"global_pool": "max"}}, "pooled by 'max'"),
+        ({"architecture": "resnet18", "model_args": {"act_layer": "silu"}}, "with act_layer"),
+    ],
+)
+def test_a_description_of_another_function(config, message):
+    theirs = to_layout(network("resnet18", num_classes=3), LAYOUTS["timm"])
+    with pytest.raises(CheckpointError, match=f"{message}.*; --as resnet18 takes it"):
+        convert(weights(theirs, **config))
+    found = convert(weights(theirs, **config), name="resnet18")
+    assert any(message in note and "as asked for" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"architecture": "resnet18", "global_pool": "avg"},
+        {"architecture": "resnet18.a1_in1k", "model_args": {"drop_rate": 0.1, "in_chans": 3}},
+        {"architecture": "resnet18", "model_args": None, "global_pool": ""},
+        {"architectures": ["ResNetForImageClassification"], "global_pool": "max"},
+    ],
+)
+def test_a_description_of_the_same_function(config):
+    theirs = to_layout(network("resnet18", num_classes=3), LAYOUTS["timm"])
+    assert convert(weights(theirs, **config)).notes == ()
 
 
 def test_the_network_owns_its_weights():

@@ -15,9 +15,11 @@ from safetensors.torch import load_file, save_file
 from reslab import artifact, catalog, create_model
 from reslab import spec as specs
 from reslab.cli.main import main
+from reslab.data.preprocess import Preprocess
 from reslab.nn import Network, build
 from reslab.weights import LAYOUTS, to_layout
 from reslab.weights.card import model_card
+from reslab.weights.preparation import from_timm
 
 Capture = pytest.CaptureFixture[str]
 
@@ -194,6 +196,89 @@ def test_timm_says_how_images_are_prepared(tmp_path, resnet18, capsys):
     assert before["pretrained_cfg"].items() <= after["pretrained_cfg"].items()
 
 
+def described(network: Network, **changes: Any) -> tuple[Preprocess | None, tuple[str, ...]]:
+    """Read a description like that of `timm_folder`, with changes."""
+    told = {"input_size": [3, 96, 96], "crop_pct": 0.8, "mean": [0.5] * 3, "std": [0.2] * 3}
+    return from_timm({"pretrained_cfg": {**told, **changes}}, network.spec)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "notes"),
+    [
+        ({"interpolation": "box"}, ("crop", "box"), []),
+        ({"interpolation": "lanczos"}, ("crop", "bilinear"), ["'lanczos' is not known"]),
+        ({"crop_mode": "border"}, ("pad", "bilinear"), []),
+        (
+            {"crop_mode": "border", "mean": [0.1, 0.2, 0.3]},
+            ("pad", "bilinear"),
+            ["mid-grey, not with the mean colour"],
+        ),
+    ],
+)
+def test_what_timm_does_otherwise(resnet18, changes, expected, notes):
+    found, said = described(resnet18, **changes)
+    assert found is not None
+    assert (found.resize, found.interpolation) == expected
+    assert len(said) == len(notes)
+    assert all(part in note for part, note in zip(notes, said, strict=True))
+
+
+def test_what_timm_cannot_mean(resnet18):
+    found, said = described(resnet18, mean=[123.7, 116.3, 103.5])
+    assert found is None
+    assert "mean must be in 0..1" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "mode", "mean", "parts"),
+    [
+        ({"resize": "pad"}, "border", [0.5] * 3, []),
+        ({"resize": "pad", "mean": (0.1, 0.2, 0.3)}, "border", [0.1, 0.2, 0.3], ["mean colour"]),
+        (
+            {"mean_image": np.full((64, 64, 3), 0.25, np.float32), "std": (1.0,) * 3},
+            "squash",
+            [0.25] * 3,
+            ["no mean image"],
+        ),
+    ],
+)
+def test_what_a_description_for_timm_lacks(tmp_path, resnet18, capsys, changes, mode, mean, parts):
+    preprocess = Preprocess(img_size=64, resize_size=64, **changes)
+    model = artifact.Artifact(resnet18, ("owl", "elk"), preprocess)
+    artifact.save(model, tmp_path / "model")
+    out = tmp_path / "timm"
+    shown, said = run(capsys, "export", tmp_path / "model", "--to", "timm", "--out", out, "--json")
+    told = json.loads((out / "config.json").read_text())["pretrained_cfg"]
+    assert (told["crop_mode"], told["mean"]) == (mode, mean)
+    notes = json.loads(shown)["notes"]
+    assert len(notes) == len(parts)
+    assert all(part in note for part, note in zip(parts, notes, strict=True))
+    assert all(f"note: {note}\n" in said for note in notes)
+
+
+def test_a_network_without_a_classifier(tmp_path, checkpoint, capsys):
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    torch.save({k: v for k, v in state.items() if "linear" not in k}, checkpoint)
+    out = tmp_path / "i"
+    _, notes = run(capsys, "import", checkpoint, "--out", out)
+    assert "note: no classifier: start a training from it" in notes
+    assert "reslab predict" not in notes
+    assert artifact.load(out).classes == ()
+    (tmp_path / "x.png").write_bytes(b"")
+    assert main(["predict", str(out), str(tmp_path / "x.png"), "--device", "cpu"]) == 4
+    assert "has no classifier" in capsys.readouterr().err
+    draw = np.random.default_rng(0)
+    for label in ("x", "y"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(10):
+            pixels = draw.integers(0, 256, (32, 32, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{number}.png")
+    words = ["train", tmp_path / "data", "--start", out, "--out", tmp_path / "run"]
+    words += ["--epochs", "1", "--device", "cpu", "--workers", "0"]
+    assert main([str(word) for word in words]) == 0
+    assert artifact.load(tmp_path / "run").classes == ("x", "y")
+
+
 def test_export_refuses_what_it_cannot_write(tmp_path, resnet18, capsys):
     file = timm_folder(tmp_path / "timm", resnet18)
     run(capsys, "import", file, "--out", tmp_path / "i")
@@ -251,3 +336,9 @@ def test_the_card_of_an_imported_model(tmp_path, checkpoint, capsys):
     assert 'pretrained="hf-hub:someone/small-net"' in card
     assert "None was stated: ask its author" in card
     assert "Nothing was measured" in card
+
+
+def test_the_card_shows_names_in_any_script(resnet18):
+    preprocess = Preprocess(img_size=64, resize_size=64)
+    model = artifact.Artifact(resnet18, ("Löwe", "猫\n"), preprocess)
+    assert "Löwe, 猫\\n\n" in model_card(model, repo="a/b")

@@ -169,7 +169,8 @@ def _report_import(imported: Imported, out: Path, *, as_json: bool) -> None:
         f"{spec.name} by {converted.layout.name}'s names, {spec.num_classes} classes, "
         f"{spec.img_size} pixels"
     )
-    output.note(f"next: reslab predict {out} IMAGES, or reslab train DATA --start {out}")
+    predict = f"reslab predict {out} IMAGES, or " if spec.num_classes else ""
+    output.note(f"next: {predict}reslab train DATA --start {out}")
 
 
 def _import_json(imported: Imported, out: Path) -> dict[str, Any]:
@@ -190,7 +191,7 @@ def _import_json(imported: Imported, out: Path) -> dict[str, Any]:
 def _export(args: argparse.Namespace) -> None:
     from reslab import artifact
     from reslab.cli import output
-    from reslab.weights import LAYOUTS, export_file
+    from reslab.weights import LAYOUTS, export_file, timm_notes
 
     if args.to is None or args.out is None:
         raise UsageError("reslab weights export needs --to PROGRAM and --out FILE")
@@ -198,6 +199,9 @@ def _export(args: argparse.Namespace) -> None:
     model = artifact.load(args.names[0])
     files = export_file(model, layout, args.out)
     theirs = layout.networks[model.network.spec.name]
+    notes = timm_notes(model) if len(files) > 1 else ()
+    for note in notes:
+        output.note(f"note: {note}")
     if args.json:
         output.emit_json(
             {
@@ -206,6 +210,7 @@ def _export(args: argparse.Namespace) -> None:
                 "network": theirs,
                 "classes": list(model.classes),
                 "preprocess": model.preprocess.to_json(),
+                "notes": list(notes),
             }
         )
         return

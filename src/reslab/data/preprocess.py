@@ -31,6 +31,8 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "box": Image.Resampling.BOX,
 }
+# What "pad" puts around an image, in 0..255.
+BORDER = 128
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,10 @@ class Preprocess:
             )
         if len(self.mean) != self.in_chans or len(self.std) != self.in_chans:
             raise UsageError(f"mean and std need {self.in_chans} values each")
+        if not all(0 <= value <= 1 for value in self.mean):
+            raise _out_of_range("mean", "in 0..1", self.mean)
+        if not all(0 < value <= 1 for value in self.std):
+            raise _out_of_range("std", "above 0 and at most 1", self.std)
         if self.resize not in get_args(ResizePolicy):
             raise unknown("resize policy", self.resize, get_args(ResizePolicy))
         if self.interpolation not in get_args(Interpolation):
@@ -118,6 +124,15 @@ class Preprocess:
         return cls(**fields, mean_image=mean_image)
 
 
+def _out_of_range(name: str, allowed: str, values: tuple[float, ...]) -> UsageError:
+    """Build the error for values that no pixels in [0, 1] have."""
+    received = ", ".join(f"{value:g}" for value in values)
+    return UsageError(
+        f"{name} must be {allowed}, received {received}",
+        remedy="divide by 255 what is of pixels in 0..255" if max(values) > 1 else "",
+    )
+
+
 def fit(pixels: Pixels, preprocess: Preprocess) -> Pixels:
     """Bring one decoded image to (resize_size, resize_size, in_chans), uint8.
 
@@ -158,7 +173,7 @@ def _to_square(image: Image.Image, size: int, preprocess: Preprocess) -> Image.I
         return image.resize((size, size), resample, box=(left, top, left + side, top + side))
     scale = size / max(width, height)
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-    canvas = Image.new(image.mode, (size, size), (128,) * preprocess.in_chans)
+    canvas = Image.new(image.mode, (size, size), (BORDER,) * preprocess.in_chans)
     canvas.paste(image.resize(inner, resample), ((size - inner[0]) // 2, (size - inner[1]) // 2))
     return canvas
 

@@ -22,7 +22,7 @@ from reslab.artifact import Artifact
 from reslab.data.arrays import Pixels
 from reslab.data.chunks import available_cores
 from reslab.data.preprocess import network_input
-from reslab.errors import DataError, DivergedError, MachineError, UsageError
+from reslab.errors import CheckpointError, DataError, DivergedError, MachineError, UsageError
 from reslab.machine import autocast_dtype, choose_device
 from reslab.predict.runtimes import Auto, Row, Runtime, build_runtime, kind_of, shape_of, survey
 from reslab.predict.sources import ImageLike, Read, count_of, read_file, sources_of
@@ -66,6 +66,7 @@ class Predictor:
         notify: told in a line which runtime was chosen.
 
     Raises:
+        CheckpointError: the model has no classifier.
         UsageError: there is no such runtime, or it does not have that precision.
         MachineError: the device or the runtime is not there.
     """
@@ -83,6 +84,11 @@ class Predictor:
     ) -> None:
         if batch_size < 1:
             raise UsageError(f"batch_size must be 1 or more, received {batch_size}")
+        if not artifact.classes:
+            raise CheckpointError(
+                f"this {artifact.network.spec.name} has no classifier, so that it cannot predict",
+                remedy="start a training from it: reslab train DATA --start MODEL",
+            )
         self.artifact = artifact
         self.device = choose_device(device)
         self.batch_size = batch_size
@@ -263,7 +269,7 @@ def load(
     """Load a model from a run or a model folder, ready to label images; see `Predictor`.
 
     Raises:
-        CheckpointError: there is none, or it is damaged.
+        CheckpointError: there is none, it is damaged, or it has no classifier.
         MachineError: the device or the runtime is not there.
     """
     return Predictor(

@@ -8,7 +8,7 @@ from reslab.weights.convert import Converted, MisfitError, convert, to_layout
 from reslab.weights.importing import Imported, Request, import_file
 from reslab.weights.layouts import LAYOUTS
 from reslab.weights.read import SUFFIXES, read
-from reslab.weights.write import export_file
+from reslab.weights.write import export_file, timm_notes
 
 __all__ = [
     "LAYOUTS",
@@ -21,5 +21,6 @@ __all__ = [
     "export_file",
     "import_file",
     "read",
+    "timm_notes",
     "to_layout",
 ]

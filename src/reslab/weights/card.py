@@ -9,6 +9,7 @@ from typing import Any
 
 from reslab import catalog
 from reslab.artifact import Artifact
+from reslab.data import names
 from reslab.data.preprocess import Preprocess
 
 SHOWN_CLASSES = 100
@@ -125,7 +126,7 @@ def _preprocessing(preprocess: Preprocess) -> str:
 
 
 def _classes(classes: tuple[str, ...]) -> str:
-    shown = ", ".join(json.dumps(name, ensure_ascii=True)[1:-1] for name in classes[:SHOWN_CLASSES])
+    shown = ", ".join(names.shown(name) for name in classes[:SHOWN_CLASSES])
     more = len(classes) - SHOWN_CLASSES
     return shown + (f" and {more} more (`model.json`)" if more > 0 else "")
 

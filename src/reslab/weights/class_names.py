@@ -33,6 +33,8 @@ def class_names(
     """
     if file is not None:
         return _from_file(file, num_classes), ""
+    if num_classes == 0:
+        return (), "no classifier: start a training from it (reslab train DATA --start MODEL)"
     told = config.get("label_names")
     if isinstance(told, Sequence) and len(told) == num_classes:
         return tuple(str(name) for name in told), ""

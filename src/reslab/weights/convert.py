@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from reslab.spec import NetworkSpec, Stem
 from reslab.weights.layout import Layout, ZeroPadding
 from reslab.weights.read import Weights
 from reslab.weights.recognise import OPTIONAL, Fit, recognise
+from reslab.weights.timm_config import contradiction
 
 
 class MisfitError(CheckpointError):
@@ -71,11 +73,14 @@ def convert(
 
     Raises:
         MisfitError: tensors do not fit, and `allow_partial` is not set.
+        CheckpointError: the values are quantised, or the description beside them tells of another
+            network, and `name` is not given.
         UsageError: an unknown name.
     """
     found = recognise(weights, name=name, layout=layout, stem=stem)
     notes = [*weights.notes]
     tensors = found.layout.to_ours(found.network, weights.tensors, zero_padding)
+    _refuse_quantised(found, tensors, str(weights.path))
     absorbed = _absorb_biases(found, weights.tensors, tensors)
     if absorbed:
         notes.append(
@@ -87,6 +92,14 @@ def convert(
     if found.faults and not allow_partial:
         raise _misfit(found, weights, name)
     spec = found.network.spec
+    doubt = contradiction(weights.config, found.layout, spec.name)
+    if doubt and name is None:
+        raise CheckpointError(
+            f"{weights.path} has the tensors of {spec.name}, but {doubt}",
+            remedy=f"--as {spec.name} takes it for that all the same",
+        )
+    if doubt:
+        notes.append(f"{doubt}; its weights were taken for {spec.name} as asked for")
     if spec.name not in found.layout.networks:
         notes.append(
             f"{found.layout.name} has no network that computes what {spec.name} does; "
@@ -129,19 +142,38 @@ def _absorb_biases(
         The names in the file that have found their place so.
     """
     placed = set()
-    modules = dict(found.network.named_modules())
     keys = found.layout.keys(found.network)
-    for name, module in modules.items():
-        if not isinstance(module, nn.Conv2d) or module.bias is not None:
-            continue
-        bias = keys[f"{name}.weight"].removesuffix("weight") + "bias"
-        parent, _, last = name.rpartition(".")
-        norm = f"{parent}.{last.replace('conv', 'norm')}"
+    for conv, norm in _convolutions_before_norms(found.network):
+        bias = keys[f"{conv}.weight"].removesuffix("weight") + "bias"
         mean = f"{norm}.running_mean"
-        if bias in theirs and isinstance(modules.get(norm), nn.BatchNorm2d) and mean in ours:
+        if bias in theirs and mean in ours and theirs[bias].shape == ours[mean].shape:
             ours[mean] = ours[mean] - theirs[bias]
             placed.add(bias)
     return placed
+
+
+def _convolutions_before_norms(network: Network) -> Iterator[tuple[str, str]]:
+    """Yield the names of each convolution without bias and of the batch norm right behind it."""
+    for parent, module in network.named_modules():
+        if type(module).forward is not nn.Sequential.forward:
+            continue
+        for (first, conv), (second, norm) in itertools.pairwise(module.named_children()):
+            if not (isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)):
+                continue
+            if conv.bias is None and conv.out_channels == norm.num_features:
+                yield f"{parent}.{first}", f"{parent}.{second}"
+
+
+def _refuse_quantised(found: Fit, tensors: Mapping[str, torch.Tensor], where: str) -> None:
+    """Refuse whole numbers where the network computes with real ones."""
+    own, keys = found.network.state_dict(), found.layout.keys(found.network)
+    for key, value in tensors.items():
+        if own[key].is_floating_point() and not value.is_floating_point():
+            kind = str(value.dtype).removeprefix("torch.")
+            raise CheckpointError(
+                f"{where} holds {keys[key]} as {kind}: the weights are quantised",
+                remedy="take the weights from before they were quantised",
+            )
 
 
 def _misfit(found: Fit, weights: Weights, name: str | None) -> MisfitError:

@@ -82,9 +82,8 @@ def import_file(request: Request) -> Imported:
         allow_partial=request.allow_partial,
     )
     network, notes = converted.network, list(converted.notes)
-    preprocess, assumed = _preprocess(request, weights, converted)
-    if assumed:
-        notes.append(assumed)
+    preprocess, changed = _preprocess(request, weights, converted)
+    notes.extend(changed)
     network.spec = specs.replace(network.spec, img_size=preprocess.img_size)
     classes, assumed = class_names(
         network.num_classes, preprocess.img_size, weights.config, request.classes
@@ -99,26 +98,30 @@ def import_file(request: Request) -> Imported:
     )
 
 
-def _preprocess(request: Request, weights: Weights, converted: Converted) -> tuple[Preprocess, str]:
-    """Choose how images are prepared, and say so where the file did not."""
+def _preprocess(
+    request: Request, weights: Weights, converted: Converted
+) -> tuple[Preprocess, list[str]]:
+    """Choose how images are prepared, and say what was changed, or taken where nothing is told."""
     spec = converted.network.spec
     if spec.in_chans not in (1, 3):
         raise UsageError(
             f"the network takes {spec.in_chans} channels: images have 1 or 3",
             remedy="use it from Python: reslab.create_model(NAME, pretrained=FILE)",
         )
-    told = preparation.from_timm(weights.config, spec) if weights.config else None
+    told, changed = preparation.from_timm(weights.config, spec)
+    notes = list(changed)
     found = told or converted.layout.preprocess(spec)
     if request.img_size is not None:
         found = _resized(found, request.img_size, spec, converted)
     chosen = [name for name in ("mean", "std") if getattr(request, name) is not None]
     found = dataclasses.replace(found, **{name: getattr(request, name) for name in chosen})
     if told is not None or len(chosen) == 2:
-        return found, ""
-    return found, (
+        return found, notes
+    notes.append(
         f"the file does not say how images are prepared: taken was what {converted.layout.name} "
         f"does ({_described(found)}); change it with --mean, --std and --img-size"
     )
+    return found, notes
 
 
 def _resized(found: Preprocess, size: int, spec: NetworkSpec, converted: Converted) -> Preprocess:

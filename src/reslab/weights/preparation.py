@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast, get_args
 
-from reslab.data.preprocess import Interpolation, Preprocess
+from reslab.data.preprocess import BORDER, Interpolation, Preprocess
+from reslab.errors import UsageError
 from reslab.spec import NetworkSpec
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -53,30 +54,52 @@ def unit(spec: NetworkSpec) -> Preprocess:
     return _square(spec, spec.img_size, spec.img_size, zeros, ones)
 
 
-def from_timm(config: Mapping[str, Any], spec: NetworkSpec) -> Preprocess | None:
-    """Read what timm's `config.json` says; None where it says nothing usable."""
+def from_timm(
+    config: Mapping[str, Any], spec: NetworkSpec
+) -> tuple[Preprocess | None, tuple[str, ...]]:
+    """Read what timm's `config.json` says.
+
+    Returns:
+        The preparation, None where it says nothing usable; and what had to be changed, a sentence
+        each.
+    """
     told = config.get("pretrained_cfg", config)
     try:
         size = int(told["input_size"][-1])
         crop = float(told.get("crop_pct") or 1.0)
         mean, std = tuple(map(float, told["mean"])), tuple(map(float, told["std"]))
-        interpolation = str(told.get("interpolation", "bilinear"))
+        interpolation = str(told.get("interpolation") or "bilinear")
         resize = math.floor(size / crop)
-        squash = told.get("crop_mode") == "squash"
-    except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError):
-        return None
+        mode = told.get("crop_mode")
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError, ZeroDivisionError):
+        return None, ()
     if not (len(mean) == len(std) == spec.in_chans in (1, 3) and 1 <= size <= resize):
-        return None
-    known: Interpolation = "bicubic" if interpolation == "bicubic" else "bilinear"
-    return Preprocess(
-        img_size=size,
-        resize_size=resize,
-        in_chans=spec.in_chans,
-        resize="squash" if squash else "crop",
-        interpolation=known,
-        mean=mean,
-        std=std,
-    )
+        return None, ()
+    notes = []
+    if interpolation not in get_args(Interpolation):
+        notes.append(f"images are resized bilinearly: '{interpolation}' is not known here")
+        interpolation = "bilinear"
+    try:
+        found = Preprocess(
+            img_size=size,
+            resize_size=resize,
+            in_chans=spec.in_chans,
+            resize="squash" if mode == "squash" else "pad" if mode == "border" else "crop",
+            interpolation=cast(Interpolation, interpolation),
+            mean=mean,
+            std=std,
+        )
+    except UsageError as error:
+        return None, (f"what timm's description says of images cannot be used: {error.message}",)
+    if found.resize == "pad" and timm_border(mean) != BORDER:
+        notes.append("images are padded with mid-grey, not with the mean colour as in timm")
+    return found, tuple(notes)
+
+
+def timm_border(mean: tuple[float, ...]) -> int | None:
+    """Return the grey in 0..255 that timm pads with, None where it is a colour."""
+    fill = {round(255 * value) for value in mean}
+    return fill.pop() if len(fill) == 1 else None
 
 
 def _square(

@@ -13,13 +13,16 @@ from safetensors import torch as safetensors_torch
 
 from reslab import durable
 from reslab.artifact import Artifact
+from reslab.data.preprocess import BORDER, Preprocess
 from reslab.errors import UsageError
 from reslab.weights.convert import to_layout
 from reslab.weights.layout import Layout
 from reslab.weights.layouts import TIMM
+from reslab.weights.preparation import timm_border
 from reslab.weights.read import CONFIG
 
 WRITTEN = (".safetensors", ".pth", ".pt")
+CROP_MODES = {"squash": "squash", "crop": "center", "pad": "border"}
 
 
 def export_file(artifact: Artifact, layout: Layout, out: Path) -> tuple[Path, ...]:
@@ -68,13 +71,30 @@ def timm_config(artifact: Artifact) -> dict[str, Any]:
             "num_classes": spec.num_classes,
             "input_size": [spec.in_chans, preprocess.img_size, preprocess.img_size],
             "crop_pct": preprocess.img_size / preprocess.resize_size,
-            "crop_mode": "squash" if preprocess.resize == "squash" else "center",
+            "crop_mode": CROP_MODES[preprocess.resize],
             "interpolation": preprocess.interpolation,
-            "mean": list(preprocess.mean),
+            "mean": list(_mean_of(preprocess)),
             "std": list(preprocess.std),
         },
         "label_names": list(artifact.classes),
     }
+
+
+def timm_notes(artifact: Artifact) -> tuple[str, ...]:
+    """Say what timm will do otherwise with images, a sentence each: its description lacks it."""
+    preprocess, notes = artifact.preprocess, []
+    if preprocess.mean_image is not None:
+        notes.append("timm has no mean image: its mean in each channel was written instead")
+    if preprocess.resize == "pad" and timm_border(_mean_of(preprocess)) != BORDER:
+        notes.append("timm pads images with the mean colour, not with mid-grey")
+    return tuple(notes)
+
+
+def _mean_of(preprocess: Preprocess) -> tuple[float, ...]:
+    """Return the mean of each channel, that of the mean image where there is one."""
+    if preprocess.mean_image is None:
+        return preprocess.mean
+    return tuple(float(value) for value in preprocess.mean_image.mean(axis=(0, 1)))
 
 
 def _safetensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
