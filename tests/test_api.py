@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import numpy as np
@@ -36,6 +37,10 @@ def test_training_twice_and_predicting_in_one_process(tmp_path):
     assert any("resnet20" in note for note in watcher.notes)
     assert np.array_equal(first.test.logits, second.test.logits), "same seed, same bytes"
     assert (tmp_path / "a" / "report.html").is_file()
+    call = f"reslab.train('digits', overrides={FAST}, out={str(tmp_path / 'a')!r}, device='cpu')"
+    config = json.loads((tmp_path / "a" / "config.json").read_text())
+    assert config["command"] == ["python", "-c", f"import reslab\n\n{call}"]
+    assert call in html.unescape((tmp_path / "a" / "report.html").read_text())
 
     predictor = reslab.load(first.run_dir, device="cpu")
     image = np.zeros((8, 8), np.uint8)

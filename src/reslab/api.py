@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,22 +58,29 @@ def train(
     """
     from reslab.training.config import Request
 
-    return train_request(
-        Request(
-            data=str(data),
-            model=model,
-            recipe=recipe,
-            overrides=dict(overrides or {}),
-            out=None if out is None else Path(out),
-            seed=seed,
-            time_s=time_s,
-            device=device,
-            start=None if start is None else Path(start),
-            deepen_from=None if deepen_from is None else Path(deepen_from),
-            command=("reslab.train", str(data)),
-        ),
-        observer,
+    request = Request(
+        data=str(data),
+        model=model,
+        recipe=recipe,
+        overrides=dict(overrides or {}),
+        out=None if out is None else Path(out),
+        seed=seed,
+        time_s=time_s,
+        device=device,
+        start=None if start is None else Path(start),
+        deepen_from=None if deepen_from is None else Path(deepen_from),
     )
+    return train_request(dataclasses.replace(request, command=_command(request)), observer)
+
+
+def _command(request: Request) -> tuple[str, ...]:
+    """Return a command that makes the call of `train` that led to a request."""
+    words = [repr(request.data)]
+    for field in dataclasses.fields(request)[1:]:
+        value = getattr(request, field.name)
+        if value not in (None, {}, field.default):
+            words.append(f"{field.name}={(str(value) if isinstance(value, Path) else value)!r}")
+    return "python", "-c", f"import reslab\n\nreslab.train({', '.join(words)})"
 
 
 def train_request(request: Request, observer: Observer | None = None) -> Result:

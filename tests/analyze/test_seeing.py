@@ -132,6 +132,16 @@ def test_occlusion_covers_every_pixel_of_a_map_of_any_size(network):
         occlusion(network, x, torch.tensor([0]), patch=6, cell=21)
 
 
+def test_occlusion_of_a_calibrated_model_is_in_its_probabilities(network, images):
+    classes = torch.tensor([0, 3])
+    found = occlusion(network, images[:2], classes, patch=9, cell=16, temperature=2.5)
+    with torch.no_grad():
+        whole = (plain(network)(images[:2]) / 2.5).softmax(1)[[0, 1], classes]
+    torch.testing.assert_close(found.whole, whole)
+    plainly = occlusion(network, images[:2], classes, patch=9, cell=16)
+    assert not torch.allclose(found.covered, plainly.covered)
+
+
 def test_feature_vectors_are_what_the_classifier_sees(network, images):
     vectors = feature_vectors(network, images, batch_size=4)
     other = plain(network)
@@ -167,3 +177,8 @@ def test_t_sne_keeps_clusters_apart_and_repeats_itself():
     assert (distances.argmin(axis=1) // 12 == np.arange(36) // 12).all()
     with pytest.raises(DataError, match="four"):
         t_sne(vectors[:3])
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_t_sne_of_equal_vectors_is_one_point(value):
+    assert t_sne(np.full((12, 16), value)).tolist() == [[0.0, 0.0]] * 12

@@ -1,5 +1,7 @@
 """The page, its files and the verb, on a small network that was never trained."""
 
+import dataclasses
+import html
 import json
 import re
 import shutil
@@ -108,6 +110,7 @@ def test_what_grad_cam_shows_is_what_the_function_says(model, seen):
             chances = loaded.network(image).softmax(1)[0]
         assert row["said"] == loaded.classes[int(chances.argmax())]
         assert row["probability"] == pytest.approx(float(chances.max()), abs=1e-5)
+        assert np.array(row["probability_covered"]).shape == (8, 8)
         np.testing.assert_allclose(
             np.array(row["grad_cam"]), grad_cam(loaded.network, image)[0], atol=2e-5
         )
@@ -170,6 +173,86 @@ def test_a_surface_of_two_models_on_one_scale(model, tmp_path):
     assert [figure.name for figure in section.figures] == ["loss-surface"]  # no line to walk
     with pytest.raises(DataError, match="same images"):
         terrain(subject, lambda _text: None, against=str(tmp_path / "other"), points=3)
+
+
+def test_one_kind_of_probability(model):
+    from reslab.look.sees import _attention
+    from reslab.look.subject import open_subject
+
+    subject = open_subject(model, count=8, images=1)
+    warm = dataclasses.replace(subject.model, temperature=3.0)
+    figure = _attention(dataclasses.replace(subject, model=warm))
+    (row,) = figure.data["images"]
+    with torch.no_grad():
+        logits = warm.network(subject.images)
+    said = warm.classes.index(row["said"])
+    assert row["probability"] == pytest.approx(float((logits / 3).softmax(1)[0, said]), abs=1e-5)
+    covered = subject.images.clone()
+    covered[0, :, :3, :3] = 0  # a patch of 3 around the second pixel of the second row
+    with torch.no_grad():
+        chance = float((warm.network(covered) / 3).softmax(1)[0, said])
+    assert row["probability_covered"][1][1] == pytest.approx(chance, abs=1e-4)
+
+
+def test_a_dead_network_has_a_page_and_files(model, tmp_path):
+    loaded = artifact.load(model)
+    with torch.no_grad():
+        for module in loaded.network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.weight.zero_()
+                module.bias.fill_(-1)
+    artifact.save(loaded, tmp_path / "dead")
+    found = look_inside(tmp_path / "dead", count=12, images=1, only=["sees"], out=tmp_path / "out")
+    names = [figure.name for figure in found.sections[0].figures]
+    assert "t-sne" in names
+    assert not [name for name in names if name.startswith("units-")]
+    missing = found.sections[0].missing
+    assert len(missing) == 4
+    assert all("is left out: none of them responds" in line for line in missing)
+    assert missing[0] in found.page.read_text()
+    assert (tmp_path / "out" / "t-sne.json").is_file()
+
+
+def test_the_surface_of_a_run_of_another_seed(model, tmp_path):
+    from reslab.look.pictures import seen_by
+    from reslab.look.subject import open_subject
+    from reslab.look.terrain import terrain
+
+    subject = open_subject(model, count=8, images=1)
+    mine = subject.model.preprocess
+    other = dataclasses.replace(mine, mean=(0.35,), std=(0.41,))
+    raw = subject.images * 0.4 + 0.3
+    torch.testing.assert_close(seen_by(subject.images, mine, other), (raw - 0.35) / 0.41)
+    network = subject.model.network
+    artifact.save(Artifact(network, subject.model.classes, other), tmp_path / "other")
+    section = terrain(subject, lambda _text: None, against=str(tmp_path / "other"), points=3)
+    surface, line = section.figures
+    losses = [one["loss"][1][1] for one in surface.data.values()]
+    assert losses[0] != losses[1]
+    assert "normalised as resnet20 takes them" in line.caption
+    smaller = dataclasses.replace(mine, resize_size=10)
+    artifact.save(Artifact(network, subject.model.classes, smaller), tmp_path / "smaller")
+    with pytest.raises(DataError, match="same images"):
+        terrain(subject, lambda _text: None, against=str(tmp_path / "smaller"), points=3)
+
+
+def test_the_command_on_the_page_makes_it_again(model, tmp_path):
+    out = tmp_path / "its figures"
+    chosen = {"images": 2, "count": 9, "time_limit_s": 90.0, "seed": 3, "out": out}
+    page = look_inside(model, only=["cost"], **chosen).page
+    command = html.unescape(re.search(r"<pre>(.*?)</pre>", page.read_text())[1])
+    assert command == (
+        f"reslab look {model} --only cost --time 90s --images 2 --count 9 --seed 3 --out '{out}'"
+    )
+
+
+def test_a_time_without_a_surface_is_refused(model, tmp_path, capsys):
+    words = ["look", str(model), "--only", "cost", "--time", "10s", "--out", str(tmp_path)]
+    assert main(words) == 2
+    assert capsys.readouterr().err == (
+        "reslab: --time is for loss surfaces, and none is drawn; add --landscape\n"
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_verb(model, tmp_path, capsys):

@@ -8,7 +8,7 @@ from reslab.data.dataset import Dataset
 from reslab.data.loader import TrainLoader
 from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess
-from reslab.report.augmented import augmented_views
+from reslab.report.augmented import augmented_views, early_sentence
 from reslab.training.recipe import Augment, Recipe, to_json
 
 
@@ -46,6 +46,14 @@ def test_mixed_views_are_those_that_the_run_took() -> None:
     dataset = many_classes(count=10, each=6)
     augment = Augment(crop_scale=(0.5, 1), jitter=0.2, mixup=0.4, cutmix=1.0)
     check_views_are_the_loader_s(dataset, augment, channels=3)
+
+
+def test_a_run_that_began_with_smaller_images_says_so() -> None:
+    assert early_sentence(to_json(Recipe(name="any"))) == ""
+    early = to_json(Recipe(name="any", early_size=24, early_share=0.5))
+    assert early_sentence(early) == (
+        " For the first 50% of the run they were then scaled to 24 px."
+    )
 
 
 def test_plain_view_is_the_image(digits_dataset: Dataset) -> None:

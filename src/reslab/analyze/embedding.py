@@ -95,7 +95,7 @@ def t_sne(vectors: Floats, *, seed: int = 0) -> Floats:
         seed: of the optimisation.
 
     Returns:
-        float64 (N, 2).
+        float64 (N, 2); all zero where all vectors are equal.
 
     Raises:
         DataError: fewer than four points.
@@ -107,7 +107,9 @@ def t_sne(vectors: Floats, *, seed: int = 0) -> Floats:
     if len(vectors) < 4:
         raise DataError(f"t-SNE needs four images or more, received {len(vectors)}")
     reduced = principal_components(vectors, min(_BEFORE_T_SNE, *vectors.shape)).points
-    scale = float(reduced.std()) or 1.0
+    if (vectors == vectors[0]).all():  # scikit-learn would divide by their spread, and crash
+        return np.zeros((len(vectors), 2))
+    scale = float(reduced.std())
     embedding: Any = TSNE(
         n_components=2,
         perplexity=min(_PERPLEXITY, (len(vectors) - 1) / 3),

@@ -40,6 +40,7 @@ def occlusion(
     *,
     patch: int,
     cell: int,
+    temperature: float = 1.0,
     batch_size: int = 128,
     progress: Progress | None = None,
 ) -> Occlusion:
@@ -54,6 +55,8 @@ def occlusion(
         classes: int64 (B,), whose probability to follow.
         patch: side of the square, pixels.
         cell: distance between neighbouring squares, pixels.
+        temperature: what logits are divided by, so that probabilities are those of a
+            calibrated model.
         batch_size: covered images computed at once.
         progress: called with the covered images done, and all of them.
 
@@ -74,7 +77,7 @@ def occlusion(
     covered = torch.empty(count * len(boxes))
     view = view_of(network)
     with torch.no_grad():
-        whole = _probability(view, images, classes)
+        whole = _probability(view, images, classes, temperature)
         for start in range(0, len(covered), batch_size):
             numbers = range(start, min(start + batch_size, len(covered)))
             owners = torch.tensor([n // len(boxes) for n in numbers], device=images.device)
@@ -82,7 +85,8 @@ def occlusion(
             for one, n in zip(batch, numbers, strict=True):
                 (top, bottom), (left, right) = boxes[n % len(boxes)]
                 one[:, top:bottom, left:right] = 0
-            covered[start : numbers.stop] = _probability(view, batch, classes[owners])
+            chances = _probability(view, batch, classes[owners], temperature)
+            covered[start : numbers.stop] = chances
             if progress is not None:
                 progress(numbers.stop, len(covered))
     return Occlusion(whole, covered.view(count, rows, columns), cell, patch)
@@ -94,6 +98,8 @@ def _span(index: int, cell: int, patch: int) -> tuple[int, int]:
     return max(0, first), first + patch
 
 
-def _probability(network: Network, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    chances: torch.Tensor = network(images).float().softmax(dim=1)
+def _probability(
+    network: Network, images: torch.Tensor, classes: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    chances: torch.Tensor = (network(images).float() / temperature).softmax(dim=1)
     return chances.gather(1, classes.to(chances.device)[:, None])[:, 0].cpu()

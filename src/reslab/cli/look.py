@@ -56,9 +56,13 @@ def run(args: argparse.Namespace) -> int:
     import sys
 
     from reslab.cli.output import emit_json, note
+    from reslab.errors import UsageError
     from reslab.look import DEFAULT, look_inside
 
     only = [part.strip() for part in (args.only or "").split(",") if part.strip()]
+    drawn = args.landscape or args.against is not None or "landscape" in only
+    if args.time is not None and not drawn:
+        raise UsageError("--time is for loss surfaces, and none is drawn", remedy="add --landscape")
     found = look_inside(
         args.model,
         args.data,

@@ -27,31 +27,38 @@ if TYPE_CHECKING:
     from reslab.study.results import StudyResults
 
 HELP = "ask a question of many runs, answered with statistics over seeds"
-ACTIONS = ("list", "plan", "run", "report")
+# Which flags belong to which action.
+FLAGS = {
+    "list": ("json", "quiet"),
+    "plan": ("scale", "data", "seeds", "jobs", "device", "json", "quiet"),
+    "run": ("scale", "data", "seeds", "jobs", "out", "retry", "device", "json", "quiet"),
+    "report": ("scale", "data", "out", "json", "quiet"),
+}
+DEFAULTS = {"scale": "tiny", "jobs": 0, "device": "auto", "retry": False}
 SCALES = ("tiny", "small", "paper")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `reslab study`."""
-    parser.add_argument("action", choices=ACTIONS, help="what to do: %(choices)s")
+    parser.add_argument("action", choices=tuple(FLAGS), help="what to do: %(choices)s")
     parser.add_argument("name", nargs="?", metavar="NAME", help="a shipped study, or a .py file")
-    parser.add_argument(
-        "--scale", choices=SCALES, default="tiny", help="how much data and time (tiny)"
-    )
+    parser.add_argument("--scale", choices=SCALES, help="how much data and time (tiny)")
     parser.add_argument("--data", help="other data than the scale's: a folder, a CSV or a name")
     parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (the scale's)")
-    parser.add_argument(
-        "--jobs", type=int, default=0, metavar="N", help="runs at once (0: one a core)"
-    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="runs at once (0: one a core)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder (runs/study-NAME-SCALE)")
-    parser.add_argument("--retry", action="store_true", help="try failed runs again")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument("--retry", action="store_true", default=None, help="try failed runs again")
+    parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do what the action says."""
+    _check(args)
+    for flag, value in DEFAULTS.items():
+        if getattr(args, flag) is None:
+            setattr(args, flag, value)
     if args.action == "list":
         return _list(args)
     if args.name is None:
@@ -59,6 +66,19 @@ def run(args: argparse.Namespace) -> int:
     if args.jobs < 0:
         raise UsageError(f"--jobs must be 0 or more, received {args.jobs}")
     return {"plan": _plan, "run": _run, "report": _report}[args.action](args)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse a name and flags that belong to another action."""
+    if args.action == "list" and args.name is not None:
+        raise UsageError(
+            f"'study list' takes no NAME, received {args.name}",
+            remedy=f"see 'reslab study plan {args.name}'",
+        )
+    for flag in FLAGS["run"]:  # which takes them all
+        if flag not in FLAGS[args.action] and getattr(args, flag) is not None:
+            owners = " and ".join(name for name, flags in FLAGS.items() if flag in flags)
+            raise UsageError(f"--{flag} belongs to reslab study {owners}, not {args.action}")
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from reslab.report.setup import Fact
 SECTIONS = ("cost", "signal", "lesions", "sees", "landscape")
 DEFAULT = ("sees", "signal", "lesions", "cost")
 FILE_NAME = "look.html"
+IMAGES, COUNT = 6, 1000
 Notify = Callable[[str], None]
 
 
@@ -57,8 +58,8 @@ def look_inside(
     landscape: bool = False,
     against: str | None = None,
     time_limit_s: float | None = None,
-    images: int = 6,
-    count: int = 1000,
+    images: int = IMAGES,
+    count: int = COUNT,
     seed: int = 0,
     out: Path | str | None = None,
     notify: Notify | None = None,
@@ -101,15 +102,29 @@ def look_inside(
         "landscape": lambda: terrain(subject, told, against=against, time_limit_s=time_limit_s),
     }
     sections = [makers[name]() for name in wanted]
-    words = ["reslab", "look", os.fspath(model), *([data] if data else [])]
-    words += ["--seed", str(seed)] if seed else []
-    words += ["--only", ",".join(only)] if tuple(only) != DEFAULT else []
-    words += ["--landscape"] if landscape else []
-    words += ["--against", against] if against is not None else []
-    text = render(subject, sections, _facts(subject), shlex.join(words))
+    again = ["reslab", "look", os.fspath(model), *([data] if data else [])]
+    again += _flags(
+        {
+            "--only": None if tuple(only) == DEFAULT else ",".join(only),
+            "--against": against,
+            "--time": None if time_limit_s is None else f"{time_limit_s:.12g}s",
+            "--images": None if images == IMAGES else images,
+            "--count": None if count == COUNT else count,
+            "--seed": seed or None,
+            "--out": out,
+        }
+    )
+    again += ["--landscape"] if landscape else []
+    text = render(subject, sections, _facts(subject), shlex.join(again))
     page = (Path(out) if out is not None else subject.run or Path()) / FILE_NAME
     durable.write_file(page, text.encode("utf-8", "surrogateescape"))
     return Look(page, sections, write_figures(sections, Path(out)) if out is not None else [])
+
+
+def _flags(values: Mapping[str, Any]) -> list[str]:
+    """Write flags as words, those without a value left out."""
+    given = ((flag, value) for flag, value in values.items() if value is not None)
+    return [word for flag, value in given for word in (flag, str(value))]
 
 
 def _facts(subject: Subject) -> list[Fact]:

@@ -21,12 +21,33 @@ def pixels_of(images: torch.Tensor, preprocess: Preprocess) -> list[Pixels]:
         images: normalised, (B, in_chans, img_size, img_size).
         preprocess: how they were made.
     """
+    return [_rgb(one) for one in _bytes(images, preprocess)]
+
+
+def seen_by(images: torch.Tensor, preprocess: Preprocess, other: Preprocess) -> torch.Tensor:
+    """Turn network input into what another model makes of the same pixels.
+
+    Args:
+        images: normalised, (B, in_chans, img_size, img_size).
+        preprocess: how they were made.
+        other: how the other model makes them, equal but for what is subtracted and divided by.
+    """
+    mean, scale = _mean_and_scale(other)
+    return (_bytes(images, preprocess).float() - mean) / scale
+
+
+def _bytes(images: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    mean, scale = _mean_and_scale(preprocess)
+    values = images.float().cpu() * scale + mean
+    return values.round().clamp(0, 255).to(torch.uint8)
+
+
+def _mean_and_scale(preprocess: Preprocess) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean (C, H, W) and standard deviation (C, 1, 1) of network input, in 0..255."""
     mean, std = preprocess.constants(torch.device("cpu"))
     side, chans = preprocess.resize_size, preprocess.in_chans
     mean = mean.view(-1, side, chans).expand(side, side, chans).permute(2, 0, 1)
-    scale = std.view(side, chans)[0][:, None, None]
-    values = images.float().cpu() * scale + centre(mean, preprocess.img_size)
-    return [_rgb(one) for one in values.round().clamp(0, 255).to(torch.uint8)]
+    return centre(mean, preprocess.img_size), std.view(side, chans)[0][:, None, None]
 
 
 def around_grey(values: torch.Tensor, full: float = 1.0) -> Pixels:

@@ -38,7 +38,8 @@ def sees(subject: Subject, notify: Notify) -> Section:
     notify("filters and feature maps")
     early = [_filters(subject), _maps(subject)]
     notify("the strongest images of single units")
-    return Section("sees", TITLE, "", [attention, *space, *early, *units_figures(subject)])
+    units, silent = units_figures(subject)
+    return Section("sees", TITLE, "", [attention, *space, *early, *units], silent)
 
 
 def _filters(subject: Subject) -> Figure:
@@ -78,7 +79,15 @@ def _attention(subject: Subject) -> Figure:
     side = images.shape[-1]
     cell = max(1, round(side / _OCCLUSION_CELLS))
     patch = max(3, round(side / 5))
-    covered = occlusion(network, images, said, patch=patch, cell=cell, batch_size=64)
+    covered = occlusion(
+        network,
+        images,
+        said,
+        patch=patch,
+        cell=cell,
+        temperature=subject.model.temperature,
+        batch_size=64,
+    )
     cards, rows = [], []
     for i, pixels in enumerate(pictures):
         label = int(sample.labels[subject.shown[i]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
@@ -15,6 +16,7 @@ from reslab.analyze.sample import Sample
 from reslab.artifact import Artifact
 from reslab.errors import DataError
 from reslab.look.figure import Drawing, Figure, Section
+from reslab.look.pictures import seen_by
 from reslab.look.subject import Subject
 from reslab.look.surface import surface_figure
 from reslab.report import wording
@@ -44,21 +46,22 @@ def terrain(
         time_limit_s: for each surface; points beyond it are left out from the corners inwards.
 
     Raises:
-        DataError: the other model has other classes, or takes images of another kind.
+        DataError: the other model has other classes, or takes images of another size or kind.
     """
     if subject.sample is None:
         return Section("landscape", TITLE, "", [], [subject.missing])
     models = {subject.model.network.spec.name: subject.model}
     if against is not None:
         other = artifact.load(against)
-        if other.classes != subject.model.classes or other.preprocess != subject.model.preprocess:
+        if not _comparable(subject.model, other):
             raise DataError(
                 f"{against} does not see the same images as {subject.name}",
-                remedy="compare models of one data set and image size",
+                remedy="compare models of one data set, image size and way of resizing",
             )
         name = other.network.spec.name
         models[name if name not in models else f"{name} ({against})"] = other
     surfaces: list[Surface] = []
+    images = subject.sample.images[:_IMAGES]
     for name, model in models.items():
         done = [0]
 
@@ -70,7 +73,7 @@ def terrain(
         surfaces.append(
             loss_surface(
                 model.network,
-                subject.sample.images[:_IMAGES],
+                seen_by(images, subject.model.preprocess, model.preprocess),
                 subject.sample.labels[:_IMAGES],
                 points=points,
                 seed=subject.seed,
@@ -82,6 +85,19 @@ def terrain(
     if against is not None:
         figures += _path(list(models.values()), list(models), subject.sample, notify)
     return Section("landscape", TITLE, "", figures)
+
+
+def _comparable(first: Artifact, second: Artifact) -> bool:
+    """Say whether two models sort the same pixels into the same classes.
+
+    Mean and standard deviation may differ: they are measured on the training images of each run.
+    """
+    mean, std = first.preprocess.mean, first.preprocess.std
+    return (
+        first.classes == second.classes
+        and first.preprocess.in_chans == second.preprocess.in_chans
+        and first.preprocess == dataclasses.replace(second.preprocess, mean=mean, std=std)
+    )
 
 
 def _path(
@@ -108,7 +124,7 @@ def _path(
             caption=(
                 f"Loss over {recomputed.num_images} images on the way from {names[0]} (0) to "
                 f"{names[1]} (1). Runs from different seeds end in valleys of their own, with a "
-                f"barrier between.{height}"
+                f"barrier between.{height}{_normalised(models, names)}"
             ),
             body=Plot(
                 title="Loss", x_label="share of the second network’s weights", series=series,
@@ -118,6 +134,13 @@ def _path(
             data={"recomputed": recomputed.to_json(), "interpolated": kept.to_json()},
         )
     ]  # fmt: skip
+
+
+def _normalised(models: Sequence[Artifact], names: Sequence[str]) -> str:
+    first, second = (model.preprocess for model in models)
+    if first == second and first.mean_image is None and second.mean_image is None:
+        return ""
+    return f" All of the way the images are normalised as {names[0]} takes them."
 
 
 def _losses(path: LinearPath, label: str, style: Style, colour: int) -> Series:

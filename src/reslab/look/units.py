@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -47,21 +48,43 @@ def rule_for(network: nn.Module) -> Rule:
     return "deconvolution" if pools else "guided"
 
 
-def units_figures(subject: Subject) -> list[Figure]:
-    """Draw the strongest images of some units of every stage, with their deconvolutions."""
+def units_figures(subject: Subject) -> tuple[list[Figure], list[str]]:
+    """Draw the strongest images of some units of every stage, with their deconvolutions.
+
+    Returns:
+        The figures, and a sentence on each stage that is left out: no unit of it responds.
+    """
     assert subject.sample is not None
     network = subject.model.network
     modules = network.feature_info.module_name()[-MOST_MODULES:]
     found = maximal_images(network, subject.sample.images, modules, top=TOP)
     generator = np.random.default_rng(subject.seed)
-    return [_figure(subject, one, generator, first=one is found[0]) for one in found]
+    alive = [one for one in found if _alive(one).any()]
+    silent = [
+        f"What units of {_place(one.module)} respond to is left out: none of them responds to "
+        f"any of {len(subject.sample):,} images."
+        for one in found
+        if not _alive(one).any()
+    ]
+    return [_figure(subject, one, generator, first=one is alive[0]) for one in alive], silent
+
+
+def _alive(found: Maximal) -> npt.NDArray[np.bool_]:
+    """Say of each unit whether it responds to any image."""
+    responds: npt.NDArray[np.bool_] = found.values[:, 0].numpy() > 0
+    return responds
+
+
+def _place(module: str) -> str:
+    name = module.removeprefix("stages.")
+    return "the stem" if name == "stem" else name
 
 
 def _figure(
     subject: Subject, found: Maximal, generator: np.random.Generator, *, first: bool
 ) -> Figure:
     assert subject.sample is not None
-    alive = np.flatnonzero(found.values[:, 0].numpy() > 0)
+    alive = np.flatnonzero(_alive(found))
     units = np.sort(generator.choice(alive, min(UNITS, len(alive)), replace=False)).tolist()
     rule = rule_for(subject.model.network)
     cards, rows = [], []
@@ -94,7 +117,6 @@ def _figure(
             }
         )
     name = found.module.removeprefix("stages.")
-    where = "the stem" if name == "stem" else name
     count, of = len(subject.sample), len(found.values)
     explained = (
         f"The {TOP} strongest responses of {len(units)} of its {of} units, drawn by chance, among "
@@ -104,7 +126,7 @@ def _figure(
         explained += _EXPLAINED[rule]
     return Figure(
         name=f"units-{name}",
-        title=f"What units of {where} respond to",
+        title=f"What units of {_place(found.module)} respond to",
         caption=explained,
         body=Gallery(cards, width=470),
         source=_SOURCES[rule] if first else "",

@@ -10,6 +10,7 @@ import numpy as np
 
 from reslab.data.dataset import Dataset
 from reslab.report.pictures import picture_uri
+from reslab.report.setup import early_part
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +48,8 @@ def augmented_views(
 ) -> list[Views]:
     """Draw the views that the first epochs of this run took of a few images.
 
+    They have the recipe's size, though the run may have begun with smaller ones.
+
     Raises:
         ReslabError: an image cannot be read.
         KeyError, TypeError, ValueError: the run's settings are not those of this version.
@@ -78,6 +81,15 @@ def augmented_views(
         views = [picture_uri(seen[k * epochs + e])[0] for e in range(epochs)]
         rows.append(Views(dataset.classes[dataset.labels[sample]], uri, views, pixelated))
     return rows
+
+
+def early_sentence(recipe: Mapping[str, Any]) -> str:
+    """Say when the run scaled its views down, or nothing where it never did."""
+    if not recipe.get("early_share"):
+        return ""
+    return (
+        f" For {early_part(recipe)} of the run they were then scaled to {recipe['early_size']} px."
+    )
 
 
 def _one_of_each_class(dataset: Dataset, most: int) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -16,6 +16,7 @@ from reslab.data.names import shown
 from reslab.errors import DataError, ReslabError
 from reslab.evaluate.metrics import Evaluation
 from reslab.report import setup, wording
+from reslab.report.augmented import early_sentence
 from reslab.report.calibration import calibration
 from reslab.report.confusion import confusion
 from reslab.report.curves import curves, summary
@@ -119,6 +120,7 @@ def _content(run: Run, images: Images) -> dict[str, Any]:
         "training_summary": summary(run),
         "findings": _objects(run.check.get("findings")),
         "images": images,
+        "early": early_sentence(recipe),
         "split": SPLIT_WORDS[split],
         "evaluation": evaluation,
         "confusion": None,

@@ -166,13 +166,18 @@ def _extras(recipe: Mapping[str, Any]) -> str:
         if get(name) not in (None, False, "network")
     ]
     if get("early_share"):
-        words.append(f"the first {100 * get('early_share', 0):.0f}% at {get('early_size')} px")
+        words.append(f"{early_part(recipe)} at {get('early_size')} px")
     if get("freeze"):
         frozen = get("freeze", 0)
         words.append(
             "all but the classifier frozen" if frozen < 0 else f"the first {frozen} parts frozen"
         )
     return wording.listed(words)
+
+
+def early_part(recipe: Mapping[str, Any]) -> str:
+    """Name the share of a run that trained on smaller images."""
+    return f"the first {100 * recipe['early_share']:.0f}%"
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -204,7 +209,9 @@ def commands(run: Run) -> list[Command]:
     words = [str(word) for word in run.config.get("command", ())]
     list_ = []
     if words:
-        list_.append(Command("Train the same network again", command_line(words)))
+        # A run that was started from Python has the code for it in place of a command.
+        text = words[2] if words[:2] == ["python", "-c"] else command_line(words)
+        list_.append(Command("Train the same network again", text))
     if run.state != "finished":
         list_.append(Command("Go on with this run", f"reslab train --resume {folder}"))
     if run.temperature is None:
