@@ -116,9 +116,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("data", type=Path, help="folder or archive with train/ and test/")
     parser.add_argument("--network", default="airbench94_relu")
     parser.add_argument("--recipe", default="fast")
-    parser.add_argument("--schedules", type=int, nargs="+", default=[8, 16, 32, 64])
+    parser.add_argument("--schedules", type=int, nargs="+", default=[4, 8, 16, 32, 64])
     parser.add_argument("--lengths", type=float, nargs="+", default=[4, 6, 8, 10, 13, 16])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of ours")
+    parser.add_argument("--their-seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, help="folder for results")
     return parser.parse_args()
 
@@ -142,7 +143,7 @@ def their_schedules(
     kept = former["their_schedules"] if same else []
     known = {(run["epochs"], run["seed"]): run for run in kept}
     for epochs in args.schedules:
-        for seed in args.seeds:
+        for seed in args.their_seeds:
             if (epochs, seed) in known:
                 continue
             run = command(
@@ -153,7 +154,7 @@ def their_schedules(
             partial = {"title": TITLE, "unit": "runs/s", "groups": {}, "data_name": data.name}
             schedules = list(known.values())
             record.put(NAME, {**partial, "skipped": "unfinished", "their_schedules": schedules})
-    return [known[epochs, seed] for epochs in args.schedules for seed in args.seeds]
+    return [known[epochs, seed] for epochs in args.schedules for seed in args.their_seeds]
 
 
 def extrapolated(schedules: list[dict[str, Any]], epochs: float) -> tuple[float, float]:
