@@ -36,6 +36,7 @@ from bench.cases.data import unpacked
 from bench.harness import ROOT, environment
 from bench.spread import spread
 from bench.verdict import verdict
+from reslab.data.sources.archive import archive_stem
 
 NAME = "time-to-accuracy"
 TITLE = "time to the accuracy of akamaster's recipe in three hours"
@@ -64,7 +65,7 @@ def main() -> int:
     )
     lengths, reached = ours_until(data, threshold, args)
     found = {
-        "title": f"{threshold:.1f}% on {data.name}, from the command on",
+        "title": f"{threshold:.1f}% on {archive_stem(args.data)}, from the command on",
         "unit": "runs/s",
         "data_name": data.name,
         "limit_s": None,
