@@ -15,6 +15,7 @@ from reslab.training.config import Config, Request, describe_dataset
 from reslab.training.distributed import World
 from reslab.training.inputs import cost_of, decide, fitted_images
 from reslab.training.observe import Silent
+from reslab.training.preprocessing import planned_preprocess
 from reslab.training.step import Training
 from reslab.weights import LAYOUTS, to_layout
 
@@ -31,7 +32,7 @@ def assembled(wanted: Request, device: torch.device) -> Training:
         recipe=chosen.recipe,
         choices=chosen.choices,
         dataset=describe_dataset(dataset),
-        preprocess={},
+        preprocess=planned_preprocess(wanted, chosen.recipe, chosen.spec.in_chans).to_json(),
         cost=cost_of(chosen.spec),
         environment={},
     )
