@@ -65,7 +65,7 @@ def main() -> int:
     )
     lengths, reached = ours_until(data, threshold, args)
     found = {
-        "title": f"{threshold:.1f}% on {archive_stem(args.data)}, from the command on",
+        "title": f"{threshold:.1f}% on {archive_stem(args.data)}, by another recipe, from the command on",
         "unit": "runs/s",
         "data_name": data.name,
         "limit_s": None,
