@@ -68,7 +68,7 @@ def main() -> int:
     found = {
         "title": f"{threshold:.1f}% on {archive_stem(args.data)}, {BY}",
         "unit": "runs/s",
-        "data_name": data.name,
+        "data_name": archive_stem(args.data),
         "limit_s": None,
         "threshold_pct": threshold,
         "their_epochs_in_time": epochs,
@@ -141,7 +141,7 @@ def their_schedules(
 ) -> list[dict[str, Any]]:
     """Train their recipe on schedules of its own, each kept as soon as it is there."""
     former = record.value["cases"].get(NAME, {})
-    same = former.get("data_name") == data.name
+    same = former.get("data_name") == archive_stem(args.data)
     kept = former["their_schedules"] if same else []
     known = {(run["epochs"], run["seed"]): run for run in kept}
     for epochs in args.schedules:
@@ -153,7 +153,12 @@ def their_schedules(
             )
             say(f"akamaster, {epochs} epochs, seed {seed}: {run['accuracy_pct']:.2f}%")
             known[epochs, seed] = {**run, "seed": seed}
-            partial = {"title": TITLE, "unit": "runs/s", "groups": {}, "data_name": data.name}
+            partial = {
+                "title": TITLE,
+                "unit": "runs/s",
+                "groups": {},
+                "data_name": archive_stem(args.data),
+            }
             schedules = list(known.values())
             record.put(NAME, {**partial, "skipped": "unfinished", "their_schedules": schedules})
     return [known[epochs, seed] for epochs in args.schedules for seed in args.their_seeds]

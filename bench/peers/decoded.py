@@ -11,22 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from bench.peers.epochs import MEAN, STD
-from bench.peers.loading import SHOWN_EVERY, Batches, files, views
+from bench.peers.loading import SHOWN_EVERY, Batches, files, pixels_of, views
 from bench.session import Session
 
 Pixels = np.ndarray[Any, Any]
-
-
-def decoded(paths: list[Path]) -> Pixels:
-    """Decode some files."""
-    pixels = []
-    for path in paths:
-        with Image.open(path) as image:
-            pixels.append(np.asarray(image.convert("RGB")))
-    return np.stack(pixels)
 
 
 def opened(settings: dict[str, Any]) -> tuple[Pixels, Pixels]:
@@ -36,28 +26,36 @@ def opened(settings: dict[str, Any]) -> tuple[Pixels, Pixels]:
     share = -(-len(paths) // workers)
     with ProcessPoolExecutor(workers) as pool:
         starts = range(0, len(paths), share)
-        parts = list(pool.map(decoded, [paths[i : i + share] for i in starts]))
+        parts = list(pool.map(pixels_of, [paths[i : i + share] for i in starts]))
     return np.concatenate(parts), np.array(labels)
 
 
 def measure(session: Session, settings: dict[str, Any]) -> None:
     """Take epochs of batches: from nothing each time, or from the second epoch on."""
     session.mark("import_s")
-    pixels, labels = opened(settings)
-    steps = len(labels) // settings["batch_size"]
-    batches = views(pixels, labels, settings, MEAN, STD)
-    take(batches, steps)
+    steps = len(files(Path(settings["data"], "train"))[0]) // settings["batch_size"]
+    if settings["cold"]:
+        session.ready(torch=torch.__version__)
+        for units in session.chunks():
+            began = time.perf_counter()
+            count = sum(epoch(batches_of(settings), steps) for _ in range(units))
+            session.answer(count, time.perf_counter() - began)
+        return
+    batches = batches_of(settings)
+    epoch(batches, steps)
     session.ready(torch=torch.__version__)
     for units in session.chunks():
-        count, began = 0, time.perf_counter()
-        if settings["cold"]:
-            batches = views(*opened(settings), settings, MEAN, STD)
-        for _ in range(units):
-            count += take(batches, steps)
+        began = time.perf_counter()
+        count = sum(epoch(batches, steps) for _ in range(units))
         session.answer(count, time.perf_counter() - began)
 
 
-def take(batches: Batches, steps: int) -> int:
+def batches_of(settings: dict[str, Any]) -> Batches:
+    """Decode everything; yield batches from then on."""
+    return views(*opened(settings), settings, MEAN, STD)
+
+
+def epoch(batches: Batches, steps: int) -> int:
     """Take an epoch; returns its images."""
     return sum(len(labels) for _, labels in itertools.islice(batches, steps))
 

@@ -47,11 +47,16 @@ def files(folder: Path) -> tuple[list[Path], list[int]]:
 def decoded(folder: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Decode the images of a folder of class folders."""
     paths, labels = files(folder)
+    return pixels_of(paths), np.array(labels)
+
+
+def pixels_of(paths: list[Path]) -> np.ndarray[Any, Any]:
+    """Decode some files of one size."""
     pixels = []
     for path in paths:
         with Image.open(path) as image:
             pixels.append(np.asarray(image.convert("RGB")))
-    return np.stack(pixels), np.array(labels)
+    return np.stack(pixels)
 
 
 def transforms(settings: dict[str, Any], mean: Any, std: Any) -> Any:

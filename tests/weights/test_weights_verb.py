@@ -46,6 +46,16 @@ def run(capsys: Capture, *words: object, code: int = 0) -> tuple[str, str]:
     return shown.out, shown.err
 
 
+def draw_pictures(folder: Path) -> None:
+    """Write ten pictures of noise for each of two classes."""
+    draw = np.random.default_rng(0)
+    for label in ("x", "y"):
+        (folder / label).mkdir(parents=True)
+        for number in range(10):
+            pixels = draw.integers(0, 256, (32, 32, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{number}.png")
+
+
 def test_import_predict_and_train_on(tmp_path, checkpoint, resnet, capsys):
     out = tmp_path / "imported"
     shown, notes = run(capsys, "import", checkpoint, "--out", out)
@@ -61,12 +71,7 @@ def test_import_predict_and_train_on(tmp_path, checkpoint, resnet, capsys):
     assert told["layout"] == "akamaster"
     assert told["network"] == "resnet20"
     assert len(told["sha256"]) == 64
-    draw = np.random.default_rng(0)
-    for label in ("x", "y"):
-        (tmp_path / "data" / label).mkdir(parents=True)
-        for number in range(10):
-            pixels = draw.integers(0, 256, (32, 32, 3), np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{number}.png")
+    draw_pictures(tmp_path / "data")
     image = str(tmp_path / "data" / "x" / "0.png")
     assert main(["predict", str(out), image, "--device", "cpu", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["top"][0]["label"] in model.classes
@@ -267,12 +272,7 @@ def test_a_network_without_a_classifier(tmp_path, checkpoint, capsys):
     (tmp_path / "x.png").write_bytes(b"")
     assert main(["predict", str(out), str(tmp_path / "x.png"), "--device", "cpu"]) == 4
     assert "has no classifier" in capsys.readouterr().err
-    draw = np.random.default_rng(0)
-    for label in ("x", "y"):
-        (tmp_path / "data" / label).mkdir(parents=True)
-        for number in range(10):
-            pixels = draw.integers(0, 256, (32, 32, 3), np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{number}.png")
+    draw_pictures(tmp_path / "data")
     words = ["train", tmp_path / "data", "--start", out, "--out", tmp_path / "run"]
     words += ["--epochs", "1", "--device", "cpu", "--workers", "0"]
     assert main([str(word) for word in words]) == 0
