@@ -14,6 +14,7 @@ from reslab.data.arrays import Indices
 from reslab.data.dataset import SplitName
 from reslab.data.loader import eval_batches
 from reslab.data.open import open_dataset
+from reslab.data.options import recorded_options
 from reslab.data.stream import Stream
 from reslab.errors import UsageError
 from reslab.evaluate import protocol
@@ -71,7 +72,8 @@ def open_sample(
         raise UsageError(
             f"{path} does not say what it was trained on", remedy="name the data to look at"
         )
-    dataset = open_dataset(str(source), need_train=False)
+    options = recorded_options(str(source), model.provenance)
+    dataset = open_dataset(str(source), options=options, need_train=False)
     dataset = protocol.with_recorded_splits(dataset, Path(path), model)
     name, samples = protocol.choose_split(dataset, split)
     if count is not None and count < len(samples):

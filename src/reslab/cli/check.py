@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reslab.cli.options import at_least
+from reslab.cli.options import add_data_arguments, at_least, data_options_of
 
 if TYPE_CHECKING:
     from reslab.data.check import CheckReport
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan", type=Path, metavar="FILE", help="write a shell script that mends the folder"
     )
+    add_data_arguments(parser)
     parser.add_argument(
         "--workers", type=at_least(1), metavar="N", help="threads (default: all cores)"
     )
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.plan} exists already", remedy="name another file for the plan")
     if args.plan is not None and not (data.is_dir() or data.suffix.lower() in (".csv", ".tsv")):
         raise UsageError("--plan needs a folder or CSV file", remedy="leave it out")
-    collected = collect_dataset(args.data, notify=output.note)
+    collected = collect_dataset(args.data, options=data_options_of(args), notify=output.note)
     report = check_dataset(
         collected.dataset,
         deep=not args.quick,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reslab.cli.options import at_least
+from reslab.cli.options import add_data_arguments, at_least, data_options_of
 
 if TYPE_CHECKING:
     from reslab.artifact import Artifact
@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--csv", metavar="FILE", help="write a line for each image to a file")
     parser.add_argument("--skip-bad", action="store_true", help="leave unreadable images out")
+    add_data_arguments(parser)
     parser.add_argument(
         "--batch-size", type=int, default=128, metavar="N", help="images computed at once (128)"
     )
@@ -86,12 +87,19 @@ def run(args: argparse.Namespace) -> int:
     from reslab.cli.output import emit_json, note
     from reslab.data.names import shown
     from reslab.data.open import open_dataset
+    from reslab.data.options import recorded_options
     from reslab.evaluate import protocol
 
     _check_values(args)
     models = {name: artifact.load(name) for name in dict.fromkeys(args.models)}
     first = args.models[0]
-    dataset = open_dataset(args.data, skip_bad=args.skip_bad, need_train=False, notify=note)
+    dataset = open_dataset(
+        args.data,
+        options=data_options_of(args) or recorded_options(args.data, models[first].provenance),
+        skip_bad=args.skip_bad,
+        need_train=False,
+        notify=note,
+    )
     if dataset.excluded:
         note(f"left out as unreadable: {', '.join(map(shown, dataset.excluded))}")
     if args.split != "all":

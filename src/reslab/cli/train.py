@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reslab.cli.options import (
+    add_data_arguments,
     at_least,
+    data_options_of,
     fill_from_environment,
     parse_duration,
     parse_numbers,
@@ -199,6 +201,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="leave unreadable images out, recorded",
     )
+    add_data_arguments(rest)
     rest.add_argument("--save-every", type=parse_duration, help="time between checkpoints")
     rest.add_argument(
         "--probe",
@@ -278,6 +281,8 @@ def _refuse_with_resume(args: argparse.Namespace) -> None:
         "--test": args.test,
         "--workers": args.workers,
         "--skip-bad": args.skip_bad,
+        "--columns": args.columns,
+        "--root": args.root,
         "--save-every": args.save_every,
         "--probe": args.probe,
         "--probe-every": args.probe_every,
@@ -303,6 +308,7 @@ def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
 
 def request_of(args: argparse.Namespace) -> Request:
     """Return what the flags ask for."""
+    from reslab.data.options import DataOptions
     from reslab.training.config import Request
 
     return Request(
@@ -323,6 +329,7 @@ def request_of(args: argparse.Namespace) -> Request:
         save_every_s=30.0 if args.save_every is None else args.save_every,
         probe=_probe(args),
         cache=args.cache,
+        data_options=data_options_of(args) or DataOptions(),
         command=("reslab", *sys.argv[1:]),
     )
 

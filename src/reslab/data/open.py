@@ -17,6 +17,7 @@ from reslab.data.dataset import Dataset, FileImages, SplitName
 from reslab.data.decode import IMAGE_SUFFIXES, decode_file
 from reslab.data.findings import raise_first_error
 from reslab.data.names import shown
+from reslab.data.options import DataOptions
 from reslab.data.shapes import open_shapes, parse_settings
 from reslab.data.sources.archive import archive_stem, is_archive, unpack
 from reslab.data.sources.cifar import (
@@ -43,6 +44,7 @@ _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 def open_dataset(
     data: str | Path,
     *,
+    options: DataOptions | None = None,
     skip_bad: bool = False,
     cache: Path | None = None,
     need_train: bool = True,
@@ -54,6 +56,7 @@ def open_dataset(
 
     Args:
         data: one of NAMES (``shapes`` takes settings: ``shapes:num=500,size=64``) or a path.
+        options: how the data are to be read; None leaves it to what is found.
         skip_bad: decode every file now, and leave out those that cannot be read; they are named
             in `Dataset.excluded`. Otherwise the first of them stops whoever reads it.
         cache: where fetched and unpacked data sets are kept; see `sources.download.cache_folder`.
@@ -65,7 +68,9 @@ def open_dataset(
         DataError: the data cannot be read or trained on; names the first fault.
         MachineError: a data set cannot be fetched.
     """
-    collected = collect_dataset(data, cache=cache, need_train=need_train, notify=notify)
+    collected = collect_dataset(
+        data, options=options, cache=cache, need_train=need_train, notify=notify
+    )
     raise_first_error(collected.findings, where=shown(data))
     if notify is not None:
         for finding in collected.findings:
@@ -77,17 +82,20 @@ def open_dataset(
 def collect_dataset(
     data: str | Path,
     *,
+    options: DataOptions | None = None,
     cache: Path | None = None,
     need_train: bool = True,
     notify: Callable[[str], None] | None = None,
 ) -> Collected:
     """Open like `open_dataset`, but hand out all faults of folders and CSV files as findings."""
+    options = options or DataOptions()
     name, _, settings = str(data).partition(":")
     named = isinstance(data, str) and name in NAMES and (not settings or name == "shapes")
     try:
         if named:
             return _collect_named(name, settings, cache, notify)
-        return _collect_path(Path(os.path.expanduser(data)), str(data), cache, need_train)
+        path = Path(os.path.expanduser(data))
+        return _collect_path(path, str(data), cache, need_train, options)
     except BrokenPipeError:  # nobody listens to `notify` any more
         raise
     except OSError as error:
@@ -112,10 +120,12 @@ def _collect_named(
     return Collected(open_published(name, cache, notify))
 
 
-def _collect_path(path: Path, given: str, cache: Path | None, need_train: bool) -> Collected:
+def _collect_path(
+    path: Path, given: str, cache: Path | None, need_train: bool, options: DataOptions
+) -> Collected:
     mode = _mode(path)
     if stat.S_ISDIR(mode):
-        return _collect_folder(path, path.resolve().name, need_train)
+        return _collect_folder(path, path.resolve().name, need_train, options)
     if not stat.S_ISREG(mode):
         if os.sep in given or path.suffix or os.path.lexists(path):
             hint = nearest(path.name, _siblings(path))
@@ -131,7 +141,7 @@ def _collect_path(path: Path, given: str, cache: Path | None, need_train: bool) 
         if is_cifar_archive(path):
             return Collected(open_cifar_archive(path))
         unpacked = unpack(path, cache_folder(cache))
-        return _collect_folder(unpacked, archive_stem(path), need_train)
+        return _collect_folder(unpacked, archive_stem(path), need_train, options)
     what = "a single image" if path.suffix.lower() in IMAGE_SUFFIXES else "no data set"
     raise DataError(
         f"{shown(path)} is {what}",
@@ -139,7 +149,7 @@ def _collect_path(path: Path, given: str, cache: Path | None, need_train: bool) 
     )
 
 
-def _collect_folder(folder: Path, name: str, need_train: bool) -> Collected:
+def _collect_folder(folder: Path, name: str, need_train: bool, options: DataOptions) -> Collected:
     inner = [folder / part for part in PYTHON_FOLDERS.values()]
     for place in (folder, *inner):
         if is_cifar_folder(place):

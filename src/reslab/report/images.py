@@ -75,11 +75,13 @@ def _reopen(run: Run) -> Dataset:
         DataError: it has gone or has changed since.
     """
     from reslab.data.open import open_dataset
+    from reslab.data.options import DataOptions
     from reslab.data.split import splits_from_json
 
     request = run.section("request")
     dataset = open_dataset(
         str(run.config.get("data", "")),
+        options=DataOptions.from_json(run.config.get("data_options")),
         skip_bad=bool(request.get("skip_bad")),
     )
     path = run.folder / "split.json"

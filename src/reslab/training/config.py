@@ -9,6 +9,7 @@ from typing import Any
 
 from reslab import spec as specs
 from reslab.data.dataset import Dataset
+from reslab.data.options import DataOptions
 from reslab.errors import UsageError
 from reslab.spec import Stem
 from reslab.training import recipe as recipes
@@ -40,6 +41,7 @@ class Request:
         probe: record the signal by depth in probe.jsonl: 0 at the end of each epoch, N after
             every N updates as well; None for not at all.
         cache: where decoded images are kept; None for the user's cache.
+        data_options: how the data are to be read.
         command: the command line, for the record.
     """
 
@@ -61,6 +63,7 @@ class Request:
     save_every_s: float = 30.0
     probe: int | None = None
     cache: Path | None = None
+    data_options: DataOptions = dataclasses.field(default_factory=DataOptions)
     command: tuple[str, ...] = ()
 
     @property
@@ -120,6 +123,7 @@ class Config:
             "reslab": __version__,
             "command": list(self.request.command),
             "data": self.request.data,
+            "data_options": self.request.data_options.to_json(),
             "seed": self.request.seed,
             "request": request,
             "dataset": dict(self.dataset),
@@ -140,6 +144,7 @@ class Config:
         if request.get("spec") is not None:
             request["spec"] = specs.from_json(request["spec"])
         request["command"] = tuple(request["command"])
+        request["data_options"] = DataOptions.from_json(request.get("data_options"))
         return cls(
             request=Request(**request),
             spec=specs.from_json(value["spec"]),

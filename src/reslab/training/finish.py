@@ -149,7 +149,16 @@ def _write_artifact(
     described = config.to_json()
     provenance = {
         key: described[key]
-        for key in ("reslab", "command", "data", "seed", "dataset", "recipe", "environment")
+        for key in (
+            "reslab",
+            "command",
+            "data",
+            "data_options",
+            "seed",
+            "dataset",
+            "recipe",
+            "environment",
+        )
     }
     artifact.save(
         artifact.Artifact(

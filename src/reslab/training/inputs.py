@@ -43,7 +43,12 @@ def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[
         DataError: the data cannot be trained on.
         UsageError: the request asks for what cannot be.
     """
-    dataset = open_dataset(request.data, skip_bad=request.skip_bad, notify=observer.note)
+    dataset = open_dataset(
+        request.data,
+        options=request.data_options,
+        skip_bad=request.skip_bad,
+        notify=observer.note,
+    )
     source = load_source(request)
     dataset, recorded = _recorded(dataset, request, source, observer)
     dataset = _split(dataset, request, val_fraction=0.0)
@@ -104,7 +109,12 @@ def reopen(config: Config, splits: dict[str, Any], observer: Observer) -> Datase
         DataError: they are no longer what they were.
     """
     request = config.request
-    dataset = open_dataset(request.data, skip_bad=request.skip_bad, notify=observer.note)
+    dataset = open_dataset(
+        request.data,
+        options=request.data_options,
+        skip_bad=request.skip_bad,
+        notify=observer.note,
+    )
     if dataset.fingerprint() != config.dataset["fingerprint"]:
         raise DataError(
             f"the images or labels of '{request.data}' have changed since the run began",

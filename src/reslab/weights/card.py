@@ -14,7 +14,7 @@ from reslab.data.preprocess import Preprocess
 
 SHOWN_CLASSES = 100
 # What a run records that says more about its owner's machine than about the model.
-PRIVATE = ("command", "data")
+PRIVATE = ("command", "data", "data_options")
 
 
 def published(artifact: Artifact) -> Artifact:
