@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HELP = "look for what is wrong with a data set before training"
 _EXAMPLES = 2
 _CLASS_ROWS = 20
+_STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,9 +96,10 @@ def _print_report(report: CheckReport, data: str) -> None:
         _print_findings(report.findings, data)
         print()
     errors = sum(finding.severity == "error" for finding in report.findings)
-    warnings = len(report.findings) - errors
-    if not report.findings:
-        print()
+    warnings = sum(finding.severity == "warning" for finding in report.findings)
+    if not errors + warnings:
+        if not report.findings:
+            print()
         print("sound: nothing was found that would spoil training")
     elif report.ok:
         print(f"sound, with {count(warnings, 'warning')}")
@@ -148,8 +150,7 @@ def _print_findings(findings: tuple[Finding, ...], data: str) -> None:
     for (severity, kind, remedy), those in alike.items():
         paths = len({path for finding in those for path in finding.paths})
         files = f", {count(paths, 'image')}" if paths > 1 else ""
-        style = "bold red" if severity == "error" else "bold yellow"
-        label = Text.assemble((kind, style), f"\n{severity}{files}")
+        label = Text.assemble((kind, _STYLES[severity]), f"\n{severity}{files}")
         what = Text("\n".join(_messages(those, data)))
         if remedy:
             what.append(f"\n-> {remedy}", style="green")

@@ -74,7 +74,8 @@ def open_dataset(
     raise_first_error(collected.findings, where=shown(data))
     if notify is not None:
         for finding in collected.findings:
-            notify(f"check: {finding.message}")
+            about = "data" if finding.severity == "note" else "check"
+            notify(f"{about}: {finding.message}")
     assert collected.dataset is not None, "a source without a data set says why"
     return _without_bad(collected.dataset) if skip_bad else collected.dataset
 

@@ -11,7 +11,7 @@ from reslab.data.check.duplicates import find_duplicates
 from reslab.data.check.files import check_headers
 from reslab.data.check.pixels import look_at
 from reslab.data.dataset import Dataset, count_by_class
-from reslab.data.findings import Finding, count
+from reslab.data.findings import SEVERITIES, Finding, count
 
 Progress = Callable[[int, int], None]
 
@@ -25,7 +25,7 @@ class CheckReport:
         num_images: how many images it has, all splits together.
         classes: class names, in the order of the logits.
         counts: for each split (or "all" in a set that is not split) the images of each class.
-        findings: errors first, then warnings.
+        findings: errors first, then warnings, then notes.
         decoded: how many images were decoded; 0 for the cheap part alone.
         headers: how many file headers were read.
     """
@@ -108,8 +108,8 @@ def check_dataset(
 
 
 def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Put errors before warnings and keep the order otherwise."""
-    return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
+    """Put errors before warnings and these before notes; keep the order otherwise."""
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
 def _excluded(dataset: Dataset) -> Finding:
