@@ -32,7 +32,8 @@ from reslab.data.sources.digits import open_digits
 from reslab.data.sources.download import PUBLISHED, cache_folder, open_published
 from reslab.data.sources.folder import collect_folder
 from reslab.data.sources.idx import is_idx_folder, open_idx_folder
-from reslab.data.sources.table import collect_table
+from reslab.data.sources.tables.collect import collect_table
+from reslab.data.sources.tables.parse import SUFFIXES as TABLE_SUFFIXES
 from reslab.errors import DataError, UsageError, nearest, unknown
 
 NAMES = ("digits", *PUBLISHED, "shapes")
@@ -136,8 +137,8 @@ def _collect_path(
             f"{refusal.message}, and there is no such file or folder",
             remedy=refusal.remedy or "give the path of a folder or CSV file",
         )
-    if path.suffix.lower() in (".csv", ".tsv"):
-        return collect_table(path, need_train=need_train)
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return collect_table(path, options=options, need_train=need_train)
     if is_archive(path):
         if is_cifar_archive(path):
             return Collected(open_cifar_archive(path))
@@ -161,7 +162,7 @@ def _collect_folder(folder: Path, name: str, need_train: bool, options: DataOpti
     inside = [path for path in folder.iterdir() if not is_litter(path.name)]
     tables = [path for path in inside if path.suffix == ".csv"]
     if len(tables) == 1 and not any(path.is_dir() for path in inside):
-        return collect_table(tables[0], need_train=need_train)
+        return collect_table(tables[0], options=options, need_train=need_train)
     return collect_folder(folder, name=name, need_train=need_train)
 
 
