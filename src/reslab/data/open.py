@@ -27,11 +27,12 @@ from reslab.data.sources.cifar import (
     open_cifar_archive,
     open_cifar_folder,
 )
-from reslab.data.sources.collected import Collected, is_litter
+from reslab.data.sources.collected import Collected
 from reslab.data.sources.digits import open_digits
 from reslab.data.sources.download import PUBLISHED, cache_folder, open_published
 from reslab.data.sources.folder import collect_folder
 from reslab.data.sources.idx import is_idx_folder, open_idx_folder
+from reslab.data.sources.tables.beside import collect_with_tables
 from reslab.data.sources.tables.collect import collect_table
 from reslab.data.sources.tables.parse import SUFFIXES as TABLE_SUFFIXES
 from reslab.errors import DataError, UsageError, nearest, unknown
@@ -159,11 +160,13 @@ def _collect_folder(folder: Path, name: str, need_train: bool, options: DataOpti
     for place in (folder, folder / "raw"):
         if is_idx_folder(place):
             return Collected(open_idx_folder(place))
-    inside = [path for path in folder.iterdir() if not is_litter(path.name)]
-    tables = [path for path in inside if path.suffix == ".csv"]
-    if len(tables) == 1 and not any(path.is_dir() for path in inside):
-        return collect_table(tables[0], options=options, need_train=need_train)
-    return collect_folder(folder, name=name, need_train=need_train)
+    return collect_with_tables(
+        folder,
+        options,
+        name=name,
+        need_train=need_train,
+        by_folders=lambda: collect_folder(folder, name=name, need_train=need_train),
+    )
 
 
 def _mode(path: Path) -> int:

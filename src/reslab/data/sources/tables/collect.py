@@ -217,6 +217,7 @@ class _Rows:
                 f"{shown(path)} is in {self.table.where(first)} and {self.table.where(row)}); "
                 "reslab gives one label an image",
                 remedy="cut the objects out into class folders, or write a table of path and label",
+                detection=True,
             )
         message = f"{shown(path)} is listed already in {self.table.where(first)}"
         if label != before:

@@ -92,7 +92,7 @@ def choose_labels(table: Table, wanted: int | None, taken: set[int | None], path
     raise NoLabelTableError(
         f"{shown(table.file)}, line {table.header_line}: {what}",
         remedy="name it label, or say which it is with --columns label=HEADER",
-        unlabelled=True,
+        lists_images=True,
     )
 
 
@@ -167,6 +167,7 @@ def _one_column(table: Table, column: int) -> Labels:
             f"{shown(table.file)}: column '{shown(name)}' holds {len(distinct):,} different "
             f"numbers ({list_names(sorted(distinct))}), no classes",
             remedy="write a class for each image",
+            lists_images=True,
         )
     whole, notes = _whole_numbers(name, distinct)
     notes += _odd_labels(name, distinct)
@@ -234,6 +235,7 @@ def _one_hot_columns(table: Table, taken: set[int | None], named: Sequence[int])
             f"{shown(table.file)} has several labels an image ({count(several, 'row')} of "
             f"{len(table.rows):,} mark more than one of {len(marks)} columns)",
             remedy="reslab gives one label an image: write a table with one",
+            lists_images=True,
         )
     return ()
 

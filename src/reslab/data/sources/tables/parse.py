@@ -33,12 +33,16 @@ class NoLabelTableError(DataError):
     Args:
         message: what it is instead.
         remedy: what to do where it should be one.
-        unlabelled: it lists images, but has no column of labels.
+        lists_images: it lists images, but no label of each.
+        detection: it has objects with places in the images.
     """
 
-    def __init__(self, message: str, *, remedy: str = "", unlabelled: bool = False) -> None:
+    def __init__(
+        self, message: str, *, remedy: str = "", lists_images: bool = False, detection: bool = False
+    ) -> None:
         super().__init__(message, remedy=remedy)
-        self.unlabelled = unlabelled
+        self.lists_images = lists_images or detection
+        self.detection = detection
 
 
 class Row(NamedTuple):
@@ -305,6 +309,7 @@ def _coco(file: Path, value: Mapping[str, Any]) -> Table:
             f"{shown(file)} is detection data ({what if several else 'no image has a category'}); "
             "reslab gives one label an image",
             remedy="cut the objects out into class folders, or write a table of path and label",
+            detection=True,
         )
     rows = [
         Row(number, [path, *found[image]])
