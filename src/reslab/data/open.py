@@ -6,7 +6,7 @@ import dataclasses
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from reslab.data.sources.digits import open_digits
 from reslab.data.sources.download import PUBLISHED, cache_folder, open_published
 from reslab.data.sources.folder import collect_folder
 from reslab.data.sources.idx import is_idx_folder, open_idx_folder
+from reslab.data.sources.outputs import output_in
 from reslab.data.sources.table import collect_table
 from reslab.errors import DataError, UsageError, nearest, unknown
 
@@ -83,7 +84,7 @@ def collect_dataset(
 ) -> Collected:
     """Open like `open_dataset`, but hand out all faults of folders and CSV files as findings."""
     name, _, settings = str(data).partition(":")
-    named = isinstance(data, str) and name in NAMES and (not settings or name == "shapes")
+    named = isinstance(data, str) and is_name(data)
     try:
         if named:
             return _collect_named(name, settings, cache, notify)
@@ -95,6 +96,23 @@ def collect_dataset(
             f"{shown(error.filename or data)} cannot be read ({error.strerror or error})",
             remedy="check its permissions" if isinstance(error, PermissionError) else "",
         ) from error
+
+
+def is_name(data: str) -> bool:
+    """Tell whether this is the name of a data set, with or without settings, and no path."""
+    name, _, settings = data.partition(":")
+    return name in NAMES and (not settings or name == "shapes")
+
+
+def located(data: str) -> str:
+    """Return data so that they are found from any folder: a name as it is, a path absolute."""
+    return data if is_name(data) else os.path.abspath(os.path.expanduser(data))
+
+
+def first_there(places: Sequence[str]) -> str:
+    """Return the first of several places where data are, by name or path; else the first."""
+    there = (place for place in places if is_name(place) or os.path.exists(located(place)))
+    return next(there, places[0])
 
 
 def _collect_named(
@@ -147,7 +165,11 @@ def _collect_folder(folder: Path, name: str, need_train: bool) -> Collected:
     for place in (folder, folder / "raw"):
         if is_idx_folder(place):
             return Collected(open_idx_folder(place))
-    inside = [path for path in folder.iterdir() if not is_litter(path.name)]
+    inside = [
+        path
+        for path in folder.iterdir()
+        if not is_litter(path.name) and not (path.is_dir() and output_in(os.fspath(path)))
+    ]
     tables = [path for path in inside if path.suffix == ".csv"]
     if len(tables) == 1 and not any(path.is_dir() for path in inside):
         return collect_table(tables[0], need_train=need_train)
@@ -225,7 +247,7 @@ def select(dataset: Dataset, kept: Indices, excluded: dict[str, str]) -> Dataset
     groups = dataset.groups
     return dataclasses.replace(
         dataset,
-        images=FileImages(images.root, tuple(images.paths[i] for i in kept.tolist())),
+        images=images.take(kept),
         labels=labels,
         splits=splits,
         groups=tuple(groups[i] for i in kept.tolist()) if groups is not None else None,
