@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +29,13 @@ Progress = Callable[[int, int], None]
 
 DIGEST_BYTES = 16
 KIND = "digests"
-_ENTRY = 2 * DIGEST_BYTES  # a stamp (what the system says of the file) and the digest
+_ENTRY = 2 * DIGEST_BYTES  # a stamp, of what the system says of the file, and its digest
 _BLOCK = 1 << 20
 _CHUNK = 64
+_LARGE = 64 << 10  # bytes: of such a file, digesting is most of the work
+_WAITS = 3  # so many times as long as the processor was busy is waiting
+_SLOW_S = 2e-4  # a file; below that, other processes may have had the processor
+_MOST_THREADS = 8
 # A file that changes twice within one tick of the clock keeps its time: what is so young is not
 # kept. File systems that count whole seconds (or two) are known by their times.
 _TICK_NS = 50_000_000
@@ -66,64 +71,79 @@ def file_digests(root: Path, paths: Sequence[str], progress: Progress | None = N
     Raises:
         DataError: a file cannot be read; the message names it.
     """
-    began_ns = time.time_ns()
-    stamps, young = _stamps(root, paths, began_ns)
+    now_ns = time.time_ns()
+    folder = os.path.join(root, "")  # joining a string to a string, a million times
+    files = [_File.at(os.path.join(folder, path), path) for path in paths]
     kept_in = _kept_in(root)
     kept = _read_kept(kept_in)
-    found = [kept.get(stamp) for stamp in stamps]
-    missing = [number for number, digest in enumerate(found) if digest is None]
-    for number, digest in zip(missing, _read(root, paths, missing, progress), strict=True):
-        found[number] = digest
-    known = [digest for digest in found if digest is not None]
-    new = {stamps[n]: known[n] for n in missing if n not in young}
-    if new and kept_in is not None:
+    digests = {file.stamp: kept[file.stamp] for file in files if file.stamp in kept}
+    missing = [file for file in files if file.stamp not in digests]
+    read = _read(missing, progress)
+    digests |= {file.stamp: digest for file, digest in zip(missing, read, strict=True)}
+    lasting = {file.stamp: digests[file.stamp] for file in missing if not file.is_young(now_ns)}
+    if lasting and kept_in is not None:
         if len(kept) > 2 * len(paths):  # mostly of files that have gone
-            kept = {}
-        _write_kept(kept_in, kept | dict(zip(stamps, known, strict=True)), stamps, young)
-    return as_digests(known)
+            kept = {stamp: digests[stamp] for stamp in kept if stamp in digests}
+        _write_kept(kept_in, kept | lasting)
+    return as_digests([digests[file.stamp] for file in files])
 
 
-def _stamps(root: Path, paths: Sequence[str], now_ns: int) -> tuple[list[bytes], set[int]]:
-    """Describe every file in 16 bytes; say which have changed too lately to be known again."""
-    stamps: list[bytes] = []
-    young: set[int] = set()
-    for number, path in enumerate(paths):
-        place = os.path.join(root, path)
+class _File(NamedTuple):
+    """A file before it is read: its place, what tells its states apart, size, time of change."""
+
+    place: str
+    stamp: bytes
+    size: int
+    ctime_ns: int
+
+    @classmethod
+    def at(cls, place: str, name: str) -> _File:
         try:
             status = os.stat(place)
         except OSError as error:
             raise _unreadable(place, error.strerror or str(error)) from error
         if not stat.S_ISREG(status.st_mode):
             raise _unreadable(place, "it is no file")
-        text = (
-            f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\0{status.st_ino}"
-        )
-        stamps.append(digest_of(text.encode("utf-8", "surrogateescape")))
-        tick_ns = _TICK_NS if status.st_ctime_ns % _SECOND_NS else _COARSE_TICK_NS
-        if status.st_ctime_ns + tick_ns > now_ns:
-            young.add(number)
-    return stamps, young
+        size, ctime_ns = status.st_size, status.st_ctime_ns
+        text = f"{name}\0{size}\0{status.st_mtime_ns}\0{ctime_ns}\0{status.st_ino}"
+        return cls(place, digest_of(text.encode("utf-8", "surrogateescape")), size, ctime_ns)
+
+    def is_young(self, now_ns: int) -> bool:
+        """Tell whether it could change once more and keep its time of change."""
+        tick_ns = _TICK_NS if self.ctime_ns % _SECOND_NS else _COARSE_TICK_NS
+        return self.ctime_ns + tick_ns > now_ns
 
 
-def _read(
-    root: Path, paths: Sequence[str], numbers: Sequence[int], progress: Progress | None
-) -> list[bytes]:
-    """Read and digest files; in threads, because the disk serves several at once."""
-    chunks = [numbers[i : i + _CHUNK] for i in range(0, len(numbers), _CHUNK)]
-    done: list[bytes] = []
+def _read(files: Sequence[_File], progress: Progress | None) -> list[bytes]:
+    """Read and digest files, in as many threads as help.
 
-    def read(chunk: Sequence[int]) -> list[bytes]:
-        return [_digest_file(os.path.join(root, paths[number])) for number in chunk]
-
-    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="reslab-digest")
+    Of small files that the system has in memory most of the work is Python's, of which only one
+    thread can do any: others would make it take longer. Where the first files show that reading
+    is waiting, for a disk or a network, several wait at once.
+    """
+    wall_s, cpu_s = time.perf_counter(), time.thread_time()
+    done = _digest_files(files[:_CHUNK])
+    wall_s, cpu_s = time.perf_counter() - wall_s, time.thread_time() - cpu_s
+    waits = wall_s > _WAITS * cpu_s and wall_s > _SLOW_S * len(done)
+    large = sum(file.size for file in files) > _LARGE * len(files)
+    rest = [files[i : i + _CHUNK] for i in range(_CHUNK, len(files), _CHUNK)]
+    threads = _MOST_THREADS if waits else min(_MOST_THREADS, os.cpu_count() or 1) if large else 1
+    pool = None
+    if rest and threads > 1:
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="reslab-digest")
     try:
-        for part in pool.map(read, chunks):
+        for part in pool.map(_digest_files, rest) if pool else map(_digest_files, rest):
             done += part
             if progress is not None:
-                progress(len(done), len(numbers))
+                progress(len(done), len(files))
     finally:
-        pool.shutdown(cancel_futures=True)
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
     return done
+
+
+def _digest_files(files: Sequence[_File]) -> list[bytes]:
+    return [_digest_file(file.place) for file in files]
 
 
 def _digest_file(place: str) -> bytes:
@@ -168,12 +188,8 @@ def _read_kept(path: Path | None) -> dict[bytes, bytes]:
     return {body[i : i + DIGEST_BYTES]: body[i + DIGEST_BYTES : i + _ENTRY] for i in starts}
 
 
-def _write_kept(
-    path: Path, kept: dict[bytes, bytes], stamps: Sequence[bytes], young: set[int]
-) -> None:
+def _write_kept(path: Path, kept: dict[bytes, bytes]) -> None:
     """Write what is known; a cache that cannot be written is no reason to fail."""
-    for number in young:
-        kept.pop(stamps[number], None)
     body = b"".join(stamp + digest for stamp, digest in kept.items())
     try:
         make_cache_folder(KIND)
