@@ -69,6 +69,8 @@ def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[
     if not report.ok:
         first = next(f for f in findings["findings"] if f["severity"] == "error")
         raise DataError(first["message"], remedy=first["remedy"])
+    if source is not None:
+        _name_seen(dataset, request, source, observer)
     return dataset, chosen, findings
 
 
@@ -90,6 +92,19 @@ def _recorded(
         return dataset, {}
     observer.note(f"split as in {request.source}, which was trained on these images")
     return again, {} if "val" in again.splits else {"val_fraction": 0.0}
+
+
+def _name_seen(dataset: Dataset, request: Request, source: Artifact, observer: Observer) -> None:
+    """Say how many of the test images the source was trained on: they are no test of it."""
+    if source.images is None or request.source is None or "test" not in dataset.splits:
+        return
+    test = dataset.splits["test"]
+    seen = protocol.seen_in_training(dataset, test, request.source, source)
+    if seen.count:
+        observer.note(
+            f"warning: {request.source} was trained on {seen.count:,} of the {len(test):,} test "
+            "images; the accuracy on them says little about new images"
+        )
 
 
 def _try_freezing(chosen: Chosen) -> None:
