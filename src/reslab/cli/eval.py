@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     if dataset.excluded:
         note(f"left out as unreadable: {', '.join(map(shown, dataset.excluded))}")
     if args.split != "all":
-        dataset = protocol.with_splits_by_name(dataset, Path(first), models[first])
+        dataset = protocol.without_seen(dataset, Path(first), models[first])
     split, samples = protocol.choose_split(dataset, args.split)
     if dataset.note:
         note(dataset.note)
@@ -224,15 +224,15 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 def _warn_of_seen(name: str, seen: Seen, count: int) -> None:
     from reslab.cli.output import note
 
-    if seen.count is None:
+    if seen.count is None and seen.same_data:
         note(
             f"warning: {name} was trained on part of these very images, and it is not recorded "
             "which; its accuracy here says little about new images"
         )
-    elif seen.count and seen.by_name:
+    elif seen.count is None:
         note(
-            f"warning: {seen.count:,} of these {count:,} images have the names of images that "
-            f"{name} was trained on"
+            f"{name} does not record which images it was trained on (it is of an older reslab, or "
+            "was published), so none of these are left out"
         )
     elif seen.count:
         note(f"warning: {name} was trained on {seen.count:,} of these {count:,} images")

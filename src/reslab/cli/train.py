@@ -8,6 +8,7 @@ Whatever you leave out is chosen from the data, and said with its reason.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -190,6 +191,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         for setting in settings:
             _add(group, setting)
     rest = parser.add_argument_group("machine and data")
+    rest.add_argument(
+        "--data",
+        dest="place",
+        metavar="PLACE",
+        help="the same as DATA; with --resume, where the images are now",
+    )
     rest.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
     rest.add_argument(
         "--workers", type=at_least(0), help="threads that decode images (0: one a core)"
@@ -240,6 +247,10 @@ def run(args: argparse.Namespace) -> int:
     if args.resume is None:
         fill_from_environment(_parser(), args)
     overrides = overrides_of(args)
+    if args.place is not None:
+        if args.data is not None:
+            raise UsageError("DATA and --data both name the images", remedy="leave one of them out")
+        args.data = args.place
     if args.resume is not None:
         _refuse_with_resume(args)
     elif args.data is None:
@@ -249,7 +260,9 @@ def run(args: argparse.Namespace) -> int:
 
     observer = make_observer(bool(args.quiet))
     if args.resume is not None:
-        result = api.resume(args.resume, overrides=overrides, device=args.device, observer=observer)
+        result = api.resume(
+            args.resume, overrides=overrides, device=args.device, data=args.data, observer=observer
+        )
     else:
         result = api.train_request(request_of(args), observer)
     if result.writes:
@@ -268,7 +281,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _refuse_with_resume(args: argparse.Namespace) -> None:
     given = {
-        "DATA": args.data,
         "--config": args.config,
         "--model": args.model,
         "--recipe": args.recipe,
@@ -355,7 +367,7 @@ def _say(result: Result) -> None:
     note(f"  report  {result.run_dir / 'report.html'}")
     note(f"  model   {result.model}")
     note("try next:")
-    data = result.data
-    note(f"  reslab eval {result.run_dir} {data}")
-    note(f"  reslab predict {result.run_dir} IMAGES...")
+    run = shlex.quote(str(result.run_dir))
+    note(f"  reslab eval {run} {shlex.quote(result.data)}")
+    note(f"  reslab predict {run} IMAGES...")
     note(f"  reslab show {result.network}")
