@@ -20,7 +20,7 @@ from reslab.data.options import DataOptions
 from reslab.data.sources.collected import Collected, Listed, collect, is_litter
 from reslab.data.sources.outputs import output_in
 from reslab.data.sources.tables.collect import Listing, list_table
-from reslab.data.sources.tables.parse import SUFFIXES, NoLabelTableError
+from reslab.data.sources.tables.parse import SUFFIXES, AmbiguousTableError, NoLabelTableError
 from reslab.data.sources.tables.paths import images_below
 from reslab.data.sources.tables.roles import plain, split_in_name
 from reslab.errors import DataError, UsageError
@@ -51,7 +51,11 @@ def collect_with_tables(
     Raises:
         UsageError: columns or a root are given, and there is no table.
     """
-    files = [] if options.label_from_name is not None else _table_files(folder)
+    files = _table_files(folder)
+    if options.label_from_name is not None and not (options.columns or options.root is not None):
+        found = by_folders()
+        unused = [Finding("ignored", "note", f"{shown(file)} is not used") for file in files]
+        return dataclasses.replace(found, findings=(*found.findings, *unused))
     if not files and (options.columns or options.root is not None):
         raise UsageError(
             f"--columns and --root are for tables, and no table is read in {shown(folder)}",
@@ -62,16 +66,17 @@ def collect_with_tables(
     listings, refused = _read(files, folder, options)
     found = by_folders()
     if not listings:
-        return dataclasses.replace(found, findings=_without_tables(found, refused))
+        return _without_tables(found, refused)
     folders = _Folders(found)
     unused = [_not_used(error) for error in refused]
     said = _adding(listings, folders)
     if not said:
-        files_named = list_names([shown(one.file) for one in listings])
-        note = Finding("table", "note", f"{files_named}: says what the folders say")
-        return dataclasses.replace(found, findings=(*found.findings, note, *unused))
+        notes = [_repeating(one) for one in listings]
+        return dataclasses.replace(found, findings=(*found.findings, *notes, *unused))
     images, findings = _combined(folder, said, folders)
-    findings += [*unused, *_uncovered(folder, said, images)]
+    findings += unused
+    if not any(finding.kind == "table-line" for finding in findings):
+        findings += _uncovered(folder, images)
     return collect(name, folder, images, findings, need_train=need_train)
 
 
@@ -106,14 +111,17 @@ def _read(
     refused: list[DataError] = []
     for file in files:
         try:
-            listing = list_table(file, options, anchor=folder)
             if "submission" in plain(file.stem):
-                raise NoLabelTableError(f"{shown(file)} is a form for answers, no labels")
+                raise NoLabelTableError(f"{shown(file)} is a form for answers and has no labels")
+            listing = list_table(file, options, anchor=folder)
             if not listing.images and listing.rows:
                 first = next((f for f in listing.findings if f.severity == "error"), None)
-                reason = "none of its lines is about an image here"
-                raise DataError(first.message if first else f"{shown(file)}: {reason}")
+                if first is None:
+                    raise DataError(f"{shown(file)}: none of its lines is about an image here")
+                raise DataError(first.message, remedy=first.remedy)
         except DataError as error:
+            if _is_unlabelled_test(file, error):
+                error = DataError(f"{shown(file)} lists test images without labels")
             if file.suffix.lower() != ".json" or _is_detection(error):
                 refused.append(error)
         else:
@@ -125,20 +133,36 @@ def _is_detection(error: DataError) -> bool:
     return isinstance(error, NoLabelTableError) and error.detection
 
 
+def _is_unlabelled_test(file: Path, error: DataError) -> bool:
+    lists = isinstance(error, NoLabelTableError) and error.lists_images and not error.detection
+    return lists and split_in_name(file.stem) == "test"
+
+
 def _not_used(error: DataError) -> Finding:
     return Finding(
         "ignored", "warning", f"{error.message}; the table is not used", (), error.remedy
     )
 
 
-def _without_tables(found: Collected, refused: Sequence[DataError]) -> tuple[Finding, ...]:
-    """Put first why a table was not used where the folders alone make no data set."""
-    serious = [e for e in refused if not isinstance(e, NoLabelTableError) or e.lists_images]
-    first: list[Finding] = []
-    if found.dataset is None and serious:
-        first = [Finding("table", "error", serious[0].message, (), serious[0].remedy)]
-    others = [_not_used(error) for error in refused if not first or error is not serious[0]]
-    return (*first, *found.findings, *others)
+def _without_tables(found: Collected, refused: Sequence[DataError]) -> Collected:
+    """Name the tables that were not used; first, as an error, where the folders are no classes."""
+    doubtful: list[DataError] = [e for e in refused if isinstance(e, AmbiguousTableError)]
+    serious = doubtful or [e for e in refused if _lists_images(e)]
+    if not serious or not (doubtful or found.dataset is None or _are_splits(found.dataset.classes)):
+        others = [_not_used(error) for error in refused]
+        return dataclasses.replace(found, findings=(*found.findings, *others))
+    first = Finding("table", "error", serious[0].message, (), serious[0].remedy)
+    others = [_not_used(error) for error in refused if error is not serious[0]]
+    return Collected(None, (first, *found.findings, *others))
+
+
+def _are_splits(classes: Sequence[str]) -> bool:
+    """Tell whether folders are no classes: train_images against test_images."""
+    return 2 * sum(split_in_name(name) is not None for name in classes) > len(classes)
+
+
+def _lists_images(error: DataError) -> bool:
+    return not isinstance(error, NoLabelTableError) or error.lists_images
 
 
 class _Folders:
@@ -153,6 +177,8 @@ class _Folders:
             return
         paths = dataset.images.paths
         names = (dataset.classes[label] for label in dataset.labels.tolist())
+        if _are_splits(dataset.classes):
+            return
         self.classes = dict(zip(paths, names, strict=True))
         for split, numbers in dataset.splits.items():
             self.splits |= {paths[number]: split for number in numbers.tolist()}
@@ -171,6 +197,13 @@ def _adding(listings: Sequence[Listing], folders: _Folders) -> list[Listing]:
         return [one for one, repeat in zip(listings, repeats, strict=True) if not repeat]
     adding = [one for one in listings if _adds(one, folders)]
     return [_with_folder_names(one, folders) for one in adding]
+
+
+def _repeating(listing: Listing) -> Finding:
+    faults = sum(finding.severity == "error" for finding in listing.findings)
+    but = f"; {count(faults, 'line')} of it with a fault" if faults else ""
+    text = f"{shown(listing.file)} says what the folders say, and they are read{but}"
+    return Finding("table", "note", text)
 
 
 def _repeats(listing: Listing, folders: _Folders) -> bool:
@@ -249,7 +282,9 @@ def _combined(
     words = [_split_of(listing.file, folder) for listing in listings]
     named = list_names([shown(os.path.relpath(one.file, folder)) for one in listings], most=4)
     told = f"labels come from {named}"
-    if folders.classes:
+    if any(folders.classes.get(i.path) == i.class_name for one in listings for i in one.images):
+        told = f"splits and groups come from {named}"
+    elif folders.classes:
         names = sorted(set(folders.classes.values()))
         told += f", not from the folders ({list_names(names)})"
     findings.insert(0, Finding("table", "note", told))
@@ -291,9 +326,7 @@ def _split_of(file: Path, folder: Path) -> SplitName | None:
     return own or (None if file.parent == folder else split_in_name(file.parent.name))
 
 
-def _uncovered(
-    folder: Path, listings: Sequence[Listing], images: Sequence[Listed]
-) -> list[Finding]:
+def _uncovered(folder: Path, images: Sequence[Listed]) -> list[Finding]:
     """Count the images of the folder that no line is about."""
     listed = {image.path for image in images}
     others = [path for path in images_below(folder) if path not in listed]
@@ -303,8 +336,8 @@ def _uncovered(
     where = ", ".join(f"{shown(top)} {number:,}" for top, number in tops.most_common(3))
     verb = "is" if len(others) == 1 else "are"
     text = (
-        f"{count(len(others), 'image')} of {shown(folder)} {verb} in no line with a label and "
-        f"{verb} not used ({where})"
+        f"{count(len(others), 'image')} {verb} in no line with a label and {verb} not used "
+        f"({where})"
     )
     paths = tuple(os.path.join(folder, path) for path in others)
     return [Finding("ignored", "warning", text, paths, "add lines for them, or leave them so")]

@@ -94,8 +94,7 @@ def list_table(file: Path, options: DataOptions, *, anchor: Path) -> Listing:
         table = with_numbered_columns(table, probe)
     columns = choose_columns(table, options.columns, probe)
     rows = _Rows(table, columns, paths)
-    images = list(rows.images())
-    rows.complete(images)
+    images = rows.complete(list(rows.images()))
     return Listing(
         file=file,
         images=images,
@@ -139,14 +138,16 @@ class _Rows:
         for fault in self.table.faults:
             self.add(*fault)
 
-    def complete(self, images: Sequence[Listed]) -> None:
-        """Name what only shows when all rows are read."""
+    def complete(self, images: list[Listed]) -> list[Listed]:
+        """Name what only shows when all rows are read; without its test, train is all there is."""
         splits = {image.split for image in images}
         bare = {self._split(row) for row in self._unlabelled}
         if bare == {"test"} and "test" not in splits:
             number = count(len(self._unlabelled), "row")
             text = f"{shown(self.table.file)}: {number} of test without a label left out"
             self.found.append(Finding("ignored", "warning", text))
+            if splits == {"train"}:
+                return [image._replace(split=None) for image in images]
         else:
             for row in self._unlabelled:
                 self.add(self.table.where(row), "the label is empty", "fill it in")
@@ -157,6 +158,7 @@ class _Rows:
         if not self.table.rows and not self.found:
             remedy = "add lines below the column names"
             self.add(f"line {self.table.header_line + 1}", "no images are listed", remedy)
+        return images
 
     def notes(self, images: Sequence[Listed]) -> Iterator[Finding]:
         """Say how the table was read."""
@@ -188,7 +190,7 @@ class _Rows:
             return None
         found = self._paths.find(text, split)
         if isinstance(found, Missing):
-            raise _RowError(f"{shown(os.path.normpath(text))} {found.why}", found.remedy)
+            raise _RowError(f"{shown(text)} {found.why}", found.remedy)
         self._paths.count(found)
         self._refuse_repeat(found.path, row, label)
         group = "" if self._columns.group is None else cells[self._columns.group]

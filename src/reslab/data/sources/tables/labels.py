@@ -9,7 +9,12 @@ from collections.abc import Callable, Sequence
 
 from reslab.data.findings import count, list_names
 from reslab.data.names import shown
-from reslab.data.sources.tables.parse import NoLabelTableError, Table, list_header
+from reslab.data.sources.tables.parse import (
+    AmbiguousTableError,
+    NoLabelTableError,
+    Table,
+    list_header,
+)
 from reslab.data.sources.tables.roles import LABEL, best, plain, truth
 from reslab.errors import DataError
 
@@ -138,7 +143,7 @@ def _best_named(table: Table, columns: Sequence[int]) -> int:
     for other in columns[1:]:
         if not _one_to_one(table, first, other):
             one, two = shown(table.header[first]), shown(table.header[other])
-            raise DataError(
+            raise AmbiguousTableError(
                 f"{shown(table.file)}: '{one}' and '{two}' may both be the label, and they differ",
                 remedy=f"say which with --columns label={one} or --columns label={two}",
             )
