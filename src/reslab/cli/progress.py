@@ -19,9 +19,10 @@ BAR_EVERY_S = 0.1
 
 def make_observer(quiet: bool) -> Observer:
     """Return who tells the user: only the first process speaks, and not when asked to be quiet."""
+    from reslab import machine
     from reslab.training.observe import Silent
 
-    if quiet or os.environ.get("RANK", "0") != "0":
+    if machine.launch().rank or quiet:
         return Silent()
     return Bar() if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else Lines()
 
