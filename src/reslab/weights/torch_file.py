@@ -75,7 +75,7 @@ def read_torch(path: Path) -> Any:
         CheckpointError: the file is damaged, or holds objects of other kinds, which are named.
     """
     try:
-        with torch.serialization.safe_globals(list(_STAND_INS)):  # type: ignore[arg-type]
+        with torch.serialization.safe_globals(list(_STAND_INS)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged pickles make torch raise all kinds
         raise _refusal(path) from error
@@ -87,7 +87,7 @@ def _refusal(path: Path) -> CheckpointError:
     torch's own messages give advice that is wrong here: to load the file without its guard.
     """
     try:
-        with torch.serialization.safe_globals(list(_STAND_INS)):  # type: ignore[arg-type]
+        with torch.serialization.safe_globals(list(_STAND_INS)):
             strangers = torch.serialization.get_unsafe_globals_in_checkpoint(os.fspath(path))
     except Exception:  # an old or damaged file
         strangers = _strangers_in_old_format(path)

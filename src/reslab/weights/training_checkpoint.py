@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,9 @@ def _candidates(value: Any, path: tuple[str, ...]) -> Iterator[_Candidate]:
         others = tuple(name for name, item in named.items() if not isinstance(item, inner))
         yield _Candidate(path, tensors, others)
     for name, item in named.items():
-        if isinstance(item, Mapping) or _is_list_of_mappings(item):
-            if not any(word in name.lower() for word in _OF_TRAINING):
-                yield from _candidates(item, (*path, name))
+        of_training = any(word in name.lower() for word in _OF_TRAINING)
+        if not of_training and (isinstance(item, Mapping) or _is_list_of_mappings(item)):
+            yield from _candidates(item, (*path, name))
 
 
 def _is_list_of_mappings(value: Any) -> bool:
@@ -123,13 +124,18 @@ def _asked_for(
     nested = [each for each in found if each.path[:1] == (key,)]
     if nested:
         return _cleaned(_likeliest(nested), notes)
-    start = key.removesuffix(".") + "."
+    # Behind what DataParallel and torch.compile put before the names.
+    start = re.compile(rf"(?:module\.|_orig_mod\.)*{re.escape(key.removesuffix('.'))}\.")
     for each in found:
-        part = {name: value for name, value in each.tensors.items() if name.startswith(start)}
+        part = {
+            name[match.end() :]: value
+            for name, value in each.tensors.items()
+            if (match := start.match(name))
+        }
         if part:
             left = len(each.tensors) - len(part)
             notes.append(f"took the {len(part)} tensors under '{key}'; {left} others were left")
-            return {name.removeprefix(start): value for name, value in part.items()}
+            return part
     keys = [each.key for each in found if each.path]
     keys += sorted({name.partition(".")[0] for each in found for name in each.tensors})
     raise unknown("key of the checkpoint", key, keys)
