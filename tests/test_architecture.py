@@ -144,7 +144,7 @@ def calls_of_torch(path: Path, function: str) -> list[ast.Call]:
 
 def test_other_programs_files_are_read_in_one_place_as_plain_tensors():
     reading = [(path, call) for path in FILES for call in calls_of_torch(path, "load")]
-    assert [path for path, _ in reading] == [SOURCE / "weights" / "read.py"]
+    assert [path for path, _ in reading] == [SOURCE / "weights" / "torch_file.py"]
     for _, call in reading:
         given = {word.arg: ast.unparse(word.value) for word in call.keywords}
         assert given["weights_only"] == "True"
