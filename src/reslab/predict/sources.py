@@ -48,13 +48,15 @@ def sources_of(images: Iterable[ImageLike], preprocess: Preprocess) -> Iterator[
             yield name, partial(_fit_in_memory, image, name, preprocess)
             number += 1
         else:
-            kind = type(image).__name__
-            raise UsageError(
-                f"an image is a path, a Pillow image or a uint8 array, not {kind}",
-                remedy="give tensor.numpy(), (height, width, 3) of 0..255"
-                if kind == "Tensor"
-                else "",
-            )
+            raise _no_image(image)
+
+
+def _no_image(value: object) -> UsageError:
+    kind = type(value).__name__
+    remedy = "for 0..255, (height, width, 3): tensor.numpy()" if kind == "Tensor" else ""
+    return UsageError(
+        f"an image is a path, a Pillow image or a uint8 array, not {kind}", remedy=remedy
+    )
 
 
 def read_file(path: str | os.PathLike[str], preprocess: Preprocess) -> Pixels:
