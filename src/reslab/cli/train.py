@@ -119,6 +119,9 @@ IMAGES = (
     Setting("--early-share", "early_share", float, "share of the run that is early (0: none)"),
     Setting("--resize", "resize", str, "how images become square", ("squash", "crop", "pad")),
     Setting(
+        "--bit-depth", "bit_depth", int, "bits in use of 16-bit images (0: found in the images)"
+    ),
+    Setting(
         "--normalisation",
         "normalisation",
         str,

@@ -34,7 +34,7 @@ _MIN_FILES_FOR_PROCESSES = 8_192
 
 
 def fit_image(images: Images, index: int, preprocess: Preprocess) -> Pixels:
-    """Decode and fit one image; JPEG files are decoded no larger than they are needed."""
+    """Decode and fit one image, as its preprocessing says."""
     if isinstance(images, FileImages):
         return fit_file(images.name(index), preprocess)
     return fit(images.read(index), preprocess)

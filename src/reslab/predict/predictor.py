@@ -108,11 +108,12 @@ class Predictor:
         return self.artifact.classes
 
     def predict(self, images: ImageLike | Iterable[ImageLike], top: int = 5) -> list[Prediction]:
-        """Label images: one or several paths, folders, Pillow images or uint8 arrays.
+        """Label images: one or several paths, folders, Pillow images or arrays.
 
         Args:
-            images: arrays are (height, width) or (height, width, 3); folders stand for all
-                images below them.
+            images: arrays are uint8 or uint16, (height, width) or (height, width, channels) with
+                1, 2, 3 or 4 channels: grey, grey with alpha, RGB, RGBA. An array gets the answer
+                that its file gets. Folders stand for all images below them.
             top: how many classes to name for each, at most all.
 
         Returns:

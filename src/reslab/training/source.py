@@ -73,8 +73,11 @@ def kept_settings(request: Request, source: Artifact | None) -> dict[str, Any]:
     fitted = {"resize": source.preprocess.resize}
     if request.deepen_from is not None:
         pixel_mean = source.preprocess.mean_image is not None
-        return {**fitted, "normalisation": "pixel-mean" if pixel_mean else "channel"}
-    return {**fitted, "normalisation": "start"} if request.overrides.get("freeze") else {}
+        kept = {**fitted, "bit_depth": source.preprocess.bit_depth}
+        return {**kept, "normalisation": "pixel-mean" if pixel_mean else "channel"}
+    if not request.overrides.get("freeze"):
+        return {}
+    return {**fitted, "bit_depth": source.preprocess.bit_depth, "normalisation": "start"}
 
 
 def refuse_other_weights(chosen: Recipe) -> None:
