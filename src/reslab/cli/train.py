@@ -175,7 +175,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     main.add_argument("--stem", choices=("small", "imagenet"), help="first layers of the network")
     main.add_argument("--time", type=parse_duration, help="time budget, as 90s, 10m or 1.5h")
-    main.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/...)")
+    main.add_argument(
+        "-o", "--out", type=Path, metavar="DIR", help="run directory (default: runs/...)"
+    )
     main.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run, exactly")
     main.add_argument("--seed", type=int, help="of initialisation, order and views (default 0)")
     main.add_argument("--config", type=Path, metavar="FILE", help="TOML file of flags")

@@ -159,7 +159,7 @@ def _by_arm(results: StudyResults, metric: str) -> Iterator[Figure]:
 def _limits(
     values: Sequence[float], within: tuple[float, float] | None
 ) -> tuple[tuple[float, float], bool]:
-    """Return the ends of an axis with some air, none of it where no value can be; and whether log."""
+    """Return the ends of an axis, with air up to where values can be, and whether it is log."""
     low, high = min(values), max(values)
     wide = low > 0 and high / low > _WIDE
     if wide:
