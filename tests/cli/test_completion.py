@@ -171,7 +171,9 @@ def test_a_script_knows_every_flag_and_needs_no_torch(shell):
     assert made.returncode == 0, made.stderr
     parsers = [build_parser("train"), build_parser("look"), *build_parsers("weights").values()]
     for parser in parsers:
-        flags = set(re.findall(r"^  (?:-\w(?: \w+)?, )?(--[\w-]+)", parser.format_help(), re.MULTILINE))
+        flags = set(
+            re.findall(r"^  (?:-\w(?: \w+)?, )?(--[\w-]+)", parser.format_help(), re.MULTILINE)
+        )
         assert len(flags) > 4
         for flag in flags:
             assert (flag if shell != "fish" else f"-l {flag[2:]} ") in made.stdout, flag

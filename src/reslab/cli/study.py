@@ -119,7 +119,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> int:
     from reslab.cli import output
-    from reslab.cli.progress import duration
+    from reslab.display.wording import clock
     from reslab.study.expansion import expand
     from reslab.study.forecast import forecast_study
     from reslab.study.load import load_study
@@ -135,14 +135,14 @@ def _plan(args: argparse.Namespace) -> int:
         [
             each.run.id,
             each.run.arm.network or f"of {each.run.arm.combines}",
-            "-" if each.total_s is None else duration(each.total_s),
+            "-" if each.total_s is None else clock(each.total_s),
             "-" if each.peak_mib is None else f"{each.peak_mib:,.0f} MiB",
         ]
         for each in found.runs
     ]
     output.table(columns, rows)
     output.note(
-        f"{len(found.runs)} runs, {found.jobs} at once: about {duration(found.total_s)} and "
+        f"{len(found.runs)} runs, {found.jobs} at once: about {clock(found.total_s)} and "
         f"{found.peak_mib:,.0f} MiB"
     )
     for why in sorted({each.why for each in found.runs if each.why and each.run.request}):

@@ -337,18 +337,9 @@ def _probe(args: argparse.Namespace) -> int | None:
 
 def _say(result: Result) -> None:
     """Say how well the model does, where everything is, and what to try next."""
-    from reslab.cli.progress import duration
-
-    test = result.test
-    low, high = test.ci95_pct
     note("")
-    note(
-        f"{result.split} accuracy {test.accuracy_pct:.2f}%  (95% interval {low:.2f} to {high:.2f}, "
-        f"{len(test.labels):,} images)  after {duration(result.wall_s)}"
-    )
-    note(f"  run     {result.run_dir}")
-    note(f"  report  {result.run_dir / 'report.html'}")
-    note(f"  model   {result.model}")
+    for line in result.lines():
+        note(line)
     note("try next:")
     data = result.data
     note(f"  reslab eval {result.run_dir} {data}")

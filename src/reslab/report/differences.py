@@ -7,7 +7,8 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from reslab.report import setup, wording
+from reslab.display import wording
+from reslab.report import setup
 from reslab.report.run import Run
 
 

@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reslab.report import setup, wording
+from reslab.display import wording
+from reslab.report import setup
 from reslab.study import statistics
 from reslab.study.figures import METRIC_WORDS, metric_words
 from reslab.study.results import Outcome, RunOutcome, StudyResults, Verdict
