@@ -14,6 +14,7 @@ _HOMES = {
     "train": "reslab.api",
     "resume": "reslab.api",
     "load": "reslab.api",
+    "DataOptions": "reslab.data.options",
     "look_inside": "reslab.look",
     "create_model": "reslab.models",
     "list_models": "reslab.catalog",
@@ -22,6 +23,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "DataOptions",
     "__version__",
     "check_dataset",
     "create_model",
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from reslab.catalog import list_models
     from reslab.data.check import check_dataset
     from reslab.data.open import open_dataset
+    from reslab.data.options import DataOptions
     from reslab.look import look_inside
     from reslab.models import create_model
 

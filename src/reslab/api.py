@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from reslab.errors import ReslabError
 
 if TYPE_CHECKING:
+    from reslab.data.options import DataOptions
     from reslab.predict import Predictor
     from reslab.training.config import Request
     from reslab.training.finish import Result
@@ -33,6 +34,7 @@ def train(
     device: str = "auto",
     start: Path | str | None = None,
     deepen_from: Path | str | None = None,
+    data_options: DataOptions | None = None,
     observer: Observer | None = None,
 ) -> Result:
     """Train a network on images: the command ``reslab train`` as a function.
@@ -48,6 +50,7 @@ def train(
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         start: a trained model to start from.
         deepen_from: a trained model to start from, deepened to `model`.
+        data_options: how the data are to be read: the columns of a table, labels in file names.
         observer: who watches; None for silence.
 
     Returns:
@@ -56,6 +59,7 @@ def train(
     Raises:
         ReslabError: each kind of failure has a class of its own in `reslab.errors`.
     """
+    from reslab.data.options import DataOptions
     from reslab.training.config import Request
 
     request = Request(
@@ -69,16 +73,23 @@ def train(
         device=device,
         start=None if start is None else Path(start),
         deepen_from=None if deepen_from is None else Path(deepen_from),
+        data_options=data_options or DataOptions(),
     )
     return train_request(dataclasses.replace(request, command=_command(request)), observer)
 
 
 def _command(request: Request) -> tuple[str, ...]:
     """Return a command that makes the call of `train` that led to a request."""
+    from reslab.data.options import DataOptions
+
     words = [repr(request.data)]
     for field in dataclasses.fields(request)[1:]:
         value = getattr(request, field.name)
-        if value not in (None, {}, field.default):
+        if value in (None, {}, field.default, DataOptions()):
+            continue
+        if field.name == "data_options":
+            words.append(f"data_options=reslab.{value!r}")
+        else:
             words.append(f"{field.name}={(str(value) if isinstance(value, Path) else value)!r}")
     return "python", "-c", f"import reslab\n\nreslab.train({', '.join(words)})"
 
@@ -95,12 +106,22 @@ def resume(
     *,
     overrides: Mapping[str, Any] | None = None,
     device: str | None = None,
+    data: str | Path | None = None,
     observer: Observer | None = None,
 ) -> Result:
-    """Go on with a run exactly where it stands; see `reslab.training.job.resume`."""
+    """Go on with a run exactly where it stands; see `reslab.training.job.resume`.
+
+    Args:
+        run_dir: the run directory.
+        overrides: recipe fields; only the length may differ.
+        device: another device than the run began on.
+        data: where the images are now, if they were moved or copied.
+        observer: who watches; None for silence.
+    """
     from reslab.training import job
 
-    return _with_report(job.resume(Path(run_dir), overrides, observer, device), observer)
+    place = None if data is None else str(data)
+    return _with_report(job.resume(Path(run_dir), overrides, observer, device, place), observer)
 
 
 def load(

@@ -1,5 +1,8 @@
 """The reusable model on disk: a folder with `model.json` and `model.safetensors`.
 
+A model that was trained here also has `images.safetensors`: which images it was trained on, by
+their content.
+
 Nothing that reads one needs a flag: specification, class names, preprocessing, metrics and
 provenance travel with the weights. Nothing is ever unpickled.
 """
@@ -20,6 +23,8 @@ from safetensors import torch as safetensors_torch
 
 from reslab import durable, spec
 from reslab.data.preprocess import Preprocess
+from reslab.data.record import FILE as IMAGES
+from reslab.data.record import ImageRecord
 from reslab.errors import CheckpointError, ReslabError
 from reslab.nn import Network, build
 
@@ -52,6 +57,7 @@ class Artifact:
         metrics: what was measured, e.g. ``{"test": {"accuracy_pct": ...}}``.
         provenance: recipe, data fingerprint, environment, command: how it came to be.
         temperature: what logits are divided by for calibrated probabilities.
+        images: which images it was trained on; None where that is not known.
     """
 
     network: Network
@@ -60,6 +66,7 @@ class Artifact:
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     temperature: float = 1.0
+    images: ImageRecord | None = None
 
 
 def save(artifact: Artifact, folder: Path) -> None:
@@ -91,13 +98,13 @@ def save(artifact: Artifact, folder: Path) -> None:
         "temperature": artifact.temperature,
     }
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    durable.save_directory(
-        folder,
-        {
-            MODEL_JSON: text.encode("utf-8", "surrogateescape"),
-            WEIGHTS: safetensors_torch.save(tensors),
-        },
-    )
+    files = {
+        MODEL_JSON: text.encode("utf-8", "surrogateescape"),
+        WEIGHTS: safetensors_torch.save(tensors),
+    }
+    if artifact.images is not None:
+        files[IMAGES] = artifact.images.to_bytes()
+    durable.save_directory(folder, files)
 
 
 def load(path: Path | str) -> Artifact:
@@ -113,7 +120,11 @@ def load(path: Path | str) -> Artifact:
         _check_format(value["format"], folder)
         # pop: the bytes go as soon as the tensors are there, so that memory holds two copies.
         tensors = safetensors_torch.load(files.pop(WEIGHTS))
-        return _assemble(value, tensors, where=str(folder))
+        loaded = _assemble(value, tensors, where=str(folder))
+        if IMAGES not in files:
+            return loaded
+        record = ImageRecord.from_bytes(files[IMAGES], str(folder / IMAGES))
+        return dataclasses.replace(loaded, images=record)
     except CheckpointError:
         raise
     except _UNREADABLE as error:

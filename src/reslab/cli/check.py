@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reslab.cli.options import at_least
+from reslab.cli.options import add_data_arguments, at_least, data_options_of
 
 if TYPE_CHECKING:
     from reslab.data.check import CheckReport
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HELP = "look for what is wrong with a data set before training"
 _EXAMPLES = 2
 _CLASS_ROWS = 20
+_STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan", type=Path, metavar="FILE", help="write a shell script that mends the folder"
     )
+    add_data_arguments(parser)
     parser.add_argument(
         "--workers", type=at_least(1), metavar="N", help="threads (default: all cores)"
     )
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.plan} exists already", remedy="name another file for the plan")
     if args.plan is not None and not (data.is_dir() or data.suffix.lower() in (".csv", ".tsv")):
         raise UsageError("--plan needs a folder or CSV file", remedy="leave it out")
-    collected = collect_dataset(args.data, notify=output.note)
+    collected = collect_dataset(args.data, options=data_options_of(args), notify=output.note)
     report = check_dataset(
         collected.dataset,
         deep=not args.quick,
@@ -94,9 +96,10 @@ def _print_report(report: CheckReport, data: str) -> None:
         _print_findings(report.findings, data)
         print()
     errors = sum(finding.severity == "error" for finding in report.findings)
-    warnings = len(report.findings) - errors
-    if not report.findings:
-        print()
+    warnings = sum(finding.severity == "warning" for finding in report.findings)
+    if not errors + warnings:
+        if not report.findings:
+            print()
         print("sound: nothing was found that would spoil training")
     elif report.ok:
         print(f"sound, with {count(warnings, 'warning')}")
@@ -147,8 +150,7 @@ def _print_findings(findings: tuple[Finding, ...], data: str) -> None:
     for (severity, kind, remedy), those in alike.items():
         paths = len({path for finding in those for path in finding.paths})
         files = f", {count(paths, 'image')}" if paths > 1 else ""
-        style = "bold red" if severity == "error" else "bold yellow"
-        label = Text.assemble((kind, style), f"\n{severity}{files}")
+        label = Text.assemble((kind, _STYLES[severity]), f"\n{severity}{files}")
         what = Text("\n".join(_messages(those, data)))
         if remedy:
             what.append(f"\n-> {remedy}", style="green")

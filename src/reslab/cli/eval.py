@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reslab.cli.options import at_least
+from reslab.cli.options import add_data_arguments, at_least, data_options_of
 
 if TYPE_CHECKING:
     from reslab.artifact import Artifact
@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--csv", metavar="FILE", help="write a line for each image to a file")
     parser.add_argument("--skip-bad", action="store_true", help="leave unreadable images out")
+    add_data_arguments(parser)
     parser.add_argument(
         "--batch-size", type=int, default=128, metavar="N", help="images computed at once (128)"
     )
@@ -86,16 +87,23 @@ def run(args: argparse.Namespace) -> int:
     from reslab.cli.output import emit_json, note
     from reslab.data.names import shown
     from reslab.data.open import open_dataset
+    from reslab.data.options import recorded_options
     from reslab.evaluate import protocol
 
     _check_values(args)
     models = {name: artifact.load(name) for name in dict.fromkeys(args.models)}
     first = args.models[0]
-    dataset = open_dataset(args.data, skip_bad=args.skip_bad, need_train=False, notify=note)
+    dataset = open_dataset(
+        args.data,
+        options=data_options_of(args) or recorded_options(args.data, models[first].provenance),
+        skip_bad=args.skip_bad,
+        need_train=False,
+        notify=note,
+    )
     if dataset.excluded:
         note(f"left out as unreadable: {', '.join(map(shown, dataset.excluded))}")
     if args.split != "all":
-        dataset = protocol.with_splits_by_name(dataset, Path(first), models[first])
+        dataset = protocol.without_seen(dataset, Path(first), models[first])
     split, samples = protocol.choose_split(dataset, args.split)
     if dataset.note:
         note(dataset.note)
@@ -216,15 +224,15 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 def _warn_of_seen(name: str, seen: Seen, count: int) -> None:
     from reslab.cli.output import note
 
-    if seen.count is None:
+    if seen.count is None and seen.same_data:
         note(
             f"warning: {name} was trained on part of these very images, and it is not recorded "
             "which; its accuracy here says little about new images"
         )
-    elif seen.count and seen.by_name:
+    elif seen.count is None:
         note(
-            f"warning: {seen.count:,} of these {count:,} images have the names of images that "
-            f"{name} was trained on"
+            f"{name} does not record which images it was trained on (it is of an older reslab, or "
+            "was published), so none of these are left out"
         )
     elif seen.count:
         note(f"warning: {name} was trained on {seen.count:,} of these {count:,} images")

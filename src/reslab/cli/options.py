@@ -8,9 +8,12 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reslab.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from reslab.data.options import DataOptions
 
 PREFIX = "RESLAB_"
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -55,6 +58,49 @@ def parse_numbers(text: str) -> tuple[float, ...]:
         raise argparse.ArgumentTypeError(f"'{text}' is no list of numbers") from error
 
 
+def parse_columns(text: str) -> tuple[str, ...]:
+    """Turn ``path=file,label=breed`` into ``role=header`` pairs; a header may hold commas."""
+    from reslab.data.options import ROLES
+
+    parts = re.split(rf",(?=\s*(?:{'|'.join(ROLES)})\s*=)", text)
+    pairs = []
+    for part in parts:
+        role, equals, header = (word.strip() for word in part.partition("="))
+        if not equals or not header or role not in ROLES:
+            raise argparse.ArgumentTypeError(
+                f"'{part}' is no role=header (write path=file,label=breed; roles: "
+                f"{', '.join(ROLES)})"
+            )
+        pairs.append(f"{role}={header}")
+    if len({pair.partition("=")[0] for pair in pairs}) < len(pairs):
+        raise argparse.ArgumentTypeError(f"'{text}' names a role twice")
+    return tuple(pairs)
+
+
+def add_data_arguments(parser: argparse._ActionsContainer) -> None:
+    """Add the flags that say how data are to be read; `data_options_of` reads them."""
+    parser.add_argument(
+        "--columns",
+        type=parse_columns,
+        metavar="ROLE=HEADER,...",
+        help="columns of a table, as path=file,label=breed,split=is_valid,group=patient; "
+        "none for a role that no column plays",
+    )
+    parser.add_argument("--root", metavar="DIR", help="folder that paths in a table start from")
+
+
+def data_options_of(args: argparse.Namespace) -> DataOptions | None:
+    """Return how data are to be read, or None where no flag says it."""
+    from reslab.data.options import DataOptions
+
+    pairs = [pair.partition("=") for pair in args.columns or ()]
+    options = DataOptions(
+        columns={role: header for role, _, header in pairs},
+        root=args.root,
+    )
+    return options if options.changed() else None
+
+
 def fill_from_environment(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Give flags that were not written the value of RESLAB_<FLAG>, then of --config's file.
 
@@ -70,7 +116,8 @@ def fill_from_environment(parser: argparse.ArgumentParser, args: argparse.Namesp
         for option in action.option_strings
         if option.startswith("--") and not option.startswith("--no-")
     }
-    for name in ("help", "config", "debug", "resume"):
+    # RESLAB_DATA is where data sets are kept, not which one is meant.
+    for name in ("help", "config", "debug", "resume", "data"):
         actions.pop(name, None)
     for name, action in actions.items():
         variable = PREFIX + name.replace("-", "_").upper()

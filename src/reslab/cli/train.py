@@ -8,13 +8,16 @@ Whatever you leave out is chosen from the data, and said with its reason.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reslab.cli.options import (
+    add_data_arguments,
     at_least,
+    data_options_of,
     fill_from_environment,
     parse_duration,
     parse_numbers,
@@ -190,6 +193,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         for setting in settings:
             _add(group, setting)
     rest = parser.add_argument_group("machine and data")
+    rest.add_argument(
+        "--data",
+        dest="place",
+        metavar="PLACE",
+        help="the same as DATA; with --resume, where the images are now",
+    )
     rest.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
     rest.add_argument(
         "--workers", type=at_least(0), help="threads that decode images (0: one a core)"
@@ -201,6 +210,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="leave unreadable images out, recorded",
     )
+    add_data_arguments(rest)
     rest.add_argument("--save-every", type=parse_duration, help="time between checkpoints")
     rest.add_argument(
         "--probe",
@@ -239,6 +249,10 @@ def run(args: argparse.Namespace) -> int:
     if args.resume is None:
         fill_from_environment(_parser(), args)
     overrides = overrides_of(args)
+    if args.place is not None:
+        if args.data is not None:
+            raise UsageError("DATA and --data both name the images", remedy="leave one of them out")
+        args.data = args.place
     if args.resume is not None:
         _refuse_with_resume(args)
     elif args.data is None:
@@ -248,7 +262,9 @@ def run(args: argparse.Namespace) -> int:
 
     observer = make_observer(bool(args.quiet))
     if args.resume is not None:
-        result = api.resume(args.resume, overrides=overrides, device=args.device, observer=observer)
+        result = api.resume(
+            args.resume, overrides=overrides, device=args.device, data=args.data, observer=observer
+        )
     else:
         result = api.train_request(request_of(args), observer)
     if result.writes:
@@ -267,7 +283,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _refuse_with_resume(args: argparse.Namespace) -> None:
     given = {
-        "DATA": args.data,
         "--config": args.config,
         "--model": args.model,
         "--recipe": args.recipe,
@@ -280,6 +295,8 @@ def _refuse_with_resume(args: argparse.Namespace) -> None:
         "--test": args.test,
         "--workers": args.workers,
         "--skip-bad": args.skip_bad,
+        "--columns": args.columns,
+        "--root": args.root,
         "--save-every": args.save_every,
         "--probe": args.probe,
         "--probe-every": args.probe_every,
@@ -305,6 +322,7 @@ def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
 
 def request_of(args: argparse.Namespace) -> Request:
     """Return what the flags ask for."""
+    from reslab.data.options import DataOptions
     from reslab.training.config import Request
 
     return Request(
@@ -325,6 +343,7 @@ def request_of(args: argparse.Namespace) -> Request:
         save_every_s=30.0 if args.save_every is None else args.save_every,
         probe=_probe(args),
         cache=args.cache,
+        data_options=data_options_of(args) or DataOptions(),
         command=("reslab", *sys.argv[1:]),
     )
 
@@ -341,7 +360,7 @@ def _say(result: Result) -> None:
     for line in result.lines():
         note(line)
     note("try next:")
-    data = result.data
-    note(f"  reslab eval {result.run_dir} {data}")
-    note(f"  reslab predict {result.run_dir} IMAGES...")
+    run = shlex.quote(str(result.run_dir))
+    note(f"  reslab eval {run} {shlex.quote(result.data)}")
+    note(f"  reslab predict {run} IMAGES...")
     note(f"  reslab show {result.network}")

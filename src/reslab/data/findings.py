@@ -9,7 +9,8 @@ from typing import Any, Literal
 from reslab.data.names import shown
 from reslab.errors import DataError
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Finding:
 
     Args:
         kind: a short fixed word for scripts ("unreadable", "duplicate-across", ...).
-        severity: "error" stops training, "warning" does not.
+        severity: "error" stops training, "warning" does not; "note" says how the data are read.
         message: what is wrong, on one line, with the name of what it is about.
         paths: the images, folders or table lines concerned.
         remedy: what to do about it.

@@ -6,7 +6,7 @@ import dataclasses
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from reslab.data.dataset import Dataset, FileImages, SplitName
 from reslab.data.decode import IMAGE_SUFFIXES, decode_file
 from reslab.data.findings import raise_first_error
 from reslab.data.names import shown
+from reslab.data.options import DataOptions
 from reslab.data.shapes import open_shapes, parse_settings
 from reslab.data.sources.archive import archive_stem, is_archive, unpack
 from reslab.data.sources.cifar import (
@@ -26,12 +27,14 @@ from reslab.data.sources.cifar import (
     open_cifar_archive,
     open_cifar_folder,
 )
-from reslab.data.sources.collected import Collected, is_litter
+from reslab.data.sources.collected import Collected
 from reslab.data.sources.digits import open_digits
 from reslab.data.sources.download import PUBLISHED, cache_folder, open_published
 from reslab.data.sources.folder import collect_folder
 from reslab.data.sources.idx import is_idx_folder, open_idx_folder
-from reslab.data.sources.table import collect_table
+from reslab.data.sources.tables.beside import collect_with_tables
+from reslab.data.sources.tables.collect import collect_table
+from reslab.data.sources.tables.parse import SUFFIXES as TABLE_SUFFIXES
 from reslab.errors import DataError, UsageError, nearest, unknown
 
 NAMES = ("digits", *PUBLISHED, "shapes")
@@ -43,6 +46,7 @@ _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 def open_dataset(
     data: str | Path,
     *,
+    options: DataOptions | None = None,
     skip_bad: bool = False,
     cache: Path | None = None,
     need_train: bool = True,
@@ -54,6 +58,7 @@ def open_dataset(
 
     Args:
         data: one of NAMES (``shapes`` takes settings: ``shapes:num=500,size=64``) or a path.
+        options: how the data are to be read; None leaves it to what is found.
         skip_bad: decode every file now, and leave out those that cannot be read; they are named
             in `Dataset.excluded`. Otherwise the first of them stops whoever reads it.
         cache: where fetched and unpacked data sets are kept; see `sources.download.cache_folder`.
@@ -65,11 +70,14 @@ def open_dataset(
         DataError: the data cannot be read or trained on; names the first fault.
         MachineError: a data set cannot be fetched.
     """
-    collected = collect_dataset(data, cache=cache, need_train=need_train, notify=notify)
+    collected = collect_dataset(
+        data, options=options, cache=cache, need_train=need_train, notify=notify
+    )
     raise_first_error(collected.findings, where=shown(data))
     if notify is not None:
         for finding in collected.findings:
-            notify(f"check: {finding.message}")
+            about = "data" if finding.severity == "note" else "check"
+            notify(f"{about}: {finding.message}")
     assert collected.dataset is not None, "a source without a data set says why"
     return _without_bad(collected.dataset) if skip_bad else collected.dataset
 
@@ -77,17 +85,20 @@ def open_dataset(
 def collect_dataset(
     data: str | Path,
     *,
+    options: DataOptions | None = None,
     cache: Path | None = None,
     need_train: bool = True,
     notify: Callable[[str], None] | None = None,
 ) -> Collected:
     """Open like `open_dataset`, but hand out all faults of folders and CSV files as findings."""
+    options = options or DataOptions()
     name, _, settings = str(data).partition(":")
-    named = isinstance(data, str) and name in NAMES and (not settings or name == "shapes")
+    named = isinstance(data, str) and is_name(data)
     try:
         if named:
             return _collect_named(name, settings, cache, notify)
-        return _collect_path(Path(os.path.expanduser(data)), str(data), cache, need_train)
+        path = Path(os.path.expanduser(data))
+        return _collect_path(path, str(data), cache, need_train, options)
     except BrokenPipeError:  # nobody listens to `notify` any more
         raise
     except OSError as error:
@@ -95,6 +106,23 @@ def collect_dataset(
             f"{shown(error.filename or data)} cannot be read ({error.strerror or error})",
             remedy="check its permissions" if isinstance(error, PermissionError) else "",
         ) from error
+
+
+def is_name(data: str) -> bool:
+    """Tell whether this is the name of a data set, with or without settings, and no path."""
+    name, _, settings = data.partition(":")
+    return name in NAMES and (not settings or name == "shapes")
+
+
+def located(data: str) -> str:
+    """Return data so that they are found from any folder: a name as it is, a path absolute."""
+    return data if is_name(data) else os.path.abspath(os.path.expanduser(data))
+
+
+def first_there(places: Sequence[str]) -> str:
+    """Return the first of several places where data are, by name or path; else the first."""
+    there = (place for place in places if is_name(place) or os.path.exists(located(place)))
+    return next(there, places[0])
 
 
 def _collect_named(
@@ -112,10 +140,12 @@ def _collect_named(
     return Collected(open_published(name, cache, notify))
 
 
-def _collect_path(path: Path, given: str, cache: Path | None, need_train: bool) -> Collected:
+def _collect_path(
+    path: Path, given: str, cache: Path | None, need_train: bool, options: DataOptions
+) -> Collected:
     mode = _mode(path)
     if stat.S_ISDIR(mode):
-        return _collect_folder(path, path.resolve().name, need_train)
+        return _collect_folder(path, path.resolve().name, need_train, options)
     if not stat.S_ISREG(mode):
         if os.sep in given or path.suffix or os.path.lexists(path):
             hint = nearest(path.name, _siblings(path))
@@ -125,13 +155,13 @@ def _collect_path(path: Path, given: str, cache: Path | None, need_train: bool) 
             f"{refusal.message}, and there is no such file or folder",
             remedy=refusal.remedy or "give the path of a folder or CSV file",
         )
-    if path.suffix.lower() in (".csv", ".tsv"):
-        return collect_table(path, need_train=need_train)
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return collect_table(path, options=options, need_train=need_train)
     if is_archive(path):
         if is_cifar_archive(path):
             return Collected(open_cifar_archive(path))
         unpacked = unpack(path, cache_folder(cache))
-        return _collect_folder(unpacked, archive_stem(path), need_train)
+        return _collect_folder(unpacked, archive_stem(path), need_train, options)
     what = "a single image" if path.suffix.lower() in IMAGE_SUFFIXES else "no data set"
     raise DataError(
         f"{shown(path)} is {what}",
@@ -139,7 +169,7 @@ def _collect_path(path: Path, given: str, cache: Path | None, need_train: bool) 
     )
 
 
-def _collect_folder(folder: Path, name: str, need_train: bool) -> Collected:
+def _collect_folder(folder: Path, name: str, need_train: bool, options: DataOptions) -> Collected:
     inner = [folder / part for part in PYTHON_FOLDERS.values()]
     for place in (folder, *inner):
         if is_cifar_folder(place):
@@ -147,11 +177,13 @@ def _collect_folder(folder: Path, name: str, need_train: bool) -> Collected:
     for place in (folder, folder / "raw"):
         if is_idx_folder(place):
             return Collected(open_idx_folder(place))
-    inside = [path for path in folder.iterdir() if not is_litter(path.name)]
-    tables = [path for path in inside if path.suffix == ".csv"]
-    if len(tables) == 1 and not any(path.is_dir() for path in inside):
-        return collect_table(tables[0], need_train=need_train)
-    return collect_folder(folder, name=name, need_train=need_train)
+    return collect_with_tables(
+        folder,
+        options,
+        name=name,
+        need_train=need_train,
+        by_folders=lambda: collect_folder(folder, name=name, need_train=need_train),
+    )
 
 
 def _mode(path: Path) -> int:
@@ -225,7 +257,7 @@ def select(dataset: Dataset, kept: Indices, excluded: dict[str, str]) -> Dataset
     groups = dataset.groups
     return dataclasses.replace(
         dataset,
-        images=FileImages(images.root, tuple(images.paths[i] for i in kept.tolist())),
+        images=images.take(kept),
         labels=labels,
         splits=splits,
         groups=tuple(groups[i] for i in kept.tolist()) if groups is not None else None,

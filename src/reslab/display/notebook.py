@@ -55,7 +55,8 @@ class Position:
         return (
             f'<div style="{style};gap:2px 16px;align-items:center;padding:3px 2px">'
             f"{card.bar(self.share, width=260)}"
-            f'<span style="min-width:3em;font-weight:600">{100 * self.share:.0f}%</span>{beside}</div>'
+            f'<span style="min-width:3em;font-weight:600">{100 * self.share:.0f}%</span>'
+            f"{beside}</div>"
         )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from reslab import spec as specs
 from reslab.data.dataset import Dataset
+from reslab.data.open import located
+from reslab.data.options import DataOptions
 from reslab.errors import UsageError
 from reslab.spec import Stem
 from reslab.training import recipe as recipes
@@ -40,6 +42,7 @@ class Request:
         probe: record the signal by depth in probe.jsonl: 0 at the end of each epoch, N after
             every N updates as well; None for not at all.
         cache: where decoded images are kept; None for the user's cache.
+        data_options: how the data are to be read.
         command: the command line, for the record.
     """
 
@@ -61,6 +64,7 @@ class Request:
     save_every_s: float = 30.0
     probe: int | None = None
     cache: Path | None = None
+    data_options: DataOptions = dataclasses.field(default_factory=DataOptions)
     command: tuple[str, ...] = ()
 
     @property
@@ -97,6 +101,7 @@ class Config:
         preprocess: as `Preprocess.to_json` writes it.
         cost: parameters and multiply-adds of the network.
         environment: the machine and the versions.
+        location: where the data are: an absolute path, or a name; empty in runs of older versions.
     """
 
     request: Request
@@ -107,6 +112,7 @@ class Config:
     preprocess: Mapping[str, Any]
     cost: Mapping[str, int]
     environment: Mapping[str, Any]
+    location: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return what config.json holds."""
@@ -120,6 +126,8 @@ class Config:
             "reslab": __version__,
             "command": list(self.request.command),
             "data": self.request.data,
+            "data_options": self.request.data_options.to_json(),
+            "location": self.location,
             "seed": self.request.seed,
             "request": request,
             "dataset": dict(self.dataset),
@@ -140,6 +148,7 @@ class Config:
         if request.get("spec") is not None:
             request["spec"] = specs.from_json(request["spec"])
         request["command"] = tuple(request["command"])
+        request["data_options"] = DataOptions.from_json(request.get("data_options"))
         return cls(
             request=Request(**request),
             spec=specs.from_json(value["spec"]),
@@ -149,7 +158,24 @@ class Config:
             preprocess=value["preprocess"],
             cost=value["cost"],
             environment=value["environment"],
+            location=value.get("location", ""),
         )
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where the data may be: where they were, and as they were named, from the folder here."""
+        return tuple(dict.fromkeys(filter(None, (self.location, self.request.data))))
+
+    @property
+    def here(self) -> str:
+        """How the data are named from the folder here: as they were, where that still holds."""
+        data = self.request.data
+        return data if not self.location or located(data) == self.location else self.location
+
+    def moved(self, data: str) -> Config:
+        """Return the same run with its data in another place."""
+        request = dataclasses.replace(self.request, data=data)
+        return dataclasses.replace(self, request=request, location=located(data))
 
 
 def describe_dataset(dataset: Dataset) -> dict[str, Any]:

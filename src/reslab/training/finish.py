@@ -14,6 +14,7 @@ from safetensors import torch as safetensors_torch
 from reslab import artifact, durable
 from reslab.data.dataset import Dataset, SplitName
 from reslab.data.preprocess import Preprocess
+from reslab.data.record import ImageRecord, read_record
 from reslab.display import wording
 from reslab.evaluate.metrics import Evaluation, fit_temperature
 from reslab.nn import build
@@ -140,7 +141,7 @@ def finish(
         split=final,
         wall_s=wall_s,
         train_images_per_s=speed,
-        data=config.request.data,
+        data=config.here,
         network=config.spec.name,
         writes=training.world.writes,
     )
@@ -171,7 +172,16 @@ def _write_artifact(
     described = config.to_json()
     provenance = {
         key: described[key]
-        for key in ("reslab", "command", "data", "seed", "dataset", "recipe", "environment")
+        for key in (
+            "reslab",
+            "command",
+            "data",
+            "data_options",
+            "seed",
+            "dataset",
+            "recipe",
+            "environment",
+        )
     }
     artifact.save(
         artifact.Artifact(
@@ -181,6 +191,7 @@ def _write_artifact(
             metrics=metrics,
             provenance=provenance,
             temperature=temperature,
+            images=read_record(run.path) or ImageRecord.of(dataset),
         ),
         run.model,
     )

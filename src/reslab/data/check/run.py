@@ -11,7 +11,9 @@ from reslab.data.check.duplicates import find_duplicates
 from reslab.data.check.files import check_headers
 from reslab.data.check.pixels import look_at
 from reslab.data.dataset import Dataset, count_by_class
-from reslab.data.findings import Finding, count
+from reslab.data.findings import SEVERITIES, Finding, count
+from reslab.data.split import complete_splits
+from reslab.errors import DataError
 
 Progress = Callable[[int, int], None]
 
@@ -25,7 +27,7 @@ class CheckReport:
         num_images: how many images it has, all splits together.
         classes: class names, in the order of the logits.
         counts: for each split (or "all" in a set that is not split) the images of each class.
-        findings: errors first, then warnings.
+        findings: errors first, then warnings, then notes.
         decoded: how many images were decoded; 0 for the cheap part alone.
         headers: how many file headers were read.
     """
@@ -82,6 +84,7 @@ def check_dataset(
         return CheckReport("", 0, (), {}, _sorted(found))
     found += check_classes(dataset)
     found += check_groups(dataset)
+    found += _check_split(dataset)
     if dataset.excluded:
         found.append(_excluded(dataset))
     headers = check_headers(dataset, workers=workers, everything=deep)
@@ -108,8 +111,17 @@ def check_dataset(
 
 
 def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Put errors before warnings and keep the order otherwise."""
-    return tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
+    """Put errors before warnings and these before notes; keep the order otherwise."""
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+def _check_split(dataset: Dataset) -> list[Finding]:
+    """Tell where a set that is not split yet has too few images to hold out a test."""
+    try:
+        complete_splits(dataset, val_fraction=0.0, seed=0)
+    except DataError as error:
+        return [Finding("no-test", "error", error.message, (), error.remedy)]
+    return []
 
 
 def _excluded(dataset: Dataset) -> Finding:

@@ -1,0 +1,90 @@
+"""How a user said that data are to be read, where they do not say it themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from reslab.data.names import shown
+from reslab.errors import UsageError, unknown
+
+ROLES = ("path", "label", "split", "group")
+UNUSED = "none"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class DataOptions:
+    """How data are to be read; the default leaves everything to what is found.
+
+    A run records them, so that whatever opens its data later reads the same images and labels.
+
+    Args:
+        columns: which column of a table plays which role: "path", "label", "split" or "group" ->
+            the column's header (or its number from 1 in a table without headers); "none" for a
+            role that no column plays.
+        root: the folder that paths in a table start from, before the table's own is tried.
+        label_from_name: a regular expression that finds the label in an image's path.
+        merge_similar_classes: make one class of class names that differ invisibly.
+
+    Raises:
+        UsageError: an unknown role, or one column with two roles.
+    """
+
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    root: str | None = None
+    label_from_name: str | None = None
+    merge_similar_classes: bool = False
+
+    def __post_init__(self) -> None:
+        headers: dict[str, str] = {}
+        for role, header in self.columns.items():
+            if role not in ROLES:
+                raise unknown("role of a column", shown(role), ROLES)
+            if header != UNUSED and headers.setdefault(header, role) != role:
+                raise UsageError(
+                    f"column '{shown(header)}' cannot be both {headers[header]} and {role}",
+                    remedy="name another column for one of them",
+                )
+        object.__setattr__(self, "columns", dict(self.columns))
+        if self.root is not None:  # the record must hold from every folder
+            object.__setattr__(self, "root", os.path.abspath(os.path.expanduser(self.root)))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.changed().items())
+        return f"DataOptions({fields})"
+
+    def changed(self) -> dict[str, Any]:
+        """Return the fields that are not left to what is found."""
+        default = DataOptions()
+        fields = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
+        return {name: value for name, value in fields if value != getattr(default, name)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any] | None) -> DataOptions:
+        """Rebuild what `to_json` returned; older runs recorded None."""
+        return cls(**(value or {}))
+
+
+def recorded_options(data: str, provenance: Mapping[str, Any]) -> DataOptions:
+    """Return how a model's own training data were read, where `data` are those; else the default.
+
+    Args:
+        data: what is to be opened.
+        provenance: what a model or a run's config.json records: "data" and "location" (the
+            places of its data), and "data_options".
+    """
+    places = (provenance.get(name) for name in ("data", "location"))
+    if _place(data) not in {_place(place) for place in places if isinstance(place, str)}:
+        return DataOptions()
+    return DataOptions.from_json(provenance.get("data_options"))
+
+
+def _place(data: str) -> str:
+    path = os.path.expanduser(data)
+    return os.path.realpath(path) if os.path.exists(path) else data
