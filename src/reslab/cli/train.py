@@ -181,7 +181,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     main.add_argument("--stem", choices=("small", "imagenet"), help="first layers of the network")
     main.add_argument("--time", type=parse_duration, help="time budget, as 90s, 10m or 1.5h")
-    main.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/...)")
+    main.add_argument(
+        "-o", "--out", type=Path, metavar="DIR", help="run directory (default: runs/...)"
+    )
     main.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run, exactly")
     main.add_argument("--seed", type=int, help="of initialisation, order and views (default 0)")
     main.add_argument("--config", type=Path, metavar="FILE", help="TOML file of flags")
@@ -357,18 +359,9 @@ def _probe(args: argparse.Namespace) -> int | None:
 
 def _say(result: Result) -> None:
     """Say how well the model does, where everything is, and what to try next."""
-    from reslab.cli.progress import duration
-
-    test = result.test
-    low, high = test.ci95_pct
     note("")
-    note(
-        f"{result.split} accuracy {test.accuracy_pct:.2f}%  (95% interval {low:.2f} to {high:.2f}, "
-        f"{len(test.labels):,} images)  after {duration(result.wall_s)}"
-    )
-    note(f"  run     {result.run_dir}")
-    note(f"  report  {result.run_dir / 'report.html'}")
-    note(f"  model   {result.model}")
+    for line in result.lines():
+        note(line)
     note("try next:")
     run = shlex.quote(str(result.run_dir))
     note(f"  reslab eval {run} {shlex.quote(result.data)}")

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from reslab.data.dataset import FINGERPRINT_BY_CONTENT
+from reslab.display import wording
 from reslab.errors import UsageError
 from reslab.evaluate.compare import Paired, compare
 from reslab.evaluate.metrics import Evaluation
 from reslab.evaluate.statistics import holm
 from reslab.evaluate.summary import short_names
-from reslab.report import wording
 from reslab.report.curves import throughput
 from reslab.report.differences import Difference, differences
 from reslab.report.run import SPLIT_WORDS, Run, read_run

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reslab.data.dataset import FINGERPRINT_BY_CONTENT
-from reslab.report import setup, wording
+from reslab.display import wording
+from reslab.report import setup
 from reslab.report.run import Run
 
 
