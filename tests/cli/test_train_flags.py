@@ -49,6 +49,7 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "--mixup": ("0.3", 0.3),
     "--cutmix": ("0.6", 0.6),
     "--img-size": ("96", 96),
+    "--bit-depth": ("12", 12),
     "--resize": ("pad", "pad"),
     "--normalisation": ("pixel-mean", "pixel-mean"),
     "--val": ("0.25", 0.25),
