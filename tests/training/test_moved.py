@@ -13,14 +13,20 @@ import pytest
 from running import FAST as FAST_BUT_FOR_THE_BATCH
 from running import Finished
 
-from reslab import api
+from reslab import api, artifact
 from reslab.data.dataset import Dataset, FileImages
 from reslab.data.open import open_dataset
 from reslab.data.record import FILE
 from reslab.data.shapes import ShapeSettings, write_folder
+from reslab.data.split import image_keys
 from reslab.errors import DataError
 from reslab.report.images import pictures
 from reslab.report.run import read_run
+from reslab.training.config import Config, Request
+from reslab.training.inputs import decide, reopen
+from reslab.training.observe import Silent
+from reslab.training.rundir import RunDirectory
+from reslab.training.source import seen_before
 
 FAST = (*FAST_BUT_FOR_THE_BATCH, "--batch-size", "8")
 TRAIN = ("--steps", "3")
@@ -29,10 +35,10 @@ LONGER = ("--steps", "5")
 
 @pytest.fixture(scope="module")
 def made(launcher: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with `photos` and the finished `run` on it; only to be copied."""
+    """Return a folder with `my photos` and the finished `run` on it; only to be copied."""
     folder = tmp_path_factory.mktemp("made")
-    write_folder(folder / "photos", ShapeSettings(num=30, size=12, classes=3))
-    words = ["train", "photos", *FAST, *TRAIN, "--out", "run"]
+    write_folder(folder / "my photos", ShapeSettings(num=30, size=12, classes=3))
+    words = ["train", "my photos", *FAST, *TRAIN, "--out", "run"]
     assert launcher.run(words, folder / "err", cwd=folder) == 0, (folder / "err").read_text()
     return folder
 
@@ -42,13 +48,22 @@ def place(made: Path, tmp_path: Path) -> Path:
     """Return a copy of that folder, of which the original data are out of reach."""
     copy = tmp_path / "place"
     shutil.copytree(made, copy, copy_function=shutil.copyfile)  # with other times
-    edit(copy / "run", location=str(copy / "photos"))
+    (copy / "my photos").rename(copy / "photos")
+    edit(copy / "run", str(copy / "photos"), str(copy / "photos"))
     return copy
 
 
-def edit(run: Path, **fields: Any) -> None:
+def edit(run: Path, data: str, location: str) -> None:
     config = json.loads((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps(config | fields))
+    config["request"]["data"] = config["data"] = data
+    config["location"] = location
+    (run / "config.json").write_text(json.dumps(config))
+
+
+def reopened(run: Path, data: str = "") -> Dataset:
+    directory = RunDirectory(run)
+    config = Config.from_json(directory.read_json("config.json"))
+    return reopen(directory, config, Silent(), data)
 
 
 def weights(run: Path) -> bytes:
@@ -79,36 +94,34 @@ def test_moved_and_renamed_data_give_the_same_run(launcher: Any, place: Path) ->
     assert weights(place / "run") == weights(place / "other")
 
 
-@pytest.mark.parametrize("flags", [("--data", "moved"), ("moved",), ("--data", "moved.zip")])
-def test_a_run_remembers_where_its_data_went(
-    launcher: Any, place: Path, flags: tuple[str, ...]
-) -> None:
-    (place / "photos").rename(place / "moved")
-    shutil.make_archive(str(place / "moved"), "zip", place / "moved")
-    done = resumed(launcher, place / "run", *flags, cwd=place).succeeded()
-    assert f"reslab eval {place / 'run'} {flags[-1]}" in done.err
-    config = done.read("config.json")
-    assert (config["data"], config["location"]) == (flags[-1], str(place / flags[-1]))
-    resumed(launcher, place / "run", cwd=Path("/")).succeeded()
-    found = pictures(read_run(place / "run"), None)
+def test_a_run_remembers_where_its_data_went(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data may have been packed as well; Python names the place as the command does."""
+    shutil.make_archive(str(place / "moved"), "zip", place / "photos")
+    shutil.rmtree(place / "photos")
+    run = place / "run"
+    with pytest.raises(DataError, match=r"no longer there .* --data PLACE"):
+        reopened(run)
+    monkeypatch.chdir(place)
+    assert api.resume(run, data="moved.zip").data == "moved.zip"
+    config = json.loads((run / "config.json").read_text())
+    assert (config["data"], config["location"]) == ("moved.zip", str(place / "moved.zip"))
+    monkeypatch.chdir("/")
+    assert len(reopened(run).labels) == 30
+    found = pictures(read_run(run), None)
     assert not found.missing
     assert len(found.doubtful) + len(found.mistakes)
-    model = json.loads((place / "run" / "model" / "model.json").read_text())
-    assert model["provenance"]["data"] == flags[-1]
+    model = json.loads((run / "model" / "model.json").read_text())
+    assert model["provenance"]["data"] == "moved.zip"
 
 
-def test_the_whole_folder_may_be_moved_with_its_run(launcher: Any, place: Path) -> None:
+def test_the_whole_folder_may_be_moved_with_its_run(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The data are where they were named, seen from the folder that the command runs in."""
+    edit(place / "run", "photos", str(place / "photos"))
     moved = place.rename(place.with_name("elsewhere"))
-    resumed(launcher, moved / "run", cwd=moved).succeeded()
-    assert json.loads((moved / "run/config.json").read_text())["location"] == str(moved / "photos")
-
-
-def test_python_names_the_place_too(place: Path) -> None:
-    (place / "photos").rename(place / "moved")
-    with pytest.raises(DataError, match="--data PLACE"):
-        api.resume(place / "run")
-    assert api.resume(place / "run", data=place / "moved").data == str(place / "moved")
+    monkeypatch.chdir(moved)
+    assert len(reopened(moved / "run").labels) == 30
 
 
 def test_other_data_are_refused_with_what_differs(launcher: Any, place: Path) -> None:
@@ -125,8 +138,9 @@ def test_other_data_are_refused_with_what_differs(launcher: Any, place: Path) ->
         f"1 image is missing ({names[2]}), 1 image is new",
         "--data",
     )
-    resumed(launcher, place / "run", "digits", cwd=place).refused(3, "have changed", "30 images")
     assert (place / "run" / "config.json").read_bytes() == before
+    with pytest.raises(DataError, match=r"have changed .*30 images are missing"):
+        reopened(place / "run", "shapes:num=30,size=12,classes=3,seed=8")
 
 
 def first_fingerprint(dataset: Dataset) -> str:
@@ -159,7 +173,9 @@ def test_a_run_of_an_older_reslab_is_resumed_where_its_files_kept_their_times(
     resumed(launcher, run, cwd=place).refused(3, "older reslab", "cp -a")
 
 
-def test_inside_its_own_data(launcher: Any, tmp_path: Path) -> None:
+def test_inside_its_own_data(
+    launcher: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """cd photos; reslab train . : what is proposed then works, and so does a second training."""
     photos = tmp_path / "photos"
     write_folder(photos, ShapeSettings(num=30, size=12, classes=3))
@@ -171,38 +187,29 @@ def test_inside_its_own_data(launcher: Any, tmp_path: Path) -> None:
         assert launcher.run(list(words), err, {}, out, photos) == 0, err.read_text()
         return out.read_text(), err.read_text()
 
-    _, first = run("train", ".", *FAST, *TRAIN)
-    assert "check: " not in first.replace("check: 3 classes with fewer", "")
-    proposed = next(line for line in first.splitlines() if "reslab eval" in line).split()
+    _, err = run("train", ".", *FAST, *TRAIN)
+    assert "of reslab" not in err
+    proposed = next(line for line in err.splitlines() if "reslab eval" in line).split()
     assert proposed == ["reslab", "eval", "runs/photos-1", "."]
-    out, err = run(*proposed[1:], "--json")
-    assert json.loads(out)["num_images"] == 6
-    assert json.loads(out)["split"] == "test"
+    _, err = run("train", ".", *FAST, "--steps", "1", "--out", "circle/run")
     assert "folder ./runs is a folder of runs of reslab and is not read as data" in err
-    run("train", ".", *FAST, "--steps", "1", "--out", "circle/run")
-    run("train", "--resume", "runs/photos-1", *LONGER)
-    out, _ = run("check", ".", "--json", "--quick")
-    assert json.loads(out)["ok"]
-    run("train", ".", *FAST, "--steps", "1")
+    out, err = run(*proposed[1:], "--json")
+    assert (json.loads(out)["num_images"], json.loads(out)["split"]) == (6, "test")
+    assert "folder ./circle/run is a run of reslab" in err
+    monkeypatch.chdir(photos)
+    assert len(reopened(photos / "runs" / "photos-1").labels) == 30
     assert open_dataset(photos).fingerprint() == images
-    assert sorted(path.name for path in (photos / "runs").iterdir()) == ["photos-1", "photos-2"]
 
 
-def test_data_with_a_space_in_their_name_are_proposed_in_quotes(
-    launcher: Any, tmp_path: Path
-) -> None:
-    write_folder(tmp_path / "my photos", ShapeSettings(num=30, size=12, classes=3))
-    words = ["train", "my photos", *FAST, "--steps", "1", "--out", "my run"]
-    err = tmp_path / "err"
-    assert launcher.run(words, err, cwd=tmp_path) == 0
-    assert "reslab eval 'my run' 'my photos'" in err.read_text()
+def test_data_with_a_space_in_their_name_are_proposed_in_quotes(made: Path) -> None:
+    assert "reslab eval run 'my photos'" in (made / "err").read_text()
 
 
 def test_the_record_of_a_run_is_that_of_its_images(made: Path) -> None:
     from safetensors.numpy import load_file
 
     found = load_file(made / "run" / FILE)
-    dataset = open_dataset(made / "photos")
+    dataset = open_dataset(made / "my photos")
     assert np.array_equal(found["digests"], dataset.images.digests())
     assert (made / "run" / FILE).read_bytes() == (made / "run" / "model" / FILE).read_bytes()
     split = json.loads((made / "run" / "split.json").read_text())
@@ -211,22 +218,22 @@ def test_the_record_of_a_run_is_that_of_its_images(made: Path) -> None:
         assert (found["splits"] == number).sum() == listed
 
 
-def test_test_images_that_the_source_was_trained_on_are_counted(
-    launcher: Any, made: Path, tmp_path: Path
-) -> None:
+def test_test_images_that_the_source_was_trained_on_are_counted(made: Path, tmp_path: Path) -> None:
     """Another seed splits grown data otherwise: known images come into the test."""
-    shutil.copytree(made / "photos", tmp_path / "grown")
+    grown = tmp_path / "grown"
+    shutil.copytree(made / "my photos", grown)
     write_folder(tmp_path / "more", ShapeSettings(num=30, size=12, classes=3, seed=1))
     for path in sorted((tmp_path / "more").rglob("*.jpg")):
-        path.rename(tmp_path / "grown" / path.parent.name / f"more-{path.name}")
-    words = ["train", "grown", *FAST, "--steps", "1", "--start", str(made / "run")]
-    words += ["--seed", "1", "--out", "run"]
-    err = tmp_path / "err"
-    assert launcher.run(words, err, cwd=tmp_path) == 0, err.read_text()
+        path.rename(grown / path.parent.name / f"more-{path.name}")
+    told: list[str] = []
+    observer = Silent()
+    observer.note = told.append  # type: ignore[method-assign]
+    request = Request(data=str(grown), start=made / "run", seed=1)
+    dataset, _, _ = decide(request, observer)
     before = json.loads((made / "run" / "split.json").read_text())["train"]
-    test = json.loads((tmp_path / "run" / "split.json").read_text())["test"]
-    seen = {n for names in before.values() for n in names} & {
-        n for names in test.values() for n in names
-    }
+    keys = image_keys(dataset)
+    test = {keys[number] for number in dataset.splits["test"].tolist()}
+    seen = {name for names in before.values() for name in names} & test
     assert seen
-    assert f"was trained on {len(seen)} of the 12 test images" in " ".join(err.read_text().split())
+    assert f"was trained on {len(seen)} of the 12 test images" in " ".join(told)
+    assert np.array_equal(seen_before(request), artifact.load(made / "run").images.seen)

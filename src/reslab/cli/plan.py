@@ -115,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _refuse_nonsense(args: argparse.Namespace) -> None:
+    train.take_data(args)
     if args.resume is not None:
         raise UsageError("plan looks at new runs", remedy="leave --resume out")
     if args.data is None and args.images is None:

@@ -252,10 +252,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resume is None:
         fill_from_environment(_parser(), args)
     overrides = overrides_of(args)
-    if args.place is not None:
-        if args.data is not None:
-            raise UsageError("DATA and --data both name the images", remedy="leave one of them out")
-        args.data = args.place
+    take_data(args)
     if args.resume is not None:
         _refuse_with_resume(args)
     elif args.data is None:
@@ -276,6 +273,18 @@ def run(args: argparse.Namespace) -> int:
         if not args.quiet:
             _say(result)
     return 0
+
+
+def take_data(args: argparse.Namespace) -> None:
+    """Take what --data says for DATA.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if args.place is not None:
+        if args.data is not None:
+            raise UsageError("DATA and --data both name the images", remedy="leave one of them out")
+        args.data = args.place
 
 
 def _parser() -> argparse.ArgumentParser:
