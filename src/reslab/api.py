@@ -106,12 +106,22 @@ def resume(
     *,
     overrides: Mapping[str, Any] | None = None,
     device: str | None = None,
+    data: str | Path | None = None,
     observer: Observer | None = None,
 ) -> Result:
-    """Go on with a run exactly where it stands; see `reslab.training.job.resume`."""
+    """Go on with a run exactly where it stands; see `reslab.training.job.resume`.
+
+    Args:
+        run_dir: the run directory.
+        overrides: recipe fields; only the length may differ.
+        device: another device than the run began on.
+        data: where the images are now, if they were moved or copied.
+        observer: who watches; None for silence.
+    """
     from reslab.training import job
 
-    return _with_report(job.resume(Path(run_dir), overrides, observer, device), observer)
+    place = None if data is None else str(data)
+    return _with_report(job.resume(Path(run_dir), overrides, observer, device, place), observer)
 
 
 def load(

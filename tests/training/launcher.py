@@ -22,6 +22,7 @@ from reslab.cli.main import main
 
 def run_child(order: dict) -> None:
     os.environ.update(order["env"])
+    os.chdir(order.get("cwd") or ".")
     torch.set_num_threads(1)
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     out = order.get("out")

@@ -6,7 +6,7 @@ import dataclasses
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def collect_dataset(
     """Open like `open_dataset`, but hand out all faults of folders and CSV files as findings."""
     options = options or DataOptions()
     name, _, settings = str(data).partition(":")
-    named = isinstance(data, str) and name in NAMES and (not settings or name == "shapes")
+    named = isinstance(data, str) and is_name(data)
     try:
         if named:
             return _collect_named(name, settings, cache, notify)
@@ -106,6 +106,23 @@ def collect_dataset(
             f"{shown(error.filename or data)} cannot be read ({error.strerror or error})",
             remedy="check its permissions" if isinstance(error, PermissionError) else "",
         ) from error
+
+
+def is_name(data: str) -> bool:
+    """Tell whether this is the name of a data set, with or without settings, and no path."""
+    name, _, settings = data.partition(":")
+    return name in NAMES and (not settings or name == "shapes")
+
+
+def located(data: str) -> str:
+    """Return data so that they are found from any folder: a name as it is, a path absolute."""
+    return data if is_name(data) else os.path.abspath(os.path.expanduser(data))
+
+
+def first_there(places: Sequence[str]) -> str:
+    """Return the first of several places where data are, by name or path; else the first."""
+    there = (place for place in places if is_name(place) or os.path.exists(located(place)))
+    return next(there, places[0])
 
 
 def _collect_named(
@@ -240,7 +257,7 @@ def select(dataset: Dataset, kept: Indices, excluded: dict[str, str]) -> Dataset
     groups = dataset.groups
     return dataclasses.replace(
         dataset,
-        images=FileImages(images.root, tuple(images.paths[i] for i in kept.tolist())),
+        images=images.take(kept),
         labels=labels,
         splits=splits,
         groups=tuple(groups[i] for i in kept.tolist()) if groups is not None else None,

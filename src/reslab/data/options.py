@@ -76,10 +76,11 @@ def recorded_options(data: str, provenance: Mapping[str, Any]) -> DataOptions:
 
     Args:
         data: what is to be opened.
-        provenance: what a model or a run's config.json records: "data" and "data_options".
+        provenance: what a model or a run's config.json records: "data" and "location" (the
+            places of its data), and "data_options".
     """
-    own = provenance.get("data")
-    if not isinstance(own, str) or _place(own) != _place(data):
+    places = (provenance.get(name) for name in ("data", "location"))
+    if _place(data) not in {_place(place) for place in places if isinstance(place, str)}:
         return DataOptions()
     return DataOptions.from_json(provenance.get("data_options"))
 

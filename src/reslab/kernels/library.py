@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from reslab.durable.cache import cache_folder
+from reslab.durable.cache import make_cache_folder
 from reslab.errors import MachineError
 
 SWITCH = "RESLAB_NATIVE"  # "0" turns the compiled kernels off
@@ -94,7 +94,7 @@ def _find() -> tuple[ctypes.CDLL | None, str]:
         return None, "plain torch (no C compiler)"
     try:
         library = ctypes.CDLL(str(_compiled(compiler)))
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, subprocess.SubprocessError, MachineError) as error:
         return None, f"plain torch (the kernels do not compile here: {type(error).__name__})"
     for name, types in _signatures().items():
         if hasattr(library, name):
@@ -113,7 +113,7 @@ def _compiled(compiler: str) -> Path:
     sources = {name: package.joinpath(name).read_bytes() for name in SOURCES}
     words = (*sources.values(), *(f.encode() for f in FLAGS), _version(compiler), _processor())
     name = f"kernels-{hashlib.sha256(_SEPARATOR.join(words)).hexdigest()[:16]}.so"
-    folder = _folder()
+    folder = make_cache_folder("kernels")
     wanted = folder / name
     if wanted.exists():
         return wanted
@@ -154,9 +154,3 @@ def _processor() -> bytes:
     except OSError:
         return os.uname().machine.encode()
     return "\n".join(sorted({x for x in lines if x.startswith(("flags", "Features"))})).encode()
-
-
-def _folder() -> Path:
-    folder = cache_folder("kernels")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

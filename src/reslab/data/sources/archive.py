@@ -26,6 +26,7 @@ from typing import IO, NamedTuple
 from reslab.data.decode import IMAGE_SUFFIXES
 from reslab.data.names import shown
 from reslab.data.sources.collected import SPLIT_WORDS, is_litter
+from reslab.data.sources.outputs import output_folders
 from reslab.data.sources.tables.parse import SUFFIXES as TABLE_SUFFIXES
 from reslab.durable.files import writing
 from reslab.errors import DataError
@@ -163,8 +164,9 @@ def _zip_members(archive: Path) -> Generator[_Member, None, None]:
         for info in files:
             link = stat.S_ISLNK(info.external_attr >> 16)
             _refuse_unsafe(archive, info.filename, link)
+        ours = output_folders(info.filename for info in files)
         for info in files:
-            if _is_wanted(info.filename):
+            if _is_wanted(info.filename, ours):
                 with packed.open(info) as source:
                     yield _Member(info.filename, _zip_time(info), _blocks(archive, source))
 
@@ -183,8 +185,9 @@ def _tar_members(archive: Path) -> Generator[_Member, None, None]:
             link = not (info.isfile() or info.isdir())
             _refuse_unsafe(archive, info.name, link)
         _read_to_end(packed)
+        ours = output_folders(info.name for info in packed)
         for info in packed:
-            source = packed.extractfile(info) if _is_wanted(info.name) else None
+            source = packed.extractfile(info) if _is_wanted(info.name, ours) else None
             if source is not None:
                 with source:
                     yield _Member(info.name, info.mtime, _blocks(archive, source))
@@ -211,10 +214,13 @@ def _blocks(archive: Path, source: IO[bytes]) -> Iterator[bytes]:
             yield block
 
 
-def _is_wanted(name: str) -> bool:
+def _is_wanted(name: str, ours: set[str]) -> bool:
+    """Tell whether a file is worth unpacking: no litter, and nothing that reslab wrote itself."""
     path = PurePosixPath(name)
     readable = path.suffix.lower() in IMAGE_SUFFIXES | {*TABLE_SUFFIXES, ".txt"}
-    return readable and not any(is_litter(part) for part in path.parts)
+    if not readable or any(is_litter(part) for part in path.parts):
+        return False
+    return not any(str(parent) in ours for parent in path.parents)
 
 
 def _refuse_unsafe(archive: Path, name: str, link: bool) -> None:

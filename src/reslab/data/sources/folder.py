@@ -18,6 +18,7 @@ from reslab.data.decode import IMAGE_SUFFIXES
 from reslab.data.findings import Finding, Severity, count
 from reslab.data.names import shown
 from reslab.data.sources.collected import SPLIT_WORDS, Collected, Listed, collect, is_litter
+from reslab.data.sources.outputs import output_in
 
 
 def collect_folder(root: Path, *, name: str = "", need_train: bool = True) -> Collected:
@@ -189,11 +190,25 @@ class _Scan:
                 kind = "folder" if entry.is_dir(follow_symlinks=False) else "file"
                 if kind == "file" and not entry.is_file(follow_symlinks=False):
                     continue  # a socket or pipe
-            if kind == "folder":
+            if kind == "folder" and not self._is_output(path):
                 folders.append(path)
             elif kind == "file":
                 files.append(path)
         return folders, files
+
+    def _is_output(self, folder: str) -> bool:
+        """Tell whether reslab itself wrote a folder; name it."""
+        what = output_in(folder)
+        if what and folder not in self._named:
+            self._named.add(folder)
+            self.add(
+                "own-output",
+                f"folder {shown(folder)} is {what} of reslab and is not read as data",
+                [folder],
+                "fine as it is; with --out it goes elsewhere",
+                warning=True,
+            )
+        return bool(what)
 
     def files_below(self, folder: str) -> tuple[list[str], list[str]]:
         """Return all image files and all other files below a folder."""

@@ -18,6 +18,7 @@ from reslab.data.findings import Finding, count, list_names
 from reslab.data.names import shown
 from reslab.data.options import DataOptions
 from reslab.data.sources.collected import Collected, Listed, collect, is_litter
+from reslab.data.sources.outputs import output_in
 from reslab.data.sources.tables.collect import Listing, list_table
 from reslab.data.sources.tables.parse import SUFFIXES, AmbiguousTableError, NoLabelTableError
 from reslab.data.sources.tables.paths import images_below
@@ -92,7 +93,8 @@ def _table_files(folder: Path) -> list[Path]:
 
 def _inside(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if not is_litter(path.name))
+        listed = sorted(path for path in folder.iterdir() if not is_litter(path.name))
+        return [p for p in listed if not (p.is_dir() and output_in(os.fspath(p)))]
     except OSError:
         return []  # the walk through the folders names it
 

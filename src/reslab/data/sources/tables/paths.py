@@ -17,6 +17,7 @@ from reslab.data.dataset import SplitName
 from reslab.data.decode import IMAGE_SUFFIXES
 from reslab.data.names import shown
 from reslab.data.sources.collected import is_litter
+from reslab.data.sources.outputs import output_in
 from reslab.data.sources.tables.roles import split_in_name
 
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
@@ -322,7 +323,8 @@ def images_below(top: str | Path, only: Callable[[str], bool] | None = None) -> 
     top = os.fspath(top)
     for place, folders, files in os.walk(top):
         relative = os.path.relpath(place, top)
-        folders[:] = sorted(name for name in folders if not is_litter(name))
+        wanted = (name for name in folders if not is_litter(name))
+        folders[:] = sorted(name for name in wanted if not output_in(os.path.join(place, name)))
         if only is not None and relative == ".":
             folders[:], files = [name for name in folders if only(name)], []
         if relative.count(os.sep) >= _DEEPEST:
