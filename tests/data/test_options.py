@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from reslab.report.run import read_run
 from reslab.training.config import Config
 from reslab.training.inputs import reopen
 from reslab.training.observe import Silent
+from reslab.training.rundir import RunDirectory
 
 
 def test_flags_are_read_as_roles() -> None:
@@ -100,9 +102,14 @@ def test_a_run_reads_its_data_again_as_it_did(
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["dataset"]["classes"] == ["cat", "dog"]
     assert f"data_options=reslab.{options!r}" in config["command"][-1]
-    splits = json.loads((tmp_path / "run" / "split.json").read_text())
-    dataset = reopen(Config.from_json(config), splits, Silent())
+    run = RunDirectory(tmp_path / "run")
+    dataset = reopen(run, Config.from_json(config), Silent())
     assert len(dataset.split("test")) == 3
+    moved = shutil.copytree(table.parent, tmp_path / "moved")
+    config["request"]["data_options"]["root"] = "/gone/elsewhere/img"
+    config["location"] = "/gone/t.csv"
+    copied = reopen(run, Config.from_json(config), Silent(), str(moved / "t.csv"))
+    assert copied.labels.tolist() == dataset.labels.tolist()
     del config["request"]["data_options"]  # as older versions wrote it
     assert Config.from_json(config).request.data_options == DataOptions()
     model = artifact.load(result.run_dir)
