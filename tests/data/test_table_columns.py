@@ -243,9 +243,18 @@ def test_faults_of_labels(folder: Path, label: Row, message: str) -> None:
         open_dataset(write(folder, {"path": picture_path, "label": label}))
 
 
-def test_a_measure_is_no_label(folder: Path) -> None:
-    with pytest.raises(DataError, match=r"no column of labels \(found: path, age"):
-        open_dataset(write(folder, {"path": picture_path, "age": lambda n: 1.5 * n}))
+@pytest.mark.parametrize(
+    ("header", "of"),
+    [
+        ("length", lambda n: 1.5 * n),
+        ("age", lambda n: n % 3),
+        ("text", lambda n: "a photo"),
+        ("remark", lambda n: f"remark {n // 2 * (n % 4)}"),
+    ],
+)
+def test_what_is_no_label_is_not_taken_for_one(folder: Path, header: str, of: Row) -> None:
+    with pytest.raises(DataError, match=rf"no column of labels \(found: path, {header}"):
+        open_dataset(write(folder, {"path": picture_path, header: of}))
 
 
 def test_labels_that_look_odd_are_said(folder: Path) -> None:

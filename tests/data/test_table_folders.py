@@ -256,12 +256,13 @@ def test_other_tables_are_named(root: Path, pictures: Pictures) -> None:
     write_table(root / "sizes.csv", "path,width", ["cat/0.png,8", "dog/0.png,8.5"])
     (root / "old.csv").write_bytes(b"a,b\ncaf\xe9,2\n")
     write_table(root / "gone.csv", "path,label", ["x.png,cat", "y.png,dog"])
+    (root / "labels.xlsx").write_bytes(b"PK\x03\x04 ...")
     (root / "package.json").write_text('{"cat": 0, "dog": 1}')
     collected = collect_dataset(root)
     assert collected.dataset is not None
     assert collected.dataset.fingerprint() == alone
     warnings = [f.message for f in collected.findings if f.severity == "warning"]
-    for name in ("results.csv", "sizes.csv", "old.csv", "gone.csv"):
+    for name in ("results.csv", "sizes.csv", "old.csv", "gone.csv", "labels.xlsx"):
         assert sum(name in warning for warning in warnings) == 1, warnings
     assert "package.json" not in said(collected)
 
