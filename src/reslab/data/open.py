@@ -34,6 +34,7 @@ from reslab.data.sources.folder import collect_folder
 from reslab.data.sources.idx import is_idx_folder, open_idx_folder
 from reslab.data.sources.tables.beside import collect_with_tables
 from reslab.data.sources.tables.collect import collect_table
+from reslab.data.sources.tables.parse import OTHER_SUFFIXES as OTHER_TABLE_SUFFIXES
 from reslab.data.sources.tables.parse import SUFFIXES as TABLE_SUFFIXES
 from reslab.errors import DataError, UsageError, nearest, unknown
 
@@ -155,7 +156,7 @@ def _collect_path(
             f"{refusal.message}, and there is no such file or folder",
             remedy=refusal.remedy or "give the path of a folder or CSV file",
         )
-    if path.suffix.lower() in TABLE_SUFFIXES:
+    if path.suffix.lower() in TABLE_SUFFIXES + OTHER_TABLE_SUFFIXES:
         return collect_table(path, options=options, need_train=need_train)
     if is_archive(path):
         if is_cifar_archive(path):

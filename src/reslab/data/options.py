@@ -61,6 +61,19 @@ class DataOptions:
         fields = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
         return {name: value for name, value in fields if value != getattr(default, name)}
 
+    def moved(self, old: str, new: str) -> DataOptions:
+        """Return the options for data that have moved: a root that is gone moves along.
+
+        Args:
+            old: where the data were, a folder or a file.
+            new: where they are.
+        """
+        if self.root is None or os.path.isdir(self.root):
+            return self
+        there = os.path.join(new, os.path.relpath(self.root, os.path.abspath(old)))
+        there = os.path.normpath(there)
+        return dataclasses.replace(self, root=there) if os.path.isdir(there) else self
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
         return dataclasses.asdict(self)

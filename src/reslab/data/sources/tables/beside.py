@@ -20,7 +20,12 @@ from reslab.data.options import DataOptions
 from reslab.data.sources.collected import Collected, Listed, collect, is_litter
 from reslab.data.sources.outputs import output_in
 from reslab.data.sources.tables.collect import Listing, list_table
-from reslab.data.sources.tables.parse import SUFFIXES, AmbiguousTableError, NoLabelTableError
+from reslab.data.sources.tables.parse import (
+    OTHER_SUFFIXES,
+    SUFFIXES,
+    AmbiguousTableError,
+    NoLabelTableError,
+)
 from reslab.data.sources.tables.paths import images_below
 from reslab.data.sources.tables.roles import plain, split_in_name
 from reslab.errors import DataError, UsageError
@@ -100,7 +105,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _may_be_table(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+    return path.suffix.lower() in SUFFIXES + OTHER_SUFFIXES and path.is_file()
 
 
 def _read(

@@ -78,7 +78,7 @@ def list_table(file: Path, options: DataOptions, *, anchor: Path) -> Listing:
     """
     if options.root is not None and not os.path.isdir(options.root):
         raise UsageError(f"--root: there is no folder {shown(options.root)}")
-    split = split_in_name(file.stem) or split_in_name(file.parent.name)
+    split = split_in_name(file.stem)
     paths = Paths(file.parent, anchor=anchor, root=options.root, split=split)
     table = read_table(file)
     if not table.header:

@@ -119,9 +119,10 @@ def _path_column(table: Table, probe: Probe) -> int:
     named = best(table.header, PATH)
     if len(named) == 1 and plain(table.header[named[0]]) == "path":
         return table.once(named[0])
-    hits = {column: _files(table, column, probe) for column in range(len(table.header))}
+    hits = {column: _files(table, column, probe) for column in named}
     leading = [column for column in named if hits[column]]
     if not leading:
+        hits = {column: _files(table, column, probe) for column in range(len(table.header))}
         leading = [column for column, files in hits.items() if _are_paths(files, table)]
         if len(leading) > 1:
             raise _which(table, "path", leading)

@@ -15,7 +15,7 @@ from reslab.data.sources.tables.parse import (
     Table,
     list_header,
 )
-from reslab.data.sources.tables.roles import LABEL, best, plain, truth
+from reslab.data.sources.tables.roles import LABEL, MEASURES, best, plain, truth
 from reslab.errors import DataError
 
 Read = Callable[[Sequence[str]], str]
@@ -109,10 +109,11 @@ def _without_coordinates(table: Table, named: Sequence[int]) -> list[int]:
 
 
 def _repeats(table: Table, column: int) -> bool:
-    """Tell whether the fields may be classes: some are repeated, and they are no measures."""
+    """Tell whether the fields may be classes: they are repeated, and no measures."""
     values = [value for value in table.column(column) if value]
     distinct = set(values)
-    return 0 < len(distinct) < len(values) and not _is_measure(distinct)
+    few = 0 < 2 * len(distinct) <= len(values)
+    return few and plain(table.header[column]) not in MEASURES and not _is_measure(distinct)
 
 
 def _is_measure(distinct: set[str]) -> bool:

@@ -19,6 +19,8 @@ from reslab.data.sources.tables.roles import plain
 from reslab.errors import DataError, nearest
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
+# Not read, but named with what to do.
+OTHER_SUFFIXES = (".xlsx", ".xls", ".ods", ".parquet")
 _DELIMITERS = ",;\t|"
 _MAGIC = (
     (b"PK\x03\x04", "an Excel workbook or another zip", "save the sheet as 'CSV UTF-8'"),

@@ -47,6 +47,31 @@ LIKELY_GROUP = (
     *("specimenid",),
 )
 FOLDS = ("fold", "folds", "kfold", "foldid", "cvfold", "foldnumber")
+# Numbers or text about an image, never taken for its class unasked.
+MEASURES = frozenset(
+    (
+        "age",
+        "price",
+        "count",
+        "score",
+        "rating",
+        "width",
+        "height",
+        "weight",
+        "size",
+        "year",
+        "date",
+        "time",
+        "text",
+        "caption",
+        "description",
+        "md5",
+        "hash",
+        "url",
+        "filesize",
+        "confidence",
+    )
+)
 BOXES = frozenset(
     ("xmin", "ymin", "xmax", "ymax", "x1", "y1", "x2", "y2", "bbox", "bboxx1", "bboxy1", "roix1")
 )
