@@ -19,6 +19,7 @@ import importlib.util
 import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,6 +46,7 @@ class Child:
         module: full name of a module with ``main(parent: Parent) -> int``.
         environment: variables, instead of this process's.
         log: file that its stderr is appended to; None for one that only `last_words` reads.
+        heard: let its stderr be this process's, instead.
         path: folders to import from before all others, besides those of this process.
         cwd: its working folder, instead of this process's.
     """
@@ -55,6 +57,7 @@ class Child:
         *,
         environment: Mapping[str, str] | None = None,
         log: Path | None = None,
+        heard: bool = False,
         path: Sequence[Path] = (),
         cwd: Path | None = None,
     ) -> None:
@@ -67,7 +70,7 @@ class Child:
             del variables["PYTHONPATH"]
         places = [*map(str, path), *without_working_folder(sys.path)]
         beginning = json.dumps({"parent": os.getpid(), "path": places})
-        self._log, self._said = _log_file(log), ""
+        self._log, self._said = None if heard else _log_file(log), ""
         self.process = subprocess.Popen(
             [sys.executable, "-P", str(Path(__file__).resolve()), module, beginning],
             stdin=subprocess.PIPE,
@@ -183,7 +186,7 @@ class Child:
 
     def _read_log(self) -> None:
         """Remember the end of what it said, and close the file."""
-        if isinstance(self._log, int) or self._log.closed:
+        if self._log is None or isinstance(self._log, int) or self._log.closed:
             return
         with self._log:
             size = self._log.seek(0, os.SEEK_END)
@@ -225,6 +228,61 @@ def _log_file(log: Path | None) -> IO[bytes] | int:
         return tempfile.TemporaryFile() if log is None else open(log, "a+b")
     except OSError:  # nowhere to write: then it has no last words
         return subprocess.DEVNULL
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout_s: float | None = None,
+    heard: bool = True,
+) -> tuple[int, str]:
+    """Run a command that ends with this process, however that ends; its own children too.
+
+    Args:
+        argv: the command and its words.
+        environment: variables, instead of this process's.
+        cwd: its working folder.
+        timeout_s: how long it may take; it is killed after that.
+        heard: let its stderr be this process's; else it is dropped.
+
+    Returns:
+        Its exit code (127 where there is no such program) and what it wrote to stdout.
+
+    Raises:
+        ChildEnded: it was killed together with the process that runs it.
+        TimeoutError: it took longer.
+    """
+    with Child("reslab.child", environment=environment, cwd=cwd, heard=heard) as child:
+        child.send([str(word) for word in argv])
+        answer = child.receive(timeout_s)
+    return answer["code"], answer["stdout"]
+
+
+def main(parent: Parent) -> int:
+    """Run a command for `run`."""
+    argv = parent.read()
+    try:
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        parent.write({"code": 127, "stdout": "", "error": str(error)})
+    else:
+        parent.write({"code": done.returncode, "stdout": done.stdout.decode(errors="replace")})
+    return 0
+
+
+def program(name: str) -> str | None:
+    """Return the absolute path of a program; one that lies in the working folder is not taken.
+
+    An empty entry of PATH is the working folder, too. A name with a slash is taken as it is.
+    """
+    if os.path.dirname(name):
+        found = shutil.which(name)
+    else:
+        places = os.environ.get("PATH", os.defpath).split(os.pathsep)
+        found = shutil.which(name, path=os.pathsep.join(without_working_folder(places)))
+    return found and os.path.abspath(found)
 
 
 class Parent:

@@ -151,10 +151,11 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
         if device.type == "cuda" and not torch.cuda.is_bf16_supported():
             raise MachineError(f"'{device}' has no bf16", remedy="use --precision fp16 or fp32")
         return torch.bfloat16
-    return torch.bfloat16 if _native_bf16(device) else None
+    return torch.bfloat16 if has_bf16(device) else None
 
 
-def _native_bf16(device: torch.device) -> bool:
+def has_bf16(device: torch.device) -> bool:
+    """Tell whether a device has instructions that multiply bf16, and may use them."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
@@ -179,7 +180,7 @@ def slow_precision(precision: str, device: torch.device) -> str:
     Returns:
         The line; empty for any other precision or device, or where bf16 is not slower.
     """
-    if precision != "bf16" or device.type != "cpu" or _native_bf16(device):
+    if precision != "bf16" or device.type != "cpu" or has_bf16(device):
         return ""
     times = _bf16_times_slower()
     if times < _NOTABLY_SLOWER:

@@ -6,7 +6,6 @@ import ctypes
 import functools
 import hashlib
 import os
-import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from typing import Any
 
 import torch
 
+from reslab.child import program
 from reslab.durable.cache import make_cache_folder
 from reslab.errors import MachineError
 
@@ -89,7 +89,7 @@ def call(name: str, *arguments: Any) -> None:
 def _find() -> tuple[ctypes.CDLL | None, str]:
     if os.environ.get(SWITCH, "1") == "0":
         return None, f"plain torch ({SWITCH}=0)"
-    compiler = next(filter(None, map(shutil.which, (os.environ.get("CC", "cc"), "gcc"))), None)
+    compiler = next(filter(None, map(program, (os.environ.get("CC") or "cc", "gcc"))), None)
     if os.name != "posix" or compiler is None:
         return None, "plain torch (no C compiler)"
     try:
