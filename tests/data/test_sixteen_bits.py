@@ -14,10 +14,15 @@ from handmade import chunk, packed, png, tiff
 from PIL import Image
 
 from reslab.data.bit_depth import to_eight_bits, usual_depth
+from reslab.data.check import check_dataset
 from reslab.data.decode import Rules, decode_array, decode_bytes, decode_image, used_depth
 from reslab.data.open import open_dataset
 from reslab.data.used_bits import find_used_bits
 from reslab.errors import DataError, UsageError
+from reslab.training.config import Request
+from reslab.training.inputs import decide
+from reslab.training.observe import Silent
+from reslab.training.preprocessing import planned_preprocess
 
 TWELVE = Rules(bit_depth=12)
 # 255 * value / 4095, rounded half up; 4096 and more are white
@@ -168,15 +173,28 @@ def reslab(*args: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def write_two_classes(folder: Path) -> Path:
+    write(folder / "a", 4096, count=12)
+    write(folder / "b", 2048, count=12)
+    return folder
+
+
+@pytest.mark.parametrize(("flag", "depth"), [({}, 12), ({"bit_depth": 14}, 14)])
+def test_a_run_records_the_range(tmp_path: Path, flag: dict[str, int], depth: int) -> None:
+    request = Request(data=str(write_two_classes(tmp_path / "data")), overrides=flag)
+    _, chosen, _ = decide(request, Silent())
+    said = [c for c in chosen.choices if c.what == "bit-depth"]
+    assert [c.chosen for c in said] == ([] if flag else ["12"])
+    assert all("no value above 4,095 in 20 16-bit images" in c.why for c in said)
+    assert planned_preprocess(request, chosen.recipe, 1).bit_depth == depth
+
+
+@pytest.mark.slow
 def test_train_says_records_and_uses_the_range(tmp_path: Path) -> None:
-    write(tmp_path / "data" / "a", 4096, count=12)
-    write(tmp_path / "data" / "b", 2048, count=12)
-    checked = reslab("check", tmp_path / "data", "--json")
-    kinds = {f["kind"]: f for f in json.loads(checked.stdout)["findings"]}
-    assert "4,095 as white" in kinds["bit-depth"]["message"]
+    data = write_two_classes(tmp_path / "data")
     out = tmp_path / "run"
-    flags = ("--epochs", "20", "--img-size", "16", "--out", out, "--model", "resnet20")
-    trained = reslab("train", tmp_path / "data", *flags)
+    flags = ("--steps", "1", "--img-size", "8", "--out", out, "--model", "resnet20")
+    trained = reslab("train", data, *flags)
     assert trained.returncode == 0, trained.stderr
     assert "bit-depth: 12 (no value above 4,095" in trained.stderr
     model = json.loads((out / "model" / "model.json").read_text())
@@ -185,16 +203,32 @@ def test_train_says_records_and_uses_the_range(tmp_path: Path) -> None:
     assert model["preprocess"]["mean"][0] == pytest.approx(0.375, abs=0.02)
 
 
+def test_check_says_the_range(tmp_path: Path) -> None:
+    dataset = open_dataset(write_two_classes(tmp_path / "data"))
+    report = check_dataset(dataset, deep=True, workers=1)
+    (found,) = (f for f in report.findings if f.kind == "bit-depth")
+    assert "24 images of 16 bits whose values use 12: training takes 4,095 as white" in (
+        found.message
+    )
+
+
+def test_images_that_differ_in_low_bits_are_no_duplicates(tmp_path: Path) -> None:
+    write(tmp_path / "a", 256)
+    write(tmp_path / "b", 200)
+    report = check_dataset(open_dataset(tmp_path), deep=True, workers=1)
+    assert {f.kind for f in report.findings} == {"class-tiny", "bit-depth"}
+
+
 def test_a_few_bright_pixels_are_said_to_cost_the_others(tmp_path: Path) -> None:
     write(tmp_path / "a", 1024)
     write(tmp_path / "b", 1024)
     values = np.random.default_rng(0).integers(0, 1024, (64, 64))
     values[5, 5] = 65535
     (tmp_path / "b" / "hot.png").write_bytes(png(values))
-    checked = reslab("check", tmp_path, "--json")
-    (found,) = (f for f in json.loads(checked.stdout)["findings"] if f["kind"] == "bit-depth")
-    assert "999 of 1,000 pixels use 10" in found["message"]
-    assert "--bit-depth 10" in found["remedy"]
+    report = check_dataset(open_dataset(tmp_path), deep=True, workers=1)
+    (found,) = (f for f in report.findings if f.kind == "bit-depth")
+    assert "999 of 1,000 pixels use 10" in found.message
+    assert "--bit-depth 10" in found.remedy
 
 
 def test_the_depth_is_held_in_bounds(tmp_path: Path) -> None:
