@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -30,6 +30,21 @@ def load_source(request: Request) -> Artifact | None:
             remedy="give either --start or --deepen-from",
         )
     return None if request.source is None else artifact.load(request.source)
+
+
+def origin_notes(source: Artifact | None) -> list[str]:
+    """Say where a model was imported of whose weights only a part came from the file."""
+    imported = source.provenance.get("imported") if source is not None else None
+    share = imported.get("share") if isinstance(imported, Mapping) else None
+    if not isinstance(share, Mapping):
+        return []
+    filled, whole = share.get("filled_values"), share.get("network_values")
+    if not isinstance(filled, int) or not isinstance(whole, int) or filled >= whole:
+        return []
+    return [
+        f"the start was imported in part: {whole - filled:,} of its {whole:,} numbers did not come "
+        f"from {imported['file']} and are new"
+    ]
 
 
 def initial_spec(request: Request, source: Artifact | None) -> specs.NetworkSpec | None:
