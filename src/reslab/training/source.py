@@ -43,7 +43,7 @@ def origin_notes(source: Artifact | None) -> list[str]:
         return []
     return [
         f"the start was imported in part: {whole - filled:,} of its {whole:,} numbers did not come "
-        f"from {imported['file']} and are new"
+        "from its file and are new"
     ]
 
 
