@@ -66,8 +66,8 @@ class FileKind:
 
 def refusal(path: Path, kind: FileKind) -> CheckpointError:
     """Build the error for a file that no weights can be read from: what it is, what to do."""
-    enough = kind.name in _SAYS_ENOUGH
-    message = f"{path} is {kind.what}" + ("" if enough else "; it is no file of weights")
+    enough = kind.name in _SAYS_ENOUGH or " not " in kind.what
+    message = f"{path} is {kind.what}" + ("" if enough else ", not weights")
     return CheckpointError(message, remedy=kind.remedy)
 
 

@@ -142,7 +142,7 @@ def _report_import(imported: Imported, out: Path, *, as_json: bool) -> None:
         output.note(line)
     print(out)
     output.note(
-        f"{spec.name} by {converted.layout.name}'s names, {spec.num_classes} classes, "
+        f"{spec.name} by {converted.layout.possessive} names, {spec.num_classes} classes, "
         f"{spec.img_size} pixels"
     )
     output.note(converted.share.described(spec.name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -40,6 +40,21 @@ def seen_before(request: Request) -> Digests | None:
         return None
     record = read_record(durable.current(artifact.find(request.source)))
     return None if record is None else record.seen
+
+
+def origin_notes(source: Artifact | None) -> list[str]:
+    """Say where a model was imported of whose weights only a part came from the file."""
+    imported = source.provenance.get("imported") if source is not None else None
+    share = imported.get("share") if isinstance(imported, Mapping) else None
+    if not isinstance(share, Mapping):
+        return []
+    filled, whole = share.get("filled_values"), share.get("network_values")
+    if not isinstance(filled, int) or not isinstance(whole, int) or filled >= whole:
+        return []
+    return [
+        f"the start was imported in part: {whole - filled:,} of its {whole:,} numbers did not come "
+        "from its file and are new"
+    ]
 
 
 def initial_spec(request: Request, source: Artifact | None) -> specs.NetworkSpec | None:

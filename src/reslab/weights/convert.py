@@ -15,12 +15,14 @@ from reslab.errors import CheckpointError, UsageError
 from reslab.nn import Network, build
 from reslab.spec import NetworkSpec, Stem
 from reslab.weights import strangers, transformers_config
+from reslab.weights.blocks import other_blocks
 from reslab.weights.layout import Layout, ZeroPadding
 from reslab.weights.read import Weights
 from reslab.weights.recognise import OPTIONAL, Fit, recognise
 from reslab.weights.share import LEAST, Share, share_of
 from reslab.weights.timm_config import contradiction
 
+STATISTICS = ("running_mean", "running_var")
 # Below this agreement of names and shapes, no network is the nearest.
 NEAR = 0.5
 
@@ -104,8 +106,8 @@ def convert(
         rest = tuple(key for key in found.unplaced if key not in absorbed)
         found = dataclasses.replace(found, unplaced=rest)
     share = _share(found, tensors, absorbed)
-    if found.faults and not (allow_partial and share.backbone >= LEAST):
-        raise _misfit(found, share, weights, name, allow_partial=allow_partial)
+    if found.faults and not (allow_partial and share.backbone >= LEAST and not other_blocks(found)):
+        raise _misfit(found, share, weights, name)
     notes.extend(_doubts(found, weights, name))
     network, missing, changed = _filled(found, tensors, str(weights.path))
     notes.extend(changed)
@@ -180,7 +182,7 @@ def _filled(
     elif meta.spec.num_classes:
         meta = _without_classifier(meta)
         notes.append("the layers are partly new, so the classifier was left out: train on from it")
-    statistics = [key for key in added if key.endswith(("running_mean", "running_var"))]
+    statistics = [key for key in added if key.endswith(STATISTICS)]
     if statistics:
         notes.append(
             f"{len(statistics)} statistics of batch norms are missing and were set to mean 0 and "
@@ -257,43 +259,37 @@ def _refuse_values(found: Fit, tensors: Mapping[str, torch.Tensor], where: str) 
         )
 
 
-def _misfit(
-    found: Fit, share: Share, weights: Weights, name: str | None, *, allow_partial: bool
-) -> MisfitError:
+def _misfit(found: Fit, share: Share, weights: Weights, name: str | None) -> MisfitError:
     details = [
         *(f"no place for {key}" for key in found.unplaced),
         *(f"missing {key}" for key in found.missing),
         *found.misshapen,
     ]
-    ours, layout = found.network.spec.name, found.layout.name
+    ours, layout = found.network.spec.name, found.layout.possessive
     shown = ", ".join(details[:3]) + (f" and {len(details) - 3} more" if len(details) > 3 else "")
-    what = f"does not fit {ours} by {layout}'s names"
+    what = f"does not fit {ours} by {layout} names"
     if name is None:
-        what = f"fits no network; the nearest is {ours} by {layout}'s names"
-    enough = share.backbone >= LEAST
-    remedy = "name the network (--as)" if name is None else ""
-    if enough:
-        remedy += (
-            " or leave these out (--allow-partial)"
-            if remedy
-            else ("leave these out with --allow-partial")
-        )
-    else:
+        what = f"fits no network; the nearest is {ours} by {layout} names"
+    remedy = "" if name is not None else "name the network (--as)"
+    blocks = other_blocks(found)
+    if share.backbone < LEAST:
         part = "no part" if not share.backbone else f"only {100 * share.backbone:.1f}%"
         what += (
             f": {part} of its layers before the head is in the file "
             f"({share.taken_tensors} of {share.file_tensors} tensors fit), "
             f"less than the {LEAST:.0%} that --allow-partial needs"
         )
-    if found.missing and all(
-        key.endswith(("running_mean", "running_var")) for key in found.missing
-    ):
+    elif blocks:
+        what += f": {blocks}, so they compute something else"
+    else:
+        remedy += f"{', or ' if remedy else ''}leave these out (--allow-partial)"
+    if found.missing and all(key.endswith(STATISTICS) for key in found.missing):
         what += ", for the running statistics of its batch norms are missing"
     if name is not None:
         other = recognise(weights)
         if other.faults == 0:
             remedy = f"it fits {other.network.spec.name} of {other.layout.name}: leave --as out"
-    return MisfitError(f"{weights.path} {what}: {shown}", details, remedy=remedy)
+    return MisfitError(f"{weights.path} {what} ({shown})", details, remedy=remedy)
 
 
 def to_layout(network: Network, layout: Layout) -> dict[str, torch.Tensor]:

@@ -226,9 +226,9 @@ def _candidates(
     for each in layouts:
         names = sorted(
             each.networks,
-            key=lambda ours: (
-                each.networks[ours] != told
-                or bool(contradiction(weights.config, each, catalog.entry(ours).spec))
+            key=lambda ours, layout=each: (  # type: ignore[misc]
+                layout.networks[ours] != told,
+                bool(contradiction(weights.config, layout, catalog.entry(ours).spec)),
             ),
         )
         for ours in names:

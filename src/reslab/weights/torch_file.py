@@ -75,8 +75,9 @@ def read_torch(path: Path) -> Any:
         CheckpointError: the file is damaged, or holds objects of other kinds, which are named.
     """
     try:
-        with torch.serialization.safe_globals(list(_STAND_INS)):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        # A file, not its name: by that torch would choose another reader.
+        with open(path, "rb") as file, torch.serialization.safe_globals(list(_STAND_INS)):
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged pickles make torch raise all kinds
         raise _refusal(path) from error
 
