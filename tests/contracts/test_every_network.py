@@ -4,8 +4,9 @@ import json
 
 import pytest
 import torch
-from networks import EVERY, NAMES, batch, on_meta
+from networks import batch, on_meta
 
+from families import EVERY, NAMES
 from reslab import catalog
 from reslab import spec as specs
 from reslab.nn import FeatureMaps, build

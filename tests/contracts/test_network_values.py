@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 import torch
-from networks import DEEP, EVERY, batch, slow_unless, small_size
+from networks import DEEP, batch, small_size
 from safetensors.torch import load_file, save_file
 
+from families import EVERY, slow_unless
 from reslab import catalog
 from reslab import spec as specs
 from reslab.nn import build, fuse

@@ -23,7 +23,8 @@ def peer(name: str) -> ModuleType:
         return importlib.import_module(name)
     except Exception as error:  # a broken installation raises what it likes
         pytest.skip(
-            f"{name} cannot be imported ({type(error).__name__}: {error}); make test-all installs it"
+            f"{name} cannot be imported ({type(error).__name__}: {error}); "
+            "make test-all installs it"
         )
 
 

@@ -1,7 +1,9 @@
 """A process that has imported everything and forks children that run commands.
 
 A child is a real process with its own memory, started in milliseconds instead of the seconds
-that importing torch, compiling the kernels and counting a first network's costs take. Line in: {"argv": [...], "env": {...}, "log": "...", "out": "..."};
+that importing torch, compiling the kernels and counting a first network's costs take.
+
+Line in: {"argv": [...], "env": {...}, "log": "...", "out": "..."};
 line out: the child's pid. Without "out", stdout goes into the log too.
 """
 
