@@ -7,8 +7,10 @@ one step is one update of the weights with `batch_size` images over all processe
 from __future__ import annotations
 
 import dataclasses
+import numbers
+import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
 from reslab.data.augment import Augment
@@ -195,17 +197,50 @@ def override(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     Raises:
         UsageError: an unknown field or a value that the field does not allow.
     """
-    own = {f.name for f in dataclasses.fields(Recipe)} - {"augment"}
-    views = {f.name for f in dataclasses.fields(Augment)}
+    own, views = typing.get_type_hints(Recipe), typing.get_type_hints(Augment)
+    del own["augment"]
     for name in changes:
-        if name not in own | views:
-            raise unknown("recipe field", name, own | views)
-    augment = dataclasses.replace(
-        recipe.augment, **{k: v for k, v in changes.items() if k in views}
-    )
+        if name not in own and name not in views:
+            raise unknown("recipe field", name, own.keys() | views.keys())
+    values = {k: _fitting(k, v, own.get(k) or views[k]) for k, v in changes.items()}
+    augment = dataclasses.replace(recipe.augment, **{k: v for k, v in values.items() if k in views})
     return dataclasses.replace(
-        recipe, augment=augment, **{k: v for k, v in changes.items() if k in own}
+        recipe, augment=augment, **{k: v for k, v in values.items() if k in own}
     )
+
+
+def _fitting(name: str, value: Any, hint: Any) -> Any:
+    """Return a value as its field holds it: lists as tuples, numbers of numpy as Python's.
+
+    Raises:
+        UsageError: it is of another type.
+    """
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        hint = get_args(hint)[0]
+    if typing.get_origin(hint) is Literal:
+        _need(isinstance(value, str), name, repr(value), f"one of {', '.join(get_args(hint))}")
+        return value
+    if typing.get_origin(hint) is tuple:
+        pair = Ellipsis not in get_args(hint)
+        several = isinstance(value, Iterable) and not isinstance(value, str)
+        wanted = "two numbers" if pair else "numbers"
+        _need(several, name, repr(value), wanted)
+        items = tuple(_fitting(name, item, float) for item in value)
+        _need(len(items) == 2 or not pair, name, repr(value), wanted)
+        return items
+    value = value.item() if isinstance(value, numbers.Number) and hasattr(value, "item") else value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    fits = {
+        bool: isinstance(value, bool),
+        int: number and isinstance(value, int),
+        float: number,
+        str: isinstance(value, str),
+    }
+    words = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
+    _need(fits[hint], name, repr(value), words[hint])
+    return value
 
 
 def to_json(recipe: Recipe) -> dict[str, Any]:
