@@ -16,6 +16,7 @@ from reslab.data.arrays import Indices
 from reslab.data.dataset import Dataset, FileImages, SplitName
 from reslab.data.decode import IMAGE_SUFFIXES, decode_file
 from reslab.data.findings import raise_first_error
+from reslab.data.litter import is_litter
 from reslab.data.names import shown
 from reslab.data.options import DataOptions
 from reslab.data.shapes import open_shapes, parse_settings
@@ -27,9 +28,10 @@ from reslab.data.sources.cifar import (
     open_cifar_archive,
     open_cifar_folder,
 )
-from reslab.data.sources.collected import Collected, is_litter
+from reslab.data.sources.collected import Collected
 from reslab.data.sources.digits import open_digits
 from reslab.data.sources.download import PUBLISHED, cache_folder, open_published
+from reslab.data.sources.filenames import LabelExpression
 from reslab.data.sources.folder import collect_folder
 from reslab.data.sources.idx import is_idx_folder, open_idx_folder
 from reslab.data.sources.table import collect_table
@@ -90,10 +92,13 @@ def collect_dataset(
 ) -> Collected:
     """Open like `open_dataset`, but hand out all faults of folders and CSV files as findings."""
     options = options or DataOptions()
+    if options.label_from_name is not None:
+        LabelExpression(options.label_from_name)  # refused here, whatever the data are
     name, _, settings = str(data).partition(":")
     named = isinstance(data, str) and name in NAMES and (not settings or name == "shapes")
     try:
         if named:
+            _refuse_expression(options, f"'{name}'")
             return _collect_named(name, settings, cache, notify)
         path = Path(os.path.expanduser(data))
         return _collect_path(path, str(data), cache, need_train, options)
@@ -137,9 +142,11 @@ def _collect_path(
             remedy=refusal.remedy or "give the path of a folder or CSV file",
         )
     if path.suffix.lower() in (".csv", ".tsv"):
+        _refuse_expression(options, shown(path))
         return collect_table(path, need_train=need_train)
     if is_archive(path):
         if is_cifar_archive(path):
+            _refuse_expression(options, shown(path))
             return Collected(open_cifar_archive(path))
         unpacked = unpack(path, cache_folder(cache))
         return _collect_folder(unpacked, archive_stem(path), need_train, options)
@@ -151,6 +158,8 @@ def _collect_path(
 
 
 def _collect_folder(folder: Path, name: str, need_train: bool, options: DataOptions) -> Collected:
+    if options.label_from_name is not None:
+        return collect_folder(folder, name=name, need_train=need_train, options=options)
     inner = [folder / part for part in PYTHON_FOLDERS.values()]
     for place in (folder, *inner):
         if is_cifar_folder(place):
@@ -162,7 +171,16 @@ def _collect_folder(folder: Path, name: str, need_train: bool, options: DataOpti
     tables = [path for path in inside if path.suffix == ".csv"]
     if len(tables) == 1 and not any(path.is_dir() for path in inside):
         return collect_table(tables[0], need_train=need_train)
-    return collect_folder(folder, name=name, need_train=need_train)
+    return collect_folder(folder, name=name, need_train=need_train, options=options)
+
+
+def _refuse_expression(options: DataOptions, data: str) -> None:
+    if options.label_from_name is not None:
+        raise UsageError(
+            f"--label-from-name reads labels from the paths of image files, and {data} brings its "
+            "own",
+            remedy="leave it out",
+        )
 
 
 def _mode(path: Path) -> int:

@@ -1,9 +1,9 @@
 """Zip or tar of an image folder -> the folder, unpacked once into the cache, and safely.
 
 Nothing is written outside the cache: absolute names, ``..`` and links are refused before the
-first byte is written. Only images and CSV files are unpacked, and nothing that is hidden. The
-times of the files come from the archive, so that the same archive is the same data set wherever
-and whenever it is unpacked.
+first byte is written. Only images, CSV files and lists of labels are unpacked, and nothing that is
+hidden. The times of the files come from the archive, so that the same archive is the same data set
+wherever and whenever it is unpacked.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from reslab.data.decode import IMAGE_SUFFIXES
+from reslab.data.litter import is_litter
 from reslab.data.names import shown
-from reslab.data.sources.collected import SPLIT_WORDS, is_litter
+from reslab.data.sources.lists import is_label_list
+from reslab.data.sources.vocabulary import split_word
 from reslab.durable.files import writing
 from reslab.errors import DataError
 
@@ -34,6 +36,7 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_GROWTH = 100
 MAX_BYTES_ANYWAY = 256 * 1024 * 1024
 _BLOCK = 1024 * 1024
+_FORM = "2\0"  # of what is unpacked: another for other kinds of files
 # What the readers of archives raise at damage; gzip and bz2 also raise OSError without a number.
 _DAMAGE = (
     tarfile.TarError,
@@ -99,7 +102,7 @@ def unpack(archive: Path, cache: Path) -> Path:
         MachineError: the cache cannot be written.
     """
     status = archive.stat()
-    identity = f"{archive.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+    identity = f"{_FORM}{archive.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
     key = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     home = cache / "unpacked" / f"{archive_stem(archive)}-{key}"
     if home.is_dir():
@@ -210,7 +213,7 @@ def _blocks(archive: Path, source: IO[bytes]) -> Iterator[bytes]:
 
 def _is_wanted(name: str) -> bool:
     path = PurePosixPath(name)
-    readable = path.suffix.lower() in IMAGE_SUFFIXES | {".csv"}
+    readable = path.suffix.lower() in IMAGE_SUFFIXES | {".csv"} or is_label_list(path.name)
     return readable and not any(is_litter(part) for part in path.parts)
 
 
@@ -232,7 +235,7 @@ def _top(home: Path) -> Path:
     """Step into folders that only wrap the rest."""
     while True:
         inside = [path for path in home.iterdir() if not is_litter(path.name)]
-        if len(inside) != 1 or not inside[0].is_dir() or inside[0].name.lower() in SPLIT_WORDS:
+        if len(inside) != 1 or not inside[0].is_dir() or split_word(inside[0].name):
             return home
         if not any(path.is_dir() or path.suffix == ".csv" for path in inside[0].iterdir()):
             return home
