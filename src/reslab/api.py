@@ -35,6 +35,7 @@ def train(
     start: Path | str | None = None,
     deepen_from: Path | str | None = None,
     data_options: DataOptions | None = None,
+    label_from_name: str | None = None,
     observer: Observer | None = None,
 ) -> Result:
     """Train a network on images: the command ``reslab train`` as a function.
@@ -51,6 +52,8 @@ def train(
         start: a trained model to start from.
         deepen_from: a trained model to start from, deepened to `model`.
         data_options: how the data are to be read: the columns of a table, labels in file names.
+        label_from_name: that field of `data_options`: a regular expression whose first group (or
+            the one named ``label``) is the label in an image's path below `data`.
         observer: who watches; None for silence.
 
     Returns:
@@ -62,6 +65,9 @@ def train(
     from reslab.data.options import DataOptions
     from reslab.training.config import Request
 
+    options = data_options or DataOptions()
+    if label_from_name is not None:
+        options = dataclasses.replace(options, label_from_name=label_from_name)
     request = Request(
         data=str(data),
         model=model,
@@ -73,7 +79,7 @@ def train(
         device=device,
         start=None if start is None else Path(start),
         deepen_from=None if deepen_from is None else Path(deepen_from),
-        data_options=data_options or DataOptions(),
+        data_options=options,
     )
     return train_request(dataclasses.replace(request, command=_command(request)), observer)
 

@@ -67,6 +67,14 @@ class DataOptions:
         """Return JSON values."""
         return dataclasses.asdict(self)
 
+    def as_opened(self) -> DataOptions:
+        """Return the options to open the data of a run again: classes it kept apart stay apart.
+
+        A run that was not told about similar names has none, or is from before they were refused.
+        """
+        merge = bool(self.merge_similar_classes)
+        return dataclasses.replace(self, merge_similar_classes=merge)
+
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> DataOptions:
         """Rebuild what `to_json` returned; older runs recorded None."""
@@ -83,7 +91,7 @@ def recorded_options(data: str, provenance: Mapping[str, Any]) -> DataOptions:
     own = provenance.get("data")
     if not isinstance(own, str) or _place(own) != _place(data):
         return DataOptions()
-    return DataOptions.from_json(provenance.get("data_options"))
+    return DataOptions.from_json(provenance.get("data_options")).as_opened()
 
 
 def _place(data: str) -> str:

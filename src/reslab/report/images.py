@@ -81,7 +81,7 @@ def _reopen(run: Run) -> Dataset:
     request = run.section("request")
     dataset = open_dataset(
         str(run.config.get("data", "")),
-        options=DataOptions.from_json(run.config.get("data_options")),
+        options=DataOptions.from_json(run.config.get("data_options")).as_opened(),
         skip_bad=bool(request.get("skip_bad")),
     )
     path = run.folder / "split.json"

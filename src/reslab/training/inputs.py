@@ -111,7 +111,7 @@ def reopen(config: Config, splits: dict[str, Any], observer: Observer) -> Datase
     request = config.request
     dataset = open_dataset(
         request.data,
-        options=request.data_options,
+        options=request.data_options.as_opened(),
         skip_bad=request.skip_bad,
         notify=observer.note,
     )

@@ -12,15 +12,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reslab.data.dataset import SplitName
-from reslab.data.findings import count, list_names
+from reslab.data.findings import count
 from reslab.data.names import shown
 from reslab.data.options import DataOptions
-from reslab.data.sources import layout, levels, lists, masks
+from reslab.data.sources import levels, lists, masks
 from reslab.data.sources import vocabulary as words
 from reslab.data.sources.collected import Collected, Listed, collect
 from reslab.data.sources.filenames import LabelExpression, labels_finding, labels_in_names
-from reslab.data.sources.layout import Report, base, bases, expression
+from reslab.data.sources.layout import find_splits
+from reslab.data.sources.reading import Report, base
 from reslab.data.sources.scan import Scan
+from reslab.data.sources.unlabelled import ask_for_labels
+from reslab.data.sources.wrappers import step_in
 
 
 def collect_folder(
@@ -73,10 +76,10 @@ class _Reader:
 
     def read(self) -> list[Listed]:
         """List all images, as far as it is certain what they are."""
-        top = layout.step_in(self.scan, self.report, self.scan.root, must_split=self.need_train)
+        top = step_in(self.scan, self.report, self.scan.root, must_split=self.need_train)
         if self.report.num_errors:
             return []
-        splits = layout.find_splits(self.scan, self.report, top)
+        splits = find_splits(self.scan, self.report, top)
         if not splits.certain:
             return []
         if not splits.folders:
@@ -84,7 +87,7 @@ class _Reader:
             return lists.with_listed_splits(self.scan, self.report, top, images)
         self._warn_loose(top)
         for other in self.scan.listing(top).folders:
-            if other not in splits.folders.values():
+            if other not in splits.folders.values() and not words.split_word(base(other)):
                 self.report.leave_out(other, "lies beside train and is no split")
         return self._read_splits(top, splits.folders)
 
@@ -100,7 +103,7 @@ class _Reader:
         scan, report = self.scan, self.report
         must_split = self.need_train and split == "train"
         errors = report.num_errors
-        inner = layout.step_in(scan, report, folder, must_split=must_split)
+        inner = step_in(scan, report, folder, must_split=must_split)
         if report.num_errors > errors:
             return []
         annotated = lists.annotated_images(scan, report, folder, inner, split)
@@ -119,11 +122,11 @@ class _Reader:
 
     def _read_names(self, folder: str, split: SplitName, known: set[str], top: str) -> list[Listed]:
         """List a split whose images lie in no class folders, by the labels in their names."""
-        paths = self.scan.listing(folder).images
+        paths = masks.without_mask_files(self.report, self.scan.listing(folder).images)
         labels = labels_in_names(paths)
         if split == "train" or (self.need_train is False and not known):
             if not labels:
-                self._ask_for_labels(folder, top, split)
+                ask_for_labels(self.scan, self.report, folder, top, split)
             return self._named(paths, labels, split)
         if labels and known and set(labels) <= known:
             return self._named(paths, labels, split)
@@ -147,32 +150,6 @@ class _Reader:
         self.report.found.append(labels_finding(images, f" of {split}" if split else ""))
         return images
 
-    def _ask_for_labels(self, folder: str, top: str, split: SplitName | None) -> None:
-        """Say that images have no labels, and what the folders are that look like classes."""
-        scan = self.scan
-        number = count(len(scan.listing(folder).images), "image")
-        if split is None:
-            what = f"{shown(folder)} holds {number} and no class folders"
-        else:
-            folders = [f for f in scan.listing(top).folders if words.split_word(base(f))]
-            are = "are splits, not classes" if len(folders) > 1 else "is a split, not a class"
-            what = (
-                f"{' and '.join(map(shown, bases(folders)))} {are}: {shown(folder)} holds {number} "
-                "and no class folders"
-            )
-        boxes = _box_files(scan, folder)
-        remedy = (
-            "lay it out as <class>/<image>, list the labels in a CSV (path,label), or say how a "
-            "name holds its label: --label-from-name REGEX"
-        )
-        if boxes:
-            what += f" ({boxes}: boxes for detection, which is no labelling of whole images)"
-        elif split is not None:
-            remedy += f"; if they are classes: {expression(scan, top, skip=0)}"
-        self.report.add(
-            "labels-unknown", f"{what}, and their names hold no label", [folder], remedy
-        )
-
     def _read_level(self, folder: str, split: SplitName | None) -> list[Listed] | None:
         """List every class folder below a split folder (or below the root).
 
@@ -185,20 +162,38 @@ class _Reader:
         if listing.images and not holding and split is None:
             return self._read_flat(folder)
         class_folders = masks.without_mask_folders(scan, self.report, listing.folders)
+        class_folders = [f for f in class_folders if not self._is_unlabelled(f, holding)]
         placed = self._placed(folder, class_folders, split)
         if placed is None:
             return None
         self._warn_loose(folder)
         images: list[Listed] = []
+        unused: list[str] = []
         for class_folder, name, word in placed:
-            images += self._read_class(class_folder, name, word)
+            images += self._read_class(class_folder, name, word, unused)
+        if unused:
+            below = os.path.commonpath([os.path.dirname(path) for path in unused])
+            self.report.add(
+                "ignored",
+                f"{count(len(unused), 'file')} below {shown(below)} with no image suffix",
+                unused,
+                "they are not used; rename or remove them",
+                severity="warning",
+            )
         return images
+
+    def _is_unlabelled(self, folder: str, holding: Sequence[str]) -> bool:
+        """Leave out a folder of images that says itself that they have no labels."""
+        if base(folder).lower() not in ("unlabeled", "unlabelled") or len(holding) < 2:
+            return False
+        self.report.leave_out(folder, "holds images without labels, as it says")
+        return True
 
     def _read_flat(self, folder: str) -> list[Listed]:
         paths = masks.without_mask_files(self.report, self.scan.listing(folder).images)
         labels = labels_in_names(paths)
         if not labels:
-            self._ask_for_labels(folder, folder, None)
+            ask_for_labels(self.scan, self.report, folder, folder, None)
         return self._named(paths, labels, None)
 
     def _placed(
@@ -217,9 +212,13 @@ class _Reader:
             return None
         if levels.refuse_pieces(scan, report, folder, holding, split):
             return None
+        if levels.refuse_image_words(scan, report, folder, holding, split):
+            return None
         return [(inner, base(inner), split) for inner in class_folders]
 
-    def _read_class(self, folder: str, class_name: str, split: SplitName | None) -> list[Listed]:
+    def _read_class(
+        self, folder: str, class_name: str, split: SplitName | None, unused: list[str]
+    ) -> list[Listed]:
         scan = self.scan
         files, others = masks.class_files(scan, self.report, folder)
         if not files:
@@ -227,14 +226,8 @@ class _Reader:
                 self.report.leave_out(folder, "holds no image")
             else:
                 self._name_empty("class", folder, _nothing_but(others), split)
-        elif others:
-            self.report.add(
-                "ignored",
-                f"{count(len(others), 'file')} below {shown(folder)} with no image suffix",
-                others,
-                "they are not used; rename or remove them",
-                severity="warning",
-            )
+        else:
+            unused += others
         return [Listed(scan.relative(path), class_name, split) for path in files]
 
     def _warn_loose(self, folder: str) -> None:
@@ -262,18 +255,3 @@ class _Reader:
 
 def _nothing_but(others: Sequence[str]) -> str:
     return f"holds no image ({count(len(others), 'other file')})" if others else "is empty"
-
-
-def _box_files(scan: Scan, folder: str) -> str:
-    """Name the files that hold boxes, beside images or in a folder beside them."""
-    above = os.path.dirname(folder)
-    places = [folder, *(scan.listing(above).folders if folder != scan.root else [])]
-    stems = {os.path.splitext(name)[0] for name in bases(scan.listing(folder).images)}
-    for place in places:
-        texts = [
-            path for path in scan.listing(place).others if path.lower().endswith((".txt", ".xml"))
-        ]
-        boxes = [path for path in texts if os.path.splitext(base(path))[0] in stems]
-        if boxes:
-            return f"beside them lie {list_names(bases(boxes), 2)}"
-    return ""

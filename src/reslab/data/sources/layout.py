@@ -1,4 +1,4 @@
-"""The folders of a data set -> which are splits and which name classes, or why that is not certain.
+"""The top folders of a data set -> which are splits, or why that is not certain.
 
 Decided by names and by what lies where, never by counts of images. What is certain is done and
 said; what is not is an error that names the likely meaning and what says it.
@@ -7,53 +7,16 @@ said; what is not is an error that names the likely meaning and what says it.
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import os
 from collections.abc import Mapping, Sequence
 
 from reslab.data.dataset import SplitName
-from reslab.data.findings import Finding, Severity, list_names
+from reslab.data.findings import list_names
 from reslab.data.names import shown
 from reslab.data.sources import vocabulary as words
 from reslab.data.sources.collected import SPLIT_WORDS
 from reslab.data.sources.filenames import labels_in_names
+from reslab.data.sources.reading import Report, base, bases, expression
 from reslab.data.sources.scan import Scan
-
-
-class Report:
-    """What is said about a layout, and the folders that are left out of it."""
-
-    def __init__(self) -> None:
-        self.found: list[Finding] = []
-        self.left_out: list[str] = []
-
-    def add(
-        self,
-        kind: str,
-        message: str,
-        paths: Sequence[str] = (),
-        remedy: str = "",
-        *,
-        severity: Severity = "error",
-    ) -> None:
-        """Add a finding; an error unless said otherwise."""
-        self.found.append(Finding(kind, severity, message, tuple(paths), remedy))
-
-    def leave_out(self, folder: str, why: str, remedy: str = "") -> None:
-        """Say that a folder is not used."""
-        self.left_out.append(folder)
-        self.add(
-            "ignored",
-            f"folder {shown(folder)} {why}",
-            [folder],
-            remedy or "it is not used; move it away if it should not be there",
-            severity="warning",
-        )
-
-    @property
-    def num_errors(self) -> int:
-        """Return how many errors there are so far."""
-        return sum(finding.severity == "error" for finding in self.found)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,108 +30,6 @@ class Splits:
 
     folders: Mapping[SplitName, str] = dataclasses.field(default_factory=dict)
     certain: bool = True
-
-
-def base(path: str) -> str:
-    """Return the name of a folder or file."""
-    return os.path.basename(path)
-
-
-def bases(paths: Sequence[str]) -> list[str]:
-    """Return the names of folders or files."""
-    return [base(path) for path in paths]
-
-
-def expression(scan: Scan, above: str, *, skip: int, split: bool = False) -> str:
-    """Return the flag that takes a folder's name for the label.
-
-    Args:
-        scan: where.
-        above: the folder in which the split or class folders lie.
-        skip: how many levels are passed over before the label.
-        split: the first level below `above` is the split.
-    """
-    inside = scan.relative(above) if above != scan.root else ""
-    levels = inside.count("/") + 1 if inside else 0
-    text = "^" + "[^/]+/" * levels + ("(?P<split>[^/]+)/" if split else "") + "[^/]+/" * skip
-    return f"--label-from-name '{text}{'(?P<label>[^/]+)' if split else '([^/]+)'}/'"
-
-
-def step_in(scan: Scan, report: Report, folder: str, *, must_split: bool) -> str:
-    """Walk through folders that only wrap the rest, and say so.
-
-    Args:
-        scan: where.
-        report: what is said.
-        folder: where to begin.
-        must_split: one class is not enough here, so that a single folder cannot be one.
-
-    Returns:
-        The folder in which the split, class or image files lie.
-    """
-    chain = [folder]
-    while not scan.listing(chain[-1]).images:
-        inner = _only_one(scan, chain[-1])
-        if inner is None or (len(chain) > 1 and _names_split(base(inner))):
-            break
-        if len(chain) == 1 and words.split_word(base(inner)) and not words.split_word(base(folder)):
-            break
-        chain.append(inner)
-    last = chain[-1]
-    if len(chain) == 1 or not _is_inside(scan, chain, must_split=must_split):
-        if len(chain) > 1 and must_split and len(scan.folders_with_images(last)) > 1:
-            _ask_for_deeper(scan, report, folder, last)
-        return folder
-    report.add("layout", f"read one level deeper: {shown(scan.relative(last))}", severity="note")
-    for wrapper in chain[:-1]:
-        for other in scan.listing(wrapper).folders:
-            if other not in chain and scan.holds_images(other):
-                report.leave_out(other, "lies beside the images and holds masks or other things")
-    return last
-
-
-def _names_split(name: str) -> bool:
-    return words.split_and_rest(name) is not None
-
-
-def _only_one(scan: Scan, folder: str) -> str | None:
-    """Return the only sub-folder with images, but for masks and the like beside images."""
-    holding = scan.folders_with_images(folder)
-    if len(holding) > 1 and any(words.is_image_word(base(inner)) for inner in holding):
-        holding = [inner for inner in holding if not words.is_side_word(base(inner))]
-    return holding[0] if len(holding) == 1 else None
-
-
-def _is_inside(scan: Scan, chain: Sequence[str], *, must_split: bool) -> bool:
-    """Tell whether the last folder of a chain is certainly where everything lies."""
-    last = chain[-1]
-    links = [_wraps(above, below) for above, below in itertools.pairwise(chain)]
-    if scan.listing(last).images:  # a class, or images with their labels in their names
-        return all(links) or (must_split and bool(labels_in_names(scan.listing(last).images)))
-    if "train" in {words.split_word(name) for name in bases(scan.folders_with_images(last))}:
-        return True
-    return links[-1] if must_split else all(links)
-
-
-def _wraps(above: str, below: str) -> bool:
-    """Tell whether the name of an only sub-folder says nothing about what is in it."""
-    name, outer = base(below), base(os.path.realpath(above))
-    if words.tokens_of(name) == words.tokens_of(outer) != [] or words.is_wrapper(name):
-        return True
-    split, outer_split = words.split_and_rest(name), words.split_and_rest(outer)
-    return split is not None and (outer_split is None or split[0] == outer_split[0])
-
-
-def _ask_for_deeper(scan: Scan, report: Report, folder: str, last: str) -> None:
-    inner = bases(scan.folders_with_images(last))
-    report.add(
-        "wrapper",
-        f"{shown(folder)} holds only one folder with images, {shown(scan.relative(last))}, which "
-        f"holds {len(inner)} ({list_names(inner)})",
-        [last],
-        f"if those are the classes or splits, go one level deeper: give {shown(last)}; or "
-        f"{expression(scan, last, skip=0)}",
-    )
 
 
 def find_splits(scan: Scan, report: Report, folder: str) -> Splits:
@@ -231,7 +92,14 @@ def _likely(
     """Return the folders that are most likely splits, where their siblings look like splits."""
     names = bases(scan.listing(folder).folders)
     likely = {inner: split for inner in others if (split := words.likely_split(base(inner), names))}
-    if "train" in named.values():
+    trains = [inner for inner, split in named.items() if split == "train"]
+    hints = {inner for inner in likely if words.split_and_rest(base(inner))}
+    if not trains or not _is_nested(scan, trains[0]):  # "test_tube" is a class beside "train"
+        likely = {inner: split for inner, split in likely.items() if inner not in hints}
+    else:  # the name of another test set says nothing where there is one
+        known = set(named.values())
+        likely = {f: split for f, split in likely.items() if f not in hints or split not in known}
+    if trains:
         return likely
     alone = len(likely) == len(others) and len(likely) + len(named) > 1
     return likely if alone else {}
@@ -257,7 +125,7 @@ def _ask_for_split(
     text = f"say so with {flag}" if deep else f"{flag} takes them for classes"
     report.add(
         "split-unclear",
-        f"{said}{beside}, which its name does not say for certain",
+        f"{said}{beside}, but the name does not say so for certain",
         inside,
         f"rename {rename}, or {text}",
     )
@@ -278,8 +146,8 @@ def _ask_whether_class(
 ) -> None:
     report.add(
         "split-unclear",
-        f"folder {shown(split)} is called like a split and holds folders as one does, but lies "
-        f"beside {list_names(bases(others))}, which hold images too",
+        f"folder {shown(split)} is called like a split but lies beside "
+        f"{list_names(bases(others))}, where there are images too",
         [split, *others],
         f"if it is a class: {expression(scan, folder, skip=0)}; if it is the split, move the "
         "others away",

@@ -9,9 +9,10 @@ from reslab.data.dataset import SplitName
 from reslab.data.findings import list_names
 from reslab.data.names import shown
 from reslab.data.sources import vocabulary as words
-from reslab.data.sources.layout import Report, base, bases, expression
+from reslab.data.sources.reading import Report, base, bases, expression
 from reslab.data.sources.scan import Scan
 
+_NO_CLASS = frozenset(("images", "imgs", "jpegimages", "jpg", "jpeg", "png"))
 Placed = tuple[str, str, SplitName | None]  # folder, class name, split
 
 
@@ -162,5 +163,23 @@ def refuse_pieces(
         folders,
         "list the labels in a CSV (path,label), lay the images out as <class>/<image>, or, if the "
         f"pieces are the classes: {expression(scan, above, skip=0, split=split is not None)}",
+    )
+    return True
+
+
+def refuse_image_words(
+    scan: Scan, report: Report, above: str, folders: Sequence[str], split: SplitName | None
+) -> bool:
+    """Report a folder that is only called "images" among what would be classes."""
+    odd = [folder for folder in folders if base(folder).lower() in _NO_CLASS]
+    if not odd or len(folders) < 2:
+        return False
+    names = list_names([base(folder) for folder in folders if folder not in odd])
+    flag = expression(scan, above, skip=0, split=split is not None)
+    report.add(
+        "level-unclear",
+        f"folder {shown(odd[0])} lies beside {names}: its name is not that of a class",
+        odd,
+        f"give the folder that holds the class folders; or, if these are the classes: {flag}",
     )
     return True

@@ -10,7 +10,7 @@ from reslab.data.findings import count, list_names
 from reslab.data.names import shown
 from reslab.data.sources import vocabulary as words
 from reslab.data.sources.collected import SPLIT_WORDS, Listed
-from reslab.data.sources.layout import Report, base
+from reslab.data.sources.reading import Report, base
 from reslab.data.sources.scan import Scan
 from reslab.errors import DataError
 

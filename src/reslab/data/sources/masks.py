@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from reslab.data.findings import count, list_names
 from reslab.data.names import shown
 from reslab.data.sources import vocabulary as words
-from reslab.data.sources.layout import Report, base, bases
+from reslab.data.sources.reading import Report, base, bases
 from reslab.data.sources.scan import Scan
 
 # Folders that nobody calls a class: "mask" may be one, beside "no_mask".

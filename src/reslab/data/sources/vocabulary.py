@@ -105,7 +105,16 @@ def split_and_rest(name: str) -> tuple[SplitName, tuple[str, ...]] | None:
 
 
 def likely_split(name: str, siblings: Iterable[str]) -> SplitName | None:
-    """Return the split that a name most likely means, where it does not say it for certain."""
+    """Return the split that a name most likely means, where it does not say it for certain.
+
+    Args:
+        name: of a folder; beside training data a name like ``PublicTest`` is one, too.
+        siblings: the names beside it: ``eval`` is for the test where there is validation data.
+    """
+    speaking = split_and_rest(name)
+    if speaking and speaking[1]:
+        public = speaking == ("test", ("public",))  # of a competition, known before the private one
+        return "val" if public else speaking[0]
     tokens = [token for token in tokens_of(name.replace("hold_out", "holdout")) if token]
     plain = [token for token in tokens if token not in _FILLERS and not token.isdigit()]
     if plain in (["hold", "out"], ["held", "out"]):
