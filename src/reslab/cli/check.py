@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HELP = "look for what is wrong with a data set before training"
 _EXAMPLES = 2
+_MOST_NOTES = 8  # they say how the data are read, which nothing else says
 _CLASS_ROWS = 20
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
@@ -167,9 +168,10 @@ def _messages(findings: list[Finding], data: str) -> list[str]:
     from reslab.data.names import shown
 
     folder = f"{shown(Path(data).expanduser())}/"
-    lines = [finding.message.replace(folder, "") for finding in findings[:_EXAMPLES]]
-    if len(findings) > _EXAMPLES:
-        lines.append(f"... and {count(len(findings) - _EXAMPLES, 'more such finding')}")
+    most = _MOST_NOTES if findings[0].severity == "note" else _EXAMPLES
+    lines = [finding.message.replace(folder, "") for finding in findings[:most]]
+    if len(findings) > most:
+        lines.append(f"... and {count(len(findings) - most, 'more such finding')}")
     return lines
 
 

@@ -309,6 +309,8 @@ def _refuse_with_resume(args: argparse.Namespace) -> None:
         "--skip-bad": args.skip_bad,
         "--columns": args.columns,
         "--root": args.root,
+        "--label-from-name": args.label_from_name,
+        "--merge-similar-classes": args.merge_similar_classes,
         "--save-every": args.save_every,
         "--probe": args.probe,
         "--probe-every": args.probe_every,

@@ -82,7 +82,7 @@ def _reopen(run: Run) -> Dataset:
     places = (str(run.config.get(name) or "") for name in ("location", "data"))
     dataset = open_dataset(
         first_there(tuple(filter(None, places)) or ("",)),
-        options=DataOptions.from_json(run.config.get("data_options")),
+        options=DataOptions.from_json(run.config.get("data_options")).as_opened(),
         skip_bad=bool(run.section("request").get("skip_bad")),
     )
     record = read_record(run.folder)

@@ -139,7 +139,7 @@ def reopen(run: RunDirectory, config: Config, observer: Observer, data: str = ""
     try:
         dataset = open_dataset(
             place,
-            options=request.data_options.moved(config.location, place),
+            options=request.data_options.moved(config.location, place).as_opened(),
             skip_bad=request.skip_bad,
             notify=observer.note,
         )

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from reslab.data.dataset import FileImages, SplitName
 from reslab.data.findings import Finding, count, list_names
+from reslab.data.litter import is_litter
 from reslab.data.names import shown
 from reslab.data.options import DataOptions
-from reslab.data.sources.collected import Collected, Listed, collect, is_litter
+from reslab.data.sources.collected import Collected, Listed, collect
 from reslab.data.sources.outputs import output_in
 from reslab.data.sources.tables.collect import Listing, list_table
 from reslab.data.sources.tables.parse import (
@@ -82,7 +83,7 @@ def collect_with_tables(
     findings += unused
     if not any(finding.kind == "table-line" for finding in findings):
         findings += _uncovered(folder, images)
-    return collect(name, folder, images, findings, need_train=need_train)
+    return collect(name, folder, images, findings, need_train=need_train, options=options)
 
 
 def _table_files(folder: Path) -> list[Path]:

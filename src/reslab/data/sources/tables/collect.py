@@ -61,7 +61,14 @@ def collect_table(
     options = options or DataOptions()
     anchor = table.parent if options.root is None else Path(options.root)
     listing = list_table(table, options, anchor=anchor)
-    return collect(table.stem, anchor, listing.images, listing.findings, need_train=need_train)
+    return collect(
+        table.stem,
+        anchor,
+        listing.images,
+        listing.findings,
+        need_train=need_train,
+        options=options,
+    )
 
 
 def list_table(file: Path, options: DataOptions, *, anchor: Path) -> Listing:

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from reslab.data.dataset import SplitName
 from reslab.data.decode import IMAGE_SUFFIXES
+from reslab.data.litter import is_litter
 from reslab.data.names import shown
-from reslab.data.sources.collected import is_litter
 from reslab.data.sources.outputs import output_in
 from reslab.data.sources.tables.roles import split_in_name
 
