@@ -57,7 +57,7 @@ def test_recorded_options_belong_to_the_same_data(tmp_path: Path) -> None:
     (tmp_path / "b.csv").touch()
     options = DataOptions(columns={"label": "breed"})
     record = {"data": str(tmp_path / "a.csv"), "data_options": options.to_json()}
-    assert recorded_options(str(tmp_path / "." / "a.csv"), record) == options
+    assert recorded_options(str(tmp_path / "." / "a.csv"), record) == options.as_opened()
     assert recorded_options(str(tmp_path / "b.csv"), record) == DataOptions()
     assert recorded_options(str(tmp_path / "a.csv"), {}) == DataOptions()
 

@@ -68,7 +68,7 @@ def test_each_kind_is_known_wherever_it_lies(photos: Path) -> None:
         "latest": "a run of reslab and",
         "c": "a cache of reslab and",
     }
-    assert all(finding.severity == "warning" for finding in collected.findings)
+    assert all(finding.severity == "note" for finding in collected.findings)
 
 
 def test_split_folders_and_a_run_beside_them(tmp_path: Path) -> None:
