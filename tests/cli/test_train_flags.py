@@ -12,6 +12,7 @@ from reslab import api
 from reslab.cli import train as verb
 from reslab.cli.main import build_parser, main
 from reslab.data.augment import Augment
+from reslab.data.options import DataOptions
 from reslab.training.config import Request
 from reslab.training.recipe import Recipe, override
 
@@ -177,6 +178,12 @@ def test_numbers_lists_and_booleans_of_a_file(requested, tmp_path):
         (["--skip-bad"], "skip_bad", True),
         (["--save-every", "2m"], "save_every_s", 120.0),
         (["--cache", "c"], "cache", Path("c")),
+        (["--root", "/p"], "data_options", DataOptions(root="/p")),
+        (
+            ["--columns", "path=file,label=breed"],
+            "data_options",
+            DataOptions(columns={"path": "file", "label": "breed"}),
+        ),
     ],
 )
 def test_the_other_flags_reach_the_request(requested, words, field, expected):

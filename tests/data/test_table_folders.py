@@ -292,6 +292,45 @@ def test_a_table_a_split(root: Path, pictures: Pictures) -> None:
         open_dataset(root)
 
 
+def test_tables_of_splits_beside_class_folders(root: Path, pictures: Pictures) -> None:
+    paths = class_folders(root, pictures)
+    for split, those in (("train", paths[::2]), ("test", paths[1::2])):
+        rows = [f"{path},{ANIMALS.index(Path(path).parent.name)}" for path in those]
+        write_table(root / f"{split}.csv", "path,label", rows)
+    collected = collect_dataset(root)
+    assert labels_of(collected) == {path: Path(path).parent.name for path in paths}
+    assert splits_of(collected) == {"train": 6, "test": 6}
+    (root / "train.csv").unlink()
+    assert splits_of(alone := collect_dataset(root)) == {}
+    assert "test.csv may list the test split, but no table lists train" in said(alone)
+
+
+def test_traffic_signs(root: Path, pictures: Pictures) -> None:
+    train = pictures.write(root, [f"Train/{n % 2}/{n}.png" for n in range(8)])
+    test = pictures.write(root, [f"Test/{n:05}.png" for n in range(6)])
+    meta = pictures.write(root, ["Meta/0.png", "Meta/1.png"])
+    for name, paths in (("Train", train), ("Test", test), ("Meta", meta)):
+        rows = [f"8,8,5,{n % 2},{path}" for n, path in enumerate(paths)]
+        write_table(root / f"{name}.csv", "Width,Height,Roi.X1,ClassId,Path", rows)
+    collected = collect_dataset(root)
+    assert labels_of(collected) == {
+        p: str(n % 2) for those in (train, test) for n, p in enumerate(those)
+    }
+    assert splits_of(collected) == {"train": 8, "test": 6}
+    assert "Meta.csv is not used beside the tables of splits" in said(collected)
+
+
+def test_paths_in_split_folders_are_splits(root: Path, pictures: Pictures) -> None:
+    paths = pictures.write(root, [f"{s}/{n}.png" for s in ("train", "test") for n in range(6)])
+    expected = animals(paths)
+    table = write_table(root / "all.csv", "path,label", [f"{p},{a}" for p, a in expected.items()])
+    for data in (root, table):
+        assert labels_of(collect_dataset(data)) == expected
+        assert splits_of(collect_dataset(data)) == {"train": 6, "test": 6}
+    whole = collect_dataset(table, options=DataOptions(columns={"split": "none"}))
+    assert splits_of(whole) == {}
+
+
 def test_columns_without_a_table_are_refused(root: Path, pictures: Pictures) -> None:
     class_folders(root, pictures)
     for options in (DataOptions(columns={"label": "breed"}), DataOptions(root=str(root))):

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reslab.data.dataset import FileImages, SplitName
+from reslab.data.dataset import SplitName
 from reslab.data.findings import Finding, count, list_names
 from reslab.data.litter import is_litter
 from reslab.data.names import shown
@@ -21,6 +21,7 @@ from reslab.data.options import DataOptions
 from reslab.data.sources.collected import Collected, Listed, collect
 from reslab.data.sources.outputs import output_in
 from reslab.data.sources.tables.collect import Listing, list_table
+from reslab.data.sources.tables.folders import Folders, are_splits
 from reslab.data.sources.tables.parse import (
     OTHER_SUFFIXES,
     SUFFIXES,
@@ -34,7 +35,6 @@ from reslab.errors import DataError, UsageError
 _TABLE_FOLDERS = frozenset(
     ("annotations", "annotation", "labels", "tables", "csv", "metadata", "meta", "splits")
 )
-_USE_IT = "give the table itself as DATA to use its labels, or move it out of the folder"
 
 
 def collect_with_tables(
@@ -73,13 +73,19 @@ def collect_with_tables(
     found = by_folders()
     if not listings:
         return _without_tables(found, refused)
-    folders = _Folders(found)
-    unused = [_not_used(error) for error in refused]
-    said = _adding(listings, folders)
-    if not said:
-        notes = [_repeating(one) for one in listings]
-        return dataclasses.replace(found, findings=(*found.findings, *notes, *unused))
-    images, findings = _combined(folder, said, folders)
+    listings, unused = _chosen(listings, folder)
+    unused += [_not_used(error) for error in refused]
+    folders = Folders(found)
+    told = "labels come from {}"
+    if folders.repeated_by(listings):
+        if not folders.lack(listings):
+            notes = [_repeating(one, folder) for one in listings]
+            return dataclasses.replace(found, findings=(*found.findings, *notes, *unused))
+        listings = folders.with_own_names(listings)
+        told = "splits, groups and images come from {}, classes from the folders"
+    elif folders.classes:
+        told += f", not from the folders ({list_names(folders.names)})"
+    images, findings = _combined(folder, listings, told)
     findings += unused
     if not any(finding.kind == "table-line" for finding in findings):
         findings += _uncovered(folder, images)
@@ -154,7 +160,7 @@ def _without_tables(found: Collected, refused: Sequence[DataError]) -> Collected
     """Name the tables that were not used; first, as an error, where the folders are no classes."""
     doubtful: list[DataError] = [e for e in refused if isinstance(e, AmbiguousTableError)]
     serious = doubtful or [e for e in refused if _lists_images(e)]
-    if not serious or not (doubtful or found.dataset is None or _are_splits(found.dataset.classes)):
+    if not serious or not (doubtful or found.dataset is None or are_splits(found.dataset.classes)):
         others = [_not_used(error) for error in refused]
         return dataclasses.replace(found, findings=(*found.findings, *others))
     first = Finding("table", "error", serious[0].message, (), serious[0].remedy)
@@ -162,161 +168,78 @@ def _without_tables(found: Collected, refused: Sequence[DataError]) -> Collected
     return Collected(None, (first, *found.findings, *others))
 
 
-def _are_splits(classes: Sequence[str]) -> bool:
-    """Tell whether folders are no classes: train_images against test_images."""
-    return 2 * sum(split_in_name(name) is not None for name in classes) > len(classes)
-
-
 def _lists_images(error: DataError) -> bool:
     return not isinstance(error, NoLabelTableError) or error.lists_images
 
 
-class _Folders:
-    """What the folders alone say of each image: its class and its split."""
+def _chosen(listings: Sequence[Listing], folder: Path) -> tuple[list[Listing], list[Finding]]:
+    """Return the tables of splits, where train and another one have a table each; else all.
 
-    def __init__(self, found: Collected) -> None:
-        self.classes: dict[str, str] = {}
-        self.splits: dict[str, SplitName] = {}
-        dataset = found.dataset
-        wrong = any(finding.severity == "error" for finding in found.findings)
-        if dataset is None or wrong or not isinstance(dataset.images, FileImages):
-            return
-        paths = dataset.images.paths
-        names = (dataset.classes[label] for label in dataset.labels.tolist())
-        if _are_splits(dataset.classes):
-            return
-        self.classes = dict(zip(paths, names, strict=True))
-        for split, numbers in dataset.splits.items():
-            self.splits |= {paths[number]: split for number in numbers.tolist()}
-
-
-def _adding(listings: Sequence[Listing], folders: _Folders) -> list[Listing]:
-    """Return the tables, or nothing where they all say what the folders say.
-
-    Raises:
-        DataError: a table contradicts the folders, or it is not clear which are meant.
+    Their images are then of those splits. Tables beside them are named.
     """
-    if not folders.classes:
-        return list(listings)
-    repeats = [_repeats(listing, folders) for listing in listings]
-    if not all(repeats):
-        return [one for one, repeat in zip(listings, repeats, strict=True) if not repeat]
-    adding = [one for one in listings if _adds(one, folders)]
-    return [_with_folder_names(one, folders) for one in adding]
+    words = [_split_of(listing.file, folder) for listing in listings]
+    named = [word for word in words if word]
+    if "train" not in named or len(named) < 2 or len(set(named)) < len(named):
+        return list(listings), []
+    kept, others = [], []
+    for listing, word in zip(listings, words, strict=True):
+        if word is None:
+            text = f"{shown(listing.file)} is not used beside the tables of splits"
+            others.append(Finding("ignored", "warning", text))
+        elif listing.has_splits:
+            raise DataError(
+                f"{shown(listing.file)} is named {word} and has a column of splits",
+                remedy="leave one of them out, or give the table that is meant as DATA",
+            )
+        else:
+            images = [image._replace(split=word) for image in listing.images]
+            kept.append(dataclasses.replace(listing, images=images, has_splits=True))
+    return kept, others
 
 
-def _repeating(listing: Listing) -> Finding:
+def _repeating(listing: Listing, folder: Path) -> Finding:
+    """Say that a table is not needed; of a split, it may have been meant to say more."""
+    word = _split_of(listing.file, folder)
+    if word in ("val", "test") and not listing.has_splits:
+        text = (
+            f"{shown(listing.file)} may list the {word} split, but no table lists train: it is "
+            "not used"
+        )
+        return Finding("ignored", "warning", text, (), "give train a table too")
     faults = sum(finding.severity == "error" for finding in listing.findings)
     but = f"; {count(faults, 'line')} of it with a fault" if faults else ""
     text = f"{shown(listing.file)} says what the folders say, and they are read{but}"
     return Finding("table", "note", text)
 
 
-def _repeats(listing: Listing, folders: _Folders) -> bool:
-    """Tell whether a table makes the same classes as the folders, if under other names.
-
-    Raises:
-        DataError: it agrees with the folders for a part, or covers a small part.
-    """
-    pairs = [
-        (image, folders.classes[image.path])
-        for image in listing.images
-        if image.path in folders.classes
-    ]
-    differing = [
-        (image, name) for image, name in pairs if image.class_name.casefold() != name.casefold()
-    ]
-    forth = {(image.class_name, name) for image, name in pairs}
-    one_to_one = len(forth) == len({a for a, _ in forth}) == len({b for _, b in forth})
-    if pairs and (not differing or one_to_one):
-        return True
-    if len(differing) < len(pairs):
-        image, name = differing[0]
-        raise DataError(
-            f"{shown(listing.file)}, {image.where}: {shown(image.path)} is "
-            f"'{shown(image.class_name)}', but its folder says '{shown(name)}' "
-            f"({len(differing):,} of {count(len(pairs), 'image')} differ)",
-            remedy=_USE_IT,
-        )
-    if 2 * len(pairs) < len(folders.classes):
-        raise DataError(
-            f"{shown(listing.file)} labels {len(pairs):,} of {len(folders.classes):,} images, and "
-            f"the folders are classes too ({list_names(sorted(set(folders.classes.values())))})",
-            remedy=_USE_IT,
-        )
-    return False
-
-
-def _adds(listing: Listing, folders: _Folders) -> bool:
-    """Tell whether a table that repeats the classes says splits or groups that folders do not.
-
-    Raises:
-        DataError: it says other splits than the folders.
-    """
-    if folders.splits:
-        for image in listing.images:
-            there = folders.splits.get(image.path)
-            if image.split and there and image.split != there:
-                raise DataError(
-                    f"{shown(listing.file)}, {image.where}: {shown(image.path)} is of "
-                    f"{image.split}, but its folder says {there}",
-                    remedy=_USE_IT,
-                )
-    return listing.has_groups or (listing.has_splits and not folders.splits)
-
-
-def _with_folder_names(listing: Listing, folders: _Folders) -> Listing:
-    images = [
-        image._replace(
-            class_name=folders.classes.get(image.path, image.class_name),
-            split=image.split or folders.splits.get(image.path),
-        )
-        for image in listing.images
-    ]
-    return dataclasses.replace(listing, images=images)
-
-
 def _combined(
-    folder: Path, listings: Sequence[Listing], folders: _Folders
+    folder: Path, listings: Sequence[Listing], told: str
 ) -> tuple[list[Listed], list[Finding]]:
     """Put tables together: one alone, or one a split.
 
     Raises:
         DataError: two tables stand side by side, and nothing says which is meant.
     """
-    findings = [finding for listing in listings for finding in listing.findings]
-    words = [_split_of(listing.file, folder) for listing in listings]
     named = list_names([shown(os.path.relpath(one.file, folder)) for one in listings], most=4)
-    told = f"labels come from {named}"
-    if any(folders.classes.get(i.path) == i.class_name for one in listings for i in one.images):
-        told = f"splits and groups come from {named}"
-    elif folders.classes:
-        names = sorted(set(folders.classes.values()))
-        told += f", not from the folders ({list_names(names)})"
-    findings.insert(0, Finding("table", "note", told))
+    findings = [Finding("table", "note", told.format(named))]
+    findings += [finding for listing in listings for finding in listing.findings]
+    words = [_split_of(listing.file, folder) for listing in listings]
     if len(listings) == 1:
         split = None if words[0] == "train" else words[0]
         images = [i if i.split else i._replace(split=split) for i in listings[0].images]
         return images, findings
-    if None in words or len(set(words)) < len(words) or any(one.has_splits for one in listings):
+    if None in words or len(set(words)) < len(words):
         raise DataError(
             f"{named} all give labels of images in {shown(folder)}",
             remedy="give the one that is meant as DATA, or name them train, val and test",
         )
-    return _one_a_split(listings, words, findings)
-
-
-def _one_a_split(
-    listings: Sequence[Listing], words: Sequence[SplitName | None], findings: list[Finding]
-) -> tuple[list[Listed], list[Finding]]:
-    images: list[Listed] = []
+    images = []
     seen: dict[str, Listing] = {}
-    for listing, word in zip(listings, words, strict=True):
+    for listing in listings:
         for image in listing.images:
             before = seen.setdefault(image.path, listing)
             if before is listing:
-                where = f"{listing.file.name} {image.where}"
-                images.append(image._replace(split=word, where=where))
+                images.append(image._replace(where=f"{listing.file.name} {image.where}"))
                 continue
             text = (
                 f"{shown(listing.file)}, {image.where}: {shown(image.path)} is listed already in "

@@ -15,7 +15,7 @@ from reslab.data.sources.collected import Collected, Listed, collect
 from reslab.data.sources.tables.columns import Columns, choose_columns, with_numbered_columns
 from reslab.data.sources.tables.labels import NoLabelError
 from reslab.data.sources.tables.parse import NoLabelTableError, Row, Table, read_table
-from reslab.data.sources.tables.paths import Found, Missing, Paths
+from reslab.data.sources.tables.paths import Found, Missing, Paths, split_of_path
 from reslab.data.sources.tables.roles import BOXES, plain, split_in_name
 from reslab.data.sources.tables.splits import NoSplitError
 from reslab.errors import UsageError
@@ -102,14 +102,38 @@ def list_table(file: Path, options: DataOptions, *, anchor: Path) -> Listing:
     columns = choose_columns(table, options.columns, probe)
     rows = _Rows(table, columns, paths)
     images = rows.complete(list(rows.images()))
+    by_folder: Sequence[Finding] = ()
+    if "split" not in options.columns:
+        images, by_folder = _split_by_folder(file, images)
     return Listing(
         file=file,
         images=images,
-        findings=(*rows.found, *rows.notes(images)),
+        findings=(*rows.found, *rows.notes(images), *by_folder),
         rows=len(table.rows),
         has_splits=any(image.split for image in images),
         has_groups=any(image.group for image in images),
     )
+
+
+def _split_by_folder(file: Path, images: list[Listed]) -> tuple[list[Listed], list[Finding]]:
+    """Take the folders train, val and test that all paths lie in for splits, where no column is."""
+    if any(image.split or os.path.isabs(image.path) for image in images):
+        return images, []
+    splits = [split_of_path(image.path) for image in images]
+    if None in splits or "train" not in splits or len(set(splits)) < 2:
+        return images, []
+    text = (
+        f"{shown(file)}: split from the folders of the paths ({list_names(_parts(images))}); "
+        "--columns split=none takes all as one set"
+    )
+    split = [image._replace(split=one) for image, one in zip(images, splits, strict=True)]
+    return split, [Finding("table", "note", text)]
+
+
+def _parts(images: Sequence[Listed]) -> list[str]:
+    """Return the folders of paths that speak of a split."""
+    parts = {part for image in images for part in image.path.split("/")[:-1]}
+    return sorted(part for part in parts if split_in_name(part))
 
 
 class _Rows:

@@ -145,9 +145,11 @@ class Paths:
         tree = self._images()
         those = tree.matches(text)
         if self._split is not None:
-            those = [path for path in those if _split_of(path) in (None, self._split)]
+            those = [path for path in those if split_of_path(path) in (None, self._split)]
         if len(those) > 1 and (split or self._split):
-            those = [path for path in those if _split_of(path) == (split or self._split)] or those
+            those = [
+                path for path in those if split_of_path(path) == (split or self._split)
+            ] or those
         if not those:
             return None
         if len(those) > 1:
@@ -335,7 +337,7 @@ def images_below(top: str | Path, only: Callable[[str], bool] | None = None) -> 
                 yield prefix + name
 
 
-def _split_of(path: str) -> SplitName | None:
+def split_of_path(path: str) -> SplitName | None:
     """Return the split that the folders of a path speak of; the innermost decides."""
     return _split_of_folder(path.rpartition("/")[0])
 
