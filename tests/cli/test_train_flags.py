@@ -50,6 +50,7 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "--cutmix": ("0.6", 0.6),
     "--img-size": ("96", 96),
     "--resize": ("pad", "pad"),
+    "--bit-depth": ("12", 12),
     "--normalisation": ("pixel-mean", "pixel-mean"),
     "--val": ("0.25", 0.25),
     "--rows-per-epoch": ("3", 3),
