@@ -61,8 +61,9 @@ def pictures(run: Run, dataset: Dataset | None) -> Images:
     common = (evaluation.samples, evaluation.labels, chances)
     wrong = surest_mistakes(chances, evaluation.labels, MOST)
     doubt = most_doubtful(chances, MOST + len(wrong))
-    depth = run.section("preprocess").get("bit_depth")
-    depth = depth if depth in BIT_DEPTHS else FULL_BIT_DEPTH
+    recorded = run.section("preprocess").get("bit_depth")
+    known = isinstance(recorded, int) and recorded in BIT_DEPTHS
+    depth: int = recorded if known and recorded is not None else FULL_BIT_DEPTH
     doubt = doubt[~np.isin(doubt, wrong)][:MOST]
     return dataclasses.replace(
         images,
