@@ -11,7 +11,6 @@ import tarfile
 import warnings
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
