@@ -139,6 +139,46 @@ def test_blocks_with_more_layers_are_another_network(resnet20):
         convert(weights(excited), allow_partial=True)
 
 
+def test_blocks_of_other_shapes_are_another_network(resnet20):
+    """As those of grouped or wide networks, which have the names of plain ones."""
+    grouped = {
+        name: value[:, ::2] if name.startswith("layer") and "conv2" in name else value
+        for name, value in resnet20.items()
+    }
+    with pytest.raises(MisfitError, match=r"layer1\.0\.conv2\.weight and its like in other shapes"):
+        convert(weights(grouped), allow_partial=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda value: value.to_sparse(), "as a sparse tensor"),
+        (lambda value: value.to("meta"), "without its values"),
+        (lambda value: value.to(torch.complex64), "as complex64, not as real numbers"),
+        (lambda value: value > 0, "as bool, not as real numbers"),
+    ],
+)
+def test_tensors_of_other_kinds_are_refused(resnet20, change, message):
+    broken = {**resnet20, "conv1.weight": change(resnet20["conv1.weight"])}
+    with pytest.raises(CheckpointError, match=rf"holds conv1\.weight {message}"):
+        convert(weights(broken))
+
+
+def test_zeros_are_said_or_refused(resnet20):
+    one = {**resnet20, "layer1.0.conv1.weight": torch.zeros(16, 16, 3, 3)}
+    notes = convert(weights(one)).notes
+    assert "nothing but zeros is in layer1.0.conv1.weight" in notes
+    empty = {name: torch.zeros_like(value) for name, value in resnet20.items()}
+    with pytest.raises(CheckpointError, match="nothing but zeros in all 20 filters"):
+        convert(weights(empty))
+
+
+def test_a_transposed_classifier_is_hinted_at(resnet20):
+    file = {**resnet20, "linear.weight": torch.ones(64, 10)}
+    with pytest.raises(MisfitError, match=r"linear\.weight is \(64, 10\).*\(transposed\?\)"):
+        convert(weights(file))
+
+
 def test_missing_statistics_are_no_small_matter(resnet20):
     file = {name: value for name, value in resnet20.items() if "running_" not in name}
     with pytest.raises(MisfitError, match="the running statistics of its batch norms are missing"):
@@ -171,7 +211,7 @@ def test_a_classifier_that_does_not_fit_is_left_out(resnet20):
     found = convert(weights(file), allow_partial=True)
     assert found.network.num_classes == 0
     assert found.share.backbone == 1
-    assert any("the classifier was left out" in note for note in found.notes)
+    assert any("the classifier does not fit, so it was left out" in note for note in found.notes)
 
 
 def named(tensors: State, prefix: str) -> State:

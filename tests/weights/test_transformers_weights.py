@@ -169,7 +169,7 @@ def test_the_bare_network_of_a_backbone(tmp_path, resnet18):
 def bottlenecks() -> State:
     """The tensors of ResNet-50, whichever convolution subsamples."""
     return {
-        name: torch.zeros(shape).expand(shape)
+        name: torch.ones(shape)
         for name, shape in hugging_face_shapes([3, 4, 6, 3], classes=3, **DEEP).items()
     }
 

@@ -27,10 +27,15 @@ def other_blocks(found: Fit) -> str:
         if ours in parameters and ours.startswith("stages."):
             blocks.setdefault(".".join(ours.split(".")[:3]), []).append(theirs)
     needed = [name for names in blocks.values() for name in names]
+    wrong = {sentence.partition(" is ")[0] for sentence in found.misshapen}
     there = set(map(kind_of_name, found.tensors))
+    fitting = {kind_of_name(name) for name in needed if name in found.tensors and name not in wrong}
     lacking = next((name for name in needed if kind_of_name(name) not in there), None)
     if lacking is not None:
         return f"its blocks have no {lacking}"
+    other = next((name for name in needed if kind_of_name(name) not in fitting), None)
+    if other is not None:
+        return f"its blocks have {other} and its like in other shapes"
     surplus = _inside(found.unplaced, map(_common, blocks.values()))
     counted = Counter(map(kind_of_name, surplus))
     several = next((name for name in surplus if counted[kind_of_name(name)] >= SEVERAL), None)

@@ -265,11 +265,18 @@ def fit(layout: Layout, spec: NetworkSpec, tensors: Mapping[str, torch.Tensor]) 
         missing=tuple(keys[ours] for ours in own if ours not in adapted and not _may_lack(ours)),
         misshapen=tuple(
             f"{keys[ours]} is {tuple(value.shape)}, {spec.name} has {tuple(own[ours].shape)}"
+            f"{_transposed(ours, value.shape, own[ours].shape)}"
             for ours, value in adapted.items()
             if value.shape != own[ours].shape
         ),
         agreement=_agreement(layout, spec, tensors),
     )
+
+
+def _transposed(key: str, found: torch.Size, needed: torch.Size) -> str:
+    """Hint at a linear layer whose sides are swapped, as other programs keep them."""
+    swapped = len(found) == len(needed) == 2 and found != needed and found[0] == needed[1]
+    return " (transposed?)" if swapped and (key == CLASSIFIER or found[1] == needed[0]) else ""
 
 
 def _candidates(
