@@ -3,7 +3,7 @@
 # make test-numerics   the tests of numbers again: as a processor without AVX-512 computes them,
 #                 and without the compiled kernels
 # make test-all   also the tests that are slow or need a GPU, and other people's networks to
-#                 compare with (torchvision, timm, Keras)
+#                 compare with (torchvision, timm, transformers, Keras)
 # make bench  measure side by side with other people's programs on this machine, for an hour or so:
 #                 make bench DATA=cifar10-jpeg.tar.gz, or CASES="train-resnet20 load"
 # make bench-smoke   the same in minutes and on tiny images: whether it works, not how fast it is
@@ -63,10 +63,11 @@ $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch $@
 
-# Without their dependencies: all that these two need is there, and they would bring another torch.
+# Without their dependencies: all that these need is there, and they would bring another torch.
 $(VENV)/installed-reference: $(VENV)/installed-test
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[reference]'
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31 \
+		transformers==5.24.0 tokenizers==0.23.3 regex
 	touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed-reference

@@ -17,7 +17,7 @@ COMPARED: dict[str, set[str]] = {}
 
 def peer(name: str) -> ModuleType:
     """Import torchvision, timm or another peer; skip the test where that cannot be done."""
-    if name in ("torchvision", "timm"):
+    if name.partition(".")[0] in ("torchvision", "timm", "transformers"):
         _declare_operators()
     try:
         return importlib.import_module(name)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 
-from reslab.weights.recognise import Fit
+from reslab.weights.recognise import Fit, kind_of_name
 
 # A layer that only one block has may be an oddity; in several it is how the network is built.
 SEVERAL = 2
@@ -28,13 +27,18 @@ def other_blocks(found: Fit) -> str:
         if ours in parameters and ours.startswith("stages."):
             blocks.setdefault(".".join(ours.split(".")[:3]), []).append(theirs)
     needed = [name for names in blocks.values() for name in names]
-    there = set(map(_kind, found.tensors))
-    lacking = next((name for name in needed if _kind(name) not in there), None)
+    wrong = {sentence.partition(" is ")[0] for sentence in found.misshapen}
+    there = set(map(kind_of_name, found.tensors))
+    fitting = {kind_of_name(name) for name in needed if name in found.tensors and name not in wrong}
+    lacking = next((name for name in needed if kind_of_name(name) not in there), None)
     if lacking is not None:
         return f"its blocks have no {lacking}"
+    other = next((name for name in needed if kind_of_name(name) not in fitting), None)
+    if other is not None:
+        return f"its blocks have {other} and its like in other shapes"
     surplus = _inside(found.unplaced, map(_common, blocks.values()))
-    counted = Counter(map(_kind, surplus))
-    several = next((name for name in surplus if counted[_kind(name)] >= SEVERAL), None)
+    counted = Counter(map(kind_of_name, surplus))
+    several = next((name for name in surplus if counted[kind_of_name(name)] >= SEVERAL), None)
     return "" if several is None else f"its blocks have a {several}"
 
 
@@ -51,8 +55,3 @@ def _common(names: list[str]) -> str:
             break
         common.append(f"{parts[0]}.")
     return "".join(common)
-
-
-def _kind(name: str) -> str:
-    """Return a name without its numbers."""
-    return re.sub(r"\d+", "#", name)

@@ -97,6 +97,7 @@ def convert(
         notes.append(f"took the prefix '{found.prefix}' off the names")
     tensors = found.layout.to_ours(found.network, found.tensors, zero_padding)
     _refuse_values(found, tensors, str(weights.path))
+    notes.extend(_empty_filters(found, tensors, str(weights.path)))
     absorbed = _absorb_biases(found, found.tensors, tensors)
     if absorbed:
         notes.append(
@@ -181,7 +182,9 @@ def _filled(
         notes.append("the auxiliary heads, which only training uses, are new")
     elif meta.spec.num_classes:
         meta = _without_classifier(meta)
-        notes.append("the layers are partly new, so the classifier was left out: train on from it")
+        only = all(key.startswith("head.classifier.") for key in added)
+        why = "the classifier does not fit" if only else "layers before the classifier are new"
+        notes.append(f"{why}, so it was left out: train on from the rest")
     statistics = [key for key in added if key.endswith(STATISTICS)]
     if statistics:
         notes.append(
@@ -241,10 +244,12 @@ def _refuse_values(found: Fit, tensors: Mapping[str, torch.Tensor], where: str) 
         if not own[key].is_floating_point():
             continue
         if not value.is_floating_point():
-            kind = str(value.dtype).removeprefix("torch.")
+            raise _not_real(keys[key], value, where)
+        if value.layout is not torch.strided or value.is_meta:
+            kind = "without its values" if value.is_meta else "as a sparse tensor"
             raise CheckpointError(
-                f"{where} holds {keys[key]} as {kind}: the weights are quantised",
-                remedy="take the weights from before they were quantised",
+                f"{where} holds {keys[key]} {kind}",
+                remedy="save the state_dict() of the whole network, with dense tensors",
             )
         # Eight-bit floating-point types have no test of their own.
         wide = value.float() if value.element_size() == 1 else value
@@ -257,6 +262,34 @@ def _refuse_values(found: Fit, tensors: Mapping[str, torch.Tensor], where: str) 
             f"{where} holds NaN, infinite numbers or negative variances in {broken[0]}{more}",
             remedy="take a checkpoint from before its training diverged, or download it again",
         )
+
+
+def _not_real(name: str, value: torch.Tensor, where: str) -> CheckpointError:
+    kind = str(value.dtype).removeprefix("torch.")
+    if value.is_complex() or value.dtype is torch.bool:
+        return CheckpointError(f"{where} holds {name} as {kind}, not as real numbers")
+    return CheckpointError(
+        f"{where} holds {name} as {kind}: the weights are quantised",
+        remedy="take the weights from before they were quantised",
+    )
+
+
+def _empty_filters(found: Fit, tensors: Mapping[str, torch.Tensor], where: str) -> list[str]:
+    """Say which filters hold nothing but zeros.
+
+    Raises:
+        CheckpointError: all of them do.
+    """
+    keys = found.layout.keys(found.network)
+    filters = {key: value for key, value in tensors.items() if value.dim() >= 2}
+    zero = [keys[key] for key, value in filters.items() if not value.any()]
+    if filters and len(zero) == len(filters):
+        raise CheckpointError(
+            f"{where} holds nothing but zeros in all {len(zero)} filters",
+            remedy="save it again from the trained network",
+        )
+    more = f" and {len(zero) - 1} more" if len(zero) > 1 else ""
+    return [f"nothing but zeros is in {zero[0]}{more}"] if zero else []
 
 
 def _misfit(found: Fit, share: Share, weights: Weights, name: str | None) -> MisfitError:
@@ -272,15 +305,15 @@ def _misfit(found: Fit, share: Share, weights: Weights, name: str | None) -> Mis
         what = f"fits no network; the nearest is {ours} by {layout} names"
     remedy = "" if name is not None else "name the network (--as)"
     blocks = other_blocks(found)
-    if share.backbone < LEAST:
+    if blocks and share.backbone:
+        what += f": {blocks}, so they compute something else"
+    elif share.backbone < LEAST:
         part = "no part" if not share.backbone else f"only {100 * share.backbone:.1f}%"
         what += (
             f": {part} of its layers before the head is in the file "
             f"({share.taken_tensors} of {share.file_tensors} tensors fit), "
             f"less than the {LEAST:.0%} that --allow-partial needs"
         )
-    elif blocks:
-        what += f": {blocks}, so they compute something else"
     else:
         remedy += f"{', or ' if remedy else ''}leave these out (--allow-partial)"
     if found.missing and all(key.endswith(STATISTICS) for key in found.missing):

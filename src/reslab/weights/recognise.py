@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -12,7 +14,7 @@ from reslab import catalog
 from reslab import spec as specs
 from reslab.errors import CheckpointError, UsageError
 from reslab.nn import Network, build
-from reslab.spec import NetworkSpec, Stem
+from reslab.spec import NetworkSpec, ResNetSpec, Stem
 from reslab.weights.layout import Layout
 from reslab.weights.layouts import LAYOUTS, TIMM
 from reslab.weights.read import Weights
@@ -23,6 +25,10 @@ CLASSIFIER = "head.classifier.weight"
 OPTIONAL = ".num_batches_tracked"
 # From this agreement on, the part of a file under a prefix is taken for a network.
 CLEAR = 0.9
+# A residual block has two convolutions and two batch norms at least, counters aside. A network of
+# far more tensors than the file is not built to see that.
+TENSORS_OF_BLOCK = 10
+DEEPER = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,10 +90,41 @@ def recognise(
             f"there are no names of other programs for {name}",
             remedy="see 'reslab weights import --help' for the programs and networks",
         )
+    if name is None:
+        candidates = _possible(candidates, weights.tensors) or candidates[:1]
     best = _best(candidates, weights.tensors)
     if best.faults == 0:
         return best
     return _behind_prefix(candidates, weights, best)
+
+
+def _possible(
+    candidates: Sequence[tuple[Layout, NetworkSpec]], tensors: Mapping[str, torch.Tensor]
+) -> list[tuple[Layout, NetworkSpec]]:
+    """Leave out, before they are built, networks that share no kind of name or are far deeper.
+
+    Kinds of names (numbers aside) are those of the first network of a family in a layout.
+    """
+    kinds = {f".{kind_of_name(name)}" for name in tensors}
+    shared: dict[tuple[str, type[NetworkSpec]], bool] = {}
+    found = []
+    for layout, spec in candidates:
+        if isinstance(spec, ResNetSpec):
+            blocks = sum(stage.depth for stage in spec.stages)
+            if TENSORS_OF_BLOCK * blocks > DEEPER * len(tensors):
+                continue
+        family = (layout.name, type(spec))
+        if family not in shared:
+            own = {f".{kind_of_name(each.name)}" for each in _signature(layout.name, spec).tensors}
+            shared[family] = any(kind.endswith(tuple(own)) for kind in kinds)
+        if shared[family]:
+            found.append((layout, spec))
+    return found
+
+
+def kind_of_name(name: str) -> str:
+    """Return a name without its numbers."""
+    return re.sub(r"\d+", "#", name)
 
 
 def _best(
@@ -110,7 +147,8 @@ def _behind_prefix(
     candidates: Sequence[tuple[Layout, NetworkSpec]], weights: Weights, plain: Fit
 ) -> Fit:
     """Look for a network whose names all begin with a word of the user's own program."""
-    last = {key for layout, spec in candidates for key in [_last_convolution(layout, spec)] if key}
+    # Few names end as that of a network's last convolution.
+    last = {_signature(layout.name, spec).last_convolution for layout, spec in candidates} - {""}
     prefixes = {
         name.removesuffix(key)
         for name in weights.tensors
@@ -145,36 +183,61 @@ def _behind_prefix(
     )
 
 
-def _last_convolution(layout: Layout, spec: NetworkSpec) -> str:
-    """Return the name of a network's last convolution, which few names end with."""
+class _Expected(NamedTuple):
+    """A tensor that a network has by a layout's names.
+
+    Args:
+        name: by the layout.
+        shape: with the catalogue's classes and channels.
+        may_lack: whether a file may be without it.
+        is_end: whether its shape depends on classes or channels.
+    """
+
+    name: str
+    shape: torch.Size
+    may_lack: bool
+    is_end: bool
+
+
+class _Signature(NamedTuple):
+    """What a network looks like in a layout: its tensors but for counters, its last filter."""
+
+    tensors: tuple[_Expected, ...]
+    last_convolution: str
+
+
+@functools.lru_cache(maxsize=512)
+def _signature(layout: str, spec: NetworkSpec) -> _Signature:
+    """Return names and shapes of a network, kept: they are compared with every file."""
     template = _template(spec)
-    weights = [
-        name
-        for name, value in template.state_dict().items()
-        if name.startswith("stages.") and value.dim() == 4
+    keys, own = LAYOUTS[layout].keys(template), template.state_dict()
+    ends = {CLASSIFIER, CLASSIFIER.replace("weight", "bias"), _first_layer(template)}
+    filters = [
+        ours for ours, value in own.items() if ours.startswith("stages.") and value.dim() == 4
     ]
-    return layout.keys(template)[weights[-1]] if weights else ""
+    return _Signature(
+        tuple(
+            _Expected(theirs, own[ours].shape, _may_lack(ours) or ours in ends, ours in ends)
+            for ours, theirs in keys.items()
+            if not ours.endswith(OPTIONAL)
+        ),
+        keys[filters[-1]] if filters else "",
+    )
 
 
 def _agreement(layout: Layout, spec: NetworkSpec, tensors: Mapping[str, torch.Tensor]) -> float:
     """Compare names and shapes without a whole fit: quick, and blind to classes and channels."""
-    template = _template(spec)
-    keys, own = layout.keys(template), template.state_dict()
-    ends = {CLASSIFIER, CLASSIFIER.replace("weight", "bias"), _first_layer(template)}
     both = needed = 0
-    for ours, theirs in keys.items():
-        if ours.endswith(OPTIONAL):
-            continue
-        found = tensors.get(theirs)
+    for name, shape, may_lack, is_end in _signature(layout.name, spec).tensors:
+        found = tensors.get(name)
         if found is None:
-            # The classifier and what only training needs may be absent.
-            needed += not (_may_lack(ours) or ours in ends)
+            needed += not may_lack
             continue
         needed += 1
-        same = found.shape == own[ours].shape or (
-            found.numel() == own[ours].numel() and found.shape[:1] == own[ours].shape[:1]
+        same = found.shape == shape or (
+            found.numel() == shape.numel() and found.shape[:1] == shape[:1]
         )
-        both += same or (ours in ends and found.dim() == own[ours].dim())
+        both += same or (is_end and found.dim() == len(shape))
     in_file = sum(not name.endswith(OPTIONAL) for name in tensors)
     return 2 * both / (in_file + needed) if in_file + needed else 0.0
 
@@ -202,11 +265,18 @@ def fit(layout: Layout, spec: NetworkSpec, tensors: Mapping[str, torch.Tensor]) 
         missing=tuple(keys[ours] for ours in own if ours not in adapted and not _may_lack(ours)),
         misshapen=tuple(
             f"{keys[ours]} is {tuple(value.shape)}, {spec.name} has {tuple(own[ours].shape)}"
+            f"{_transposed(ours, value.shape, own[ours].shape)}"
             for ours, value in adapted.items()
             if value.shape != own[ours].shape
         ),
         agreement=_agreement(layout, spec, tensors),
     )
+
+
+def _transposed(key: str, found: torch.Size, needed: torch.Size) -> str:
+    """Hint at a linear layer whose sides are swapped, as other programs keep them."""
+    swapped = len(found) == len(needed) == 2 and found != needed and found[0] == needed[1]
+    return " (transposed?)" if swapped and (key == CLASSIFIER or found[1] == needed[0]) else ""
 
 
 def _candidates(

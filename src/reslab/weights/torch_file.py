@@ -64,6 +64,7 @@ _STAND_INS: tuple[tuple[type[_Value], str], ...] = (
     ),
 )
 
+_OF_CONTAINERS = ("collections.", "torch._utils.", "__builtin__.set", "builtins.set")
 # Two of versions, one of the writing machine, the objects, the order of the tensors' bytes.
 _PICKLES_OF_OLD_FORMAT = 5
 
@@ -119,7 +120,7 @@ def _strangers_in_old_format(path: Path) -> list[str]:
             for _ in range(_PICKLES_OF_OLD_FORMAT):
                 for opcode, argument, _ in pickletools.genops(file):
                     name = str(argument).replace(" ", ".")
-                    harmless = name in known or name.startswith(("collections.", "torch._utils."))
+                    harmless = name in known or name.startswith(_OF_CONTAINERS)
                     is_storage = re.fullmatch(r"torch\.\w*Storage", name)
                     if opcode.name == "GLOBAL" and not harmless and not is_storage:
                         found[name] = None
