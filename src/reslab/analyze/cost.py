@@ -23,6 +23,7 @@ from torch import nn
 from reslab import catalog
 from reslab import spec as specs
 from reslab.analyze.trace import Field, Trace
+from reslab.display.short import short_repr
 from reslab.nn import build
 
 
@@ -66,6 +67,8 @@ class Cost:
     layers: tuple[Layer, ...]
     params: int
     macs: int
+
+    __repr__ = short_repr
 
 
 def measure(spec: specs.NetworkSpec) -> Cost:

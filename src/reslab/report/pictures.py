@@ -14,6 +14,7 @@ from PIL import Image
 from reslab.data.arrays import Pixels
 from reslab.data.dataset import Dataset
 from reslab.display import wording
+from reslab.display.short import short_repr
 from reslab.errors import ReslabError
 
 # Twice the width that a picture has on the page, for screens of high density.
@@ -47,6 +48,8 @@ class Picture:
     true: str
     guesses: Sequence[Guess]
     pixelated: bool
+
+    __repr__ = short_repr
 
 
 def surest_mistakes(

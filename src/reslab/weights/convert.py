@@ -11,6 +11,7 @@ from torch import nn
 
 from reslab import artifact, catalog
 from reslab import spec as specs
+from reslab.display.short import short_repr
 from reslab.errors import CheckpointError, UsageError
 from reslab.nn import Network, build
 from reslab.spec import NetworkSpec, Stem
@@ -50,6 +51,8 @@ class Converted:
     notes: tuple[str, ...]
     unplaced: tuple[str, ...]
     missing: tuple[str, ...]
+
+    __repr__ = short_repr
 
 
 def convert(

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from reslab.data.preprocess import Preprocess
+from reslab.display.short import short_repr
 from reslab.errors import unknown
 from reslab.nn import Network
 from reslab.nn.fully_connected import FIRST
@@ -48,6 +49,8 @@ class Layout:
     convolutions: tuple[str, ...] = ()
     small_stem: bool = False
     writable: bool = True
+
+    __repr__ = short_repr
 
     def knows(self, spec: NetworkSpec) -> bool:
         """Tell whether there are names for this kind of network."""

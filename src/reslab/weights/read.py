@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 
+from reslab.display.short import short_repr
 from reslab.errors import CheckpointError, UsageError, unknown
 
 TORCH_SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar", ".pkl")
@@ -44,6 +45,8 @@ class Weights:
     tensors: Mapping[str, torch.Tensor]
     notes: tuple[str, ...] = ()
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    __repr__ = short_repr
 
 
 class _Arguments:

@@ -10,6 +10,7 @@ import torch
 
 from reslab import catalog
 from reslab import spec as specs
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.nn import Network, build
 from reslab.spec import NetworkSpec, Stem
@@ -39,6 +40,8 @@ class Fit:
     unplaced: tuple[str, ...]
     missing: tuple[str, ...]
     misshapen: tuple[str, ...]
+
+    __repr__ = short_repr
 
     @property
     def faults(self) -> int:

@@ -13,6 +13,7 @@ from reslab.data.check.pixels import look_at
 from reslab.data.dataset import Dataset, count_by_class
 from reslab.data.findings import SEVERITIES, Finding, count
 from reslab.data.split import complete_splits
+from reslab.display.short import short_repr
 from reslab.errors import DataError
 
 Progress = Callable[[int, int], None]
@@ -39,6 +40,8 @@ class CheckReport:
     findings: tuple[Finding, ...]
     decoded: int = 0
     headers: int = 0
+
+    __repr__ = short_repr
 
     @property
     def ok(self) -> bool:
