@@ -40,7 +40,7 @@ class Part:
 def parts_of(network: Network) -> list[Part]:
     """Return stem, stages and head, in the order they run."""
     stages = [
-        Part(name, sum(1 for _ in stage.children()), _params(stage))
+        Part(name, sum(1 for block in stage.children() if _params(block)), _params(stage))
         for name, stage in network.stages.named_children()
     ]
     return [

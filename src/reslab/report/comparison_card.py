@@ -21,7 +21,7 @@ def comparison_card(comparison: Comparison) -> str:
         _runs(comparison),
         card.side_by_side(tests),
         *(card.sentence(shown(line)) for line in comparison.refused),
-        card.facts(f"they differ in {wording.listed(differs[:6])}") if differs else "",
+        card.facts(f"differ in: {wording.listed(differs[:6])}") if differs else "",
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reslab.display import card, wording
 from reslab.study import statistics
+from reslab.study.figures import metric_words
 
 if TYPE_CHECKING:
     from reslab.study.results import StudyResults
@@ -37,7 +38,7 @@ def study_card(results: StudyResults) -> str:
             "" if results.complete else "not all runs are done",
         ),
         card.table(columns, verdicts, margin="12px 0 0") if verdicts else "",
-        card.side_by_side(card.part(f"{metric.replace('_pct', ', %')} by arm", _arms(results))),
+        card.side_by_side(card.part(f"{metric_words(metric)} by arm", _arms(results))),
     )
 
 
