@@ -20,12 +20,14 @@ _HOMES = {
     "list_models": "reslab.catalog",
     "open_dataset": "reslab.data.open",
     "check_dataset": "reslab.data.check",
+    "compare_runs": "reslab.report.comparison",
 }
 
 __all__ = [
     "DataOptions",
     "__version__",
     "check_dataset",
+    "compare_runs",
     "create_model",
     "list_models",
     "load",
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from reslab.data.options import DataOptions
     from reslab.look import look_inside
     from reslab.models import create_model
+    from reslab.report.comparison import compare_runs
 
 
 def __getattr__(name: str) -> Any:

@@ -25,6 +25,7 @@ from reslab import durable, file_kind, spec
 from reslab.data.preprocess import Preprocess
 from reslab.data.record import FILE as IMAGES
 from reslab.data.record import ImageRecord
+from reslab.display.short import short_repr
 from reslab.errors import CheckpointError, ReslabError
 from reslab.nn import Network, build
 
@@ -67,6 +68,8 @@ class Artifact:
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     temperature: float = 1.0
     images: ImageRecord | None = None
+
+    __repr__ = short_repr
 
 
 def save(artifact: Artifact, folder: Path) -> None:

@@ -52,7 +52,6 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "--img-size": ("96", 96),
     "--bit-depth": ("12", 12),
     "--resize": ("pad", "pad"),
-    "--bit-depth": ("12", 12),
     "--normalisation": ("pixel-mean", "pixel-mean"),
     "--val": ("0.25", 0.25),
     "--rows-per-epoch": ("3", 3),

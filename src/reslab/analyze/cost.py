@@ -24,6 +24,7 @@ from torch import nn
 from reslab import catalog
 from reslab import spec as specs
 from reslab.analyze.trace import Field, Trace
+from reslab.display.short import short_repr
 from reslab.nn import build
 
 
@@ -67,6 +68,8 @@ class Cost:
     layers: tuple[Layer, ...]
     params: int
     macs: int
+
+    __repr__ = short_repr
 
 
 @functools.lru_cache(maxsize=32)  # a second to minutes for deep networks, always the same

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.analyze.view import Statistics, batches, view_of, watched
+from reslab.display.short import short_repr
 from reslab.nn import Network
 
 
@@ -42,6 +43,8 @@ class DeadUnits:
     network: str
     num_images: int
     activations: tuple[Activation, ...]
+
+    __repr__ = short_repr
 
     @property
     def dead(self) -> int:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.analyze.view import batches, view_of, watched
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.nn import Network
 
@@ -45,6 +46,8 @@ class Drift:
     network: str
     num_images: int
     norms: tuple[NormDrift, ...]
+
+    __repr__ = short_repr
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""

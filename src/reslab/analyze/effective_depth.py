@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from reslab.analyze.blocks import branch_of, residual_blocks
 from reslab.analyze.view import Progress, batches, view_of, watched
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.nn import Network
 from reslab.nn.highway import HighwayLayer
@@ -51,6 +52,8 @@ class EffectiveDepth:
     num_paths: int
     seed: int
     lengths: tuple[PathLength, ...]
+
+    __repr__ = short_repr
 
     @property
     def mean(self) -> float:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from reslab.analyze.view import Progress, batches, view_of
+from reslab.display.short import short_repr
 from reslab.errors import DataError
 from reslab.nn import Network
 
@@ -29,6 +30,8 @@ class Projection:
 
     points: Floats
     shares: Floats
+
+    __repr__ = short_repr
 
 
 def feature_vectors(

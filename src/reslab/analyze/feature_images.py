@@ -7,6 +7,7 @@ import dataclasses
 import torch
 
 from reslab.analyze.view import view_of
+from reslab.display.short import short_repr
 from reslab.nn import Network
 from reslab.nn.feature_maps import FeatureMaps
 
@@ -24,6 +25,8 @@ class StageMaps:
     module: str
     channels: torch.Tensor
     maps: torch.Tensor
+
+    __repr__ = short_repr
 
 
 def stage_maps(network: Network, images: torch.Tensor, channels: int = 6) -> list[StageMaps]:

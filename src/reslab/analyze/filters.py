@@ -7,6 +7,7 @@ import dataclasses
 import torch
 from torch import nn
 
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 
 
@@ -21,6 +22,8 @@ class FirstFilters:
 
     module: str
     weights: torch.Tensor
+
+    __repr__ = short_repr
 
 
 def first_filters(network: nn.Module) -> FirstFilters:

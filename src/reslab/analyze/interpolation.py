@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from reslab import spec as specs
 from reslab.analyze.landscape import loss_and_error
 from reslab.analyze.view import Progress, batches, view_of
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.nn import Network
 
@@ -50,6 +51,8 @@ class LinearPath:
     num_images: int
     statistics: PathStatistics
     points: tuple[PathPoint, ...]
+
+    __repr__ = short_repr
 
     @property
     def barrier(self) -> float | None:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.analyze.view import Progress, Statistics, batches, view_of
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.nn import Network
 from reslab.nn.surgery import fold_batch_norm
@@ -45,6 +46,8 @@ class Surface:
     loss: Grid
     error_pct: Grid
     measured: int
+
+    __repr__ = short_repr
 
     @property
     def complete(self) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from reslab.analyze.cost import describe, measure
 from reslab.analyze.view import batches, view_of, watched
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.nn import Network, build
 
@@ -66,6 +67,8 @@ class LayerCosts:
     batch_size: int
     repeats: int
     time_s: float | None
+
+    __repr__ = short_repr
 
     @property
     def largest(self) -> LayerCost:

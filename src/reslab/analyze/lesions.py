@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from reslab.analyze.blocks import Unit, steps_of, units_of
 from reslab.analyze.view import Progress, batches, view_of
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.nn import Network
 from reslab.nn.surgery import fold_batch_norm
@@ -61,6 +62,8 @@ class Lesions:
     error_pct: float
     deletions: tuple[Lesion, ...]
     swaps: tuple[Lesion, ...]
+
+    __repr__ = short_repr
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""

@@ -9,6 +9,7 @@ import torch
 
 from reslab.analyze.kept import kept_outputs
 from reslab.analyze.view import Progress, batches, view_of
+from reslab.display.short import short_repr
 from reslab.nn import Network
 
 
@@ -27,6 +28,8 @@ class Maximal:
     values: torch.Tensor
     images: torch.Tensor
     places: torch.Tensor
+
+    __repr__ = short_repr
 
 
 def maximal_images(

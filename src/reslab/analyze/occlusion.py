@@ -7,6 +7,7 @@ import dataclasses
 import torch
 
 from reslab.analyze.view import Progress, view_of
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.nn import Network
 
@@ -26,6 +27,8 @@ class Occlusion:
     covered: torch.Tensor
     cell: int
     patch: int
+
+    __repr__ = short_repr
 
     @property
     def drop(self) -> torch.Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.analyze.view import Moments, batches, view_of, watched
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.nn import Network
 from reslab.nn.gates import Gate
@@ -34,6 +35,8 @@ class GateOpenness:
     by_channel: tuple[float, ...]
     histogram: tuple[float, ...]
 
+    __repr__ = short_repr
+
 
 @dataclasses.dataclass(frozen=True)
 class Openness:
@@ -48,6 +51,8 @@ class Openness:
     network: str
     num_images: int
     gates: tuple[GateOpenness, ...]
+
+    __repr__ = short_repr
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""

@@ -15,6 +15,7 @@ from reslab.analyze.blocks import residual_blocks
 from reslab.analyze.dead_units import dead_units
 from reslab.analyze.residuals import BlockRatio, residual_ratios
 from reslab.analyze.signal import LayerSignal, Signal, StepSignal, signal_by_depth
+from reslab.display.short import short_repr
 from reslab.errors import CheckpointError
 from reslab.nn import Network
 
@@ -40,6 +41,8 @@ class Probed:
     residuals: tuple[BlockRatio, ...]
     dead: int
     channels: int
+
+    __repr__ = short_repr
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; what is not finite is null, so that no run ends by its probe."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from reslab.analyze.cost import measure
 from reslab.analyze.view import batches, view_of, watched
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.nn import Network, build
 
@@ -56,6 +57,8 @@ class EffectiveField:
     num_images: int
     strength: tuple[tuple[float, ...], ...]
     side: float
+
+    __repr__ = short_repr
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from reslab.analyze.blocks import branch_of, keeps_the_input, residual_blocks, terms
 from reslab.analyze.view import Moments, Statistics, batches, view_of, watched
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.nn import Network
 
@@ -49,6 +50,8 @@ class ResidualRatios:
     network: str
     num_images: int
     blocks: tuple[BlockRatio, ...]
+
+    __repr__ = short_repr
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""

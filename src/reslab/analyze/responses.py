@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.analyze.view import Moments, Statistics, batches, view_of, watched
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.nn import Network
 
@@ -46,6 +47,8 @@ class Responses:
     num_images: int
     kernel: int
     layers: tuple[LayerResponse, ...]
+
+    __repr__ = short_repr
 
     @property
     def stds(self) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ from reslab.data.loader import eval_batches
 from reslab.data.open import first_there, open_dataset
 from reslab.data.options import recorded_options
 from reslab.data.stream import Stream
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.evaluate import protocol
 
@@ -39,6 +40,8 @@ class Sample:
     numbers: Indices
     data: str
     split: str
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from reslab.analyze.blocks import steps_of
 from reslab.analyze.view import Statistics, batches, view_of, watched
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.nn import Network
 
@@ -67,6 +68,8 @@ class Signal:
     loss: float | None
     layers: tuple[LayerSignal, ...]
     steps: tuple[StepSignal, ...]
+
+    __repr__ = short_repr
 
     @property
     def gradient_ratio(self) -> float | None:

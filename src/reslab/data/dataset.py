@@ -18,6 +18,7 @@ import numpy as np
 from reslab.data.arrays import Indices, Pixels
 from reslab.data.decode import decode_file
 from reslab.data.digests import Digests, Progress, as_digests, digest_of, file_digests
+from reslab.display.short import short_repr
 from reslab.errors import DataError
 
 SplitName = Literal["train", "val", "test"]
@@ -80,6 +81,8 @@ class FileImages:
 
     root: Path
     paths: tuple[str, ...]
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -146,6 +149,8 @@ class ArrayImages:
     pixels: Pixels
     label: str = "image"
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         assert self.pixels.dtype == np.uint8, self.pixels.dtype
         assert self.pixels.ndim in (3, 4), self.pixels.shape
@@ -206,6 +211,8 @@ class Dataset:
     groups: tuple[str, ...] | None = None
     excluded: Mapping[str, str] = dataclasses.field(default_factory=dict)
     note: str = ""
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         assert len(self.labels) == len(self.images)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from reslab.data.names import shown
+from reslab.display.short import short_repr
 from reslab.errors import DataError
 
 Severity = Literal["error", "warning", "note"]
@@ -32,6 +33,8 @@ class Finding:
     paths: tuple[str, ...] = ()
     remedy: str = ""
     classes: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""

@@ -24,6 +24,7 @@ from reslab.data.preprocess import Preprocess, network_input
 from reslab.data.store import Store
 from reslab.data.views import random_view
 from reslab.data.visit import Visit
+from reslab.display.short import short_repr
 
 Made = TypeVar("Made")
 MOST_THREADS = 4
@@ -45,6 +46,8 @@ class Raw:
     epochs: Tensor
     pixels: Tensor | None = None
     partner_pixels: Tensor | None = None
+
+    __repr__ = short_repr
 
     def tensors(self) -> list[Tensor]:
         """Return what is there, in the order of the fields."""
@@ -80,6 +83,8 @@ class Batch:
     weights: Tensor | None
     samples: Tensor
     epochs: Tensor
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.labels)

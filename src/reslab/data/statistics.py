@@ -12,6 +12,7 @@ from torch import Tensor
 
 from reslab.data.arrays import Indices
 from reslab.data.bank import Bank
+from reslab.display.short import short_repr
 from reslab.errors import DataError
 
 # A float32 holds the sum of up to 258 squares of bytes exactly: 258 * 255^2 < 2^24.
@@ -32,6 +33,8 @@ class Statistics:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     mean_image: npt.NDArray[np.float32]
+
+    __repr__ = short_repr
 
 
 def statistics(bank: Bank, samples: Indices | Tensor) -> Statistics:

@@ -24,6 +24,7 @@ from reslab.data.cache import make_room, only_builder, store_folder
 from reslab.data.chunks import fit_all
 from reslab.data.dataset import ArrayImages, Dataset, Images
 from reslab.data.preprocess import Preprocess
+from reslab.display.short import short_repr
 from reslab.durable.cache import make_cache_folder
 from reslab.errors import MachineError
 
@@ -44,6 +45,8 @@ class Store:
     pixels: Tensor
     path: Path | None = None
     reused: bool = False
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.pixels)

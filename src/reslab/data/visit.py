@@ -8,6 +8,7 @@ from torch import Tensor
 
 from reslab.data import random
 from reslab.data.random import Draw
+from reslab.display.short import short_repr
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Visit:
     seed: int
     epochs: Tensor
     samples: Tensor
+
+    __repr__ = short_repr
 
     def uniform(self, draw: Draw, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Draw float32 (B,) from [low, high)."""

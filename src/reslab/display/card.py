@@ -170,27 +170,27 @@ def curve(
 
     Args:
         lines: (label, x, y); values that are not finite leave a gap.
-        y_label: what goes up.
+        y_label: what goes up, for those who cannot see it.
         x_label: what goes right.
-        top: the greatest value on the axis, which begins at 0.
+        top: the greatest value on the axis, which begins at 0; what lies above is cut off.
     """
-    wide, high, left, right, floor = 340, 150, 30, 106, 128
+    wide, high, left, right, floor, ceiling = 350, 220, 24, 112, 200, 10
     places = [x for _, xs, _ in lines for x in xs]
     first, last = min(places), max(places)
 
     def at(x: float, y: float) -> tuple[float, float]:
         across = (x - first) / (last - first) if last > first else 1.0
-        return left + (wide - left - right) * across, floor - (floor - 14) * min(y / top, 1.05)
+        return left + (wide - left - right) * across, floor - (floor - ceiling) * min(y / top, 1.0)
 
     ink = 'font-size="11" fill="currentColor"'
     parts = [
-        f'<text x="0" y="9" {ink} fill-opacity=".68">{text(y_label)}</text>',
         f'<text x="{left - 6}" y="{floor + 4}" {ink} text-anchor="end" fill-opacity=".68">0</text>',
-        f'<text x="{left - 6}" y="20" {ink} text-anchor="end" fill-opacity=".68">{top:g}</text>',
-        f'<path d="M{left} 16H{wide - right}M{left} {floor}H{wide - right}" '
+        f'<text x="{left - 6}" y="{ceiling + 4}" {ink} text-anchor="end" fill-opacity=".68">'
+        f"{top:g}</text>",
+        f'<path d="M{left} {ceiling}H{wide - right}M{left} {floor}H{wide - right}" '
         'stroke="currentColor" stroke-opacity=".2" fill="none"/>',
         f'<text x="{wide - right}" y="{floor + 17}" {ink} text-anchor="end" fill-opacity=".68">'
-        f"{text(x_label)} {last:g}</text>",
+        f"{text(x_label)} {last:.3g}</text>",
     ]
     ends: list[float] = []
     for number, (label, xs, ys) in enumerate(lines):
@@ -240,7 +240,7 @@ def matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> str:
     if not 1 < size <= MATRIX_UP_TO:
         return ""
     numbers = size <= NUMBERS_UP_TO
-    side = 26 if numbers else max(6, 300 // size)
+    side = (36 if size <= 4 else 27) if numbers else max(6, 300 // size)
     base = f"width:{side}px;min-width:{side}px;height:{side}px;padding:0;text-align:center"
     plain = f"{base};border:1px solid transparent;background-clip:padding-box;font-size:11px"
     # Where classes are many, their names stand in the tooltips alone.
@@ -278,9 +278,9 @@ def _cell(style: str, count: int, total: int, hit: bool, numbers: bool, tip: str
     if not count:
         colour = "128,128,128,.10"
     elif hit:
-        colour = f"{_BLUE},{0.12 + 0.43 * share:.2f}"
+        colour = f"{_BLUE},{0.12 + (0.43 if numbers else 0.83) * share:.2f}"
     else:  # the root lets a single mistake among hundreds still be seen
-        colour = f"{_ORANGE},{0.2 + 0.6 * min(1.0, math.sqrt(share)):.2f}"
+        colour = f"{_ORANGE},{(0.2 if numbers else 0.06) + 0.6 * min(1.0, math.sqrt(share)):.2f}"
     shown = f"{count}" if numbers and count else ""
     return f'<td style="{style};background-color:rgba({colour})" title="{text(tip)}">{shown}</td>'
 

@@ -73,7 +73,9 @@ class NotebookBar:
         self._shown = 0.0
 
     def note(self, text: str) -> None:
-        """Print a line."""
+        """Print a line, below the bar."""
+        if self._handle is None:
+            self._show()
         self._lines.note(text)
 
     def decoding(self, done: int, total: int) -> None:
@@ -103,7 +105,7 @@ class NotebookBar:
         self._lines.close()
         if self._handle is not None and self._position.left:
             self._position.left = ""
-            self._handle.update(self._position)
+            self._show()
 
     def _move(self, position: Position, *, last: bool) -> None:
         self._position = position
@@ -111,9 +113,12 @@ class NotebookBar:
         if now - self._shown < EVERY_S and not last:
             return
         self._shown = now
+        self._show()
+
+    def _show(self) -> None:
         if self._handle is None:
             from IPython.display import display
 
-            self._handle = display(position, display_id=True)
+            self._handle = display(self._position, display_id=True)
         else:
-            self._handle.update(position)
+            self._handle.update(self._position)

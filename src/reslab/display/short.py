@@ -31,6 +31,13 @@ def lines(text: str) -> str:
     return "\n".join(wrapped if len(wrapped) <= LINES else [*wrapped[: LINES - 1], "    …)"])
 
 
+def cut(parts: Sequence[str]) -> str:
+    """Join lines, and leave out what is beyond a few."""
+    every = "\n".join(parts).split("\n")
+    more = f"… and {len(every) - LINES + 1} more lines"
+    return "\n".join(every if len(every) <= LINES else [*every[: LINES - 1], more])
+
+
 def brief(value: Any, depth: int = 0) -> str:
     """Describe a value in a few words.
 

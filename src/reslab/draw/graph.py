@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from reslab.display.short import short_repr
 from reslab.draw.naming import Kind, by_name, describe_call, describe_layer
 from reslab.nn import Network
 
@@ -55,6 +56,8 @@ class Graph:
     ops: tuple[Op, ...]
     logits: int
     auxiliary: tuple[int, ...]
+
+    __repr__ = short_repr
 
 
 def trace(network: Network) -> Graph:

@@ -8,6 +8,7 @@ import math
 import torch
 
 from reslab.analyze.cost import measure
+from reslab.display.short import short_repr
 from reslab.draw.fold import fold, rows
 from reslab.draw.graph import trace
 from reslab.draw.layers import Layer, depth, layers
@@ -52,6 +53,8 @@ class Traced:
     depth: int
     params: int
     macs: int
+
+    __repr__ = short_repr
 
     @property
     def items(self) -> tuple[Item, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from reslab.display.short import short_repr
+
 Look = Literal["conv", "fc", "pool", "pill", "bar", "dot", "aside"]
 Point = tuple[float, float]
 
@@ -100,6 +102,8 @@ class Column:
     braces: tuple[Brace, ...]
     labels: tuple[Label, ...]
 
+    __repr__ = short_repr
+
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
@@ -120,3 +124,5 @@ class Drawing:
     lines: tuple[float, ...]
     labels: tuple[Label, ...]
     about: str
+
+    __repr__ = short_repr

@@ -19,7 +19,7 @@ def evaluation_card(evaluation: Evaluation) -> str:
     return card.card(
         accuracy_part(evaluation, "accuracy"),
         numbers_part(evaluation),
-        card.side_by_side(matrix_part(evaluation), classes_part(evaluation)),
+        card.side_by_side(matrix_part(evaluation), "".join(classes_parts(evaluation))),
     )
 
 
@@ -34,7 +34,7 @@ def accuracy_part(evaluation: Evaluation, meaning: str) -> str:
         f"{right:,} of {count:,} images right; 95% interval {wording.percent(low, count)} to "
         f"{wording.percent(high, count)}%",
         card.interval(
-            evaluation.accuracy_pct, low, high, card.around([evaluation.ci95_pct]), width=200
+            evaluation.accuracy_pct, low, high, card.around([evaluation.ci95_pct]), width=160
         ),
     )
 
@@ -58,7 +58,7 @@ def matrix_part(evaluation: Evaluation) -> str:
     return card.part("Confusion: row true, column given", drawn)
 
 
-def classes_part(evaluation: Evaluation) -> str:
+def classes_parts(evaluation: Evaluation) -> list[str]:
     """List the classes that fare worst, and the commonest confusions."""
     present = [score for score in evaluation.per_class if score.support]
     worst = sorted(present, key=_recall)[:WORST]
@@ -79,7 +79,7 @@ def classes_part(evaluation: Evaluation) -> str:
         columns = [("is", "left"), ("was called", "left"), ("images", "right")]
         cells = [[card.text(wording.shortened(cell, 28)) for cell in row[:3]] for row in confusions]
         parts.append(card.part("Most frequent confusions", card.table(columns, cells)))
-    return "".join(parts)
+    return parts
 
 
 def _recall(score: ClassScore) -> float:
@@ -92,7 +92,7 @@ def paired_card(paired: Paired) -> str:
     sure = "beyond chance" if paired.p_mid < 0.05 else "not beyond chance"
     return card.card(
         card.headline(
-            f"{paired.difference_pct:+.2f}",
+            f"{paired.difference_pct:+.2f}".replace("-", "−"),
             "points",
             f"second minus first: {sure} at the 5% level",
             f"95% interval {low:+.2f} to {high:+.2f} on {paired.num_images:,} images",

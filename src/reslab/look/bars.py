@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from reslab.data.names import shown
 from reslab.display import wording
+from reslab.display.short import short_repr
 from reslab.report.scale import Scale, enclosing
 
 NARROW, WIDE, HEIGHT = 520, 1040, 250
@@ -34,6 +35,8 @@ class Bars:
     values: Sequence[float]
     groups: Sequence[str]
     colours: Sequence[int]
+
+    __repr__ = short_repr
 
     @property
     def wide(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from reslab.data.arrays import Pixels
+from reslab.display.short import short_repr
 from reslab.report.plots import Plot
 
 
@@ -27,6 +28,8 @@ class Block:
     pictures: Sequence[Pixels]
     columns: int
     alt: str
+
+    __repr__ = short_repr
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,6 +59,8 @@ class Gallery:
     cards: Sequence[Card]
     width: int
 
+    __repr__ = short_repr
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Drawing:
@@ -71,6 +76,8 @@ class Drawing:
     legend: Sequence[tuple[str, str]] = ()
     wide: bool = False
 
+    __repr__ = short_repr
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Table:
@@ -83,6 +90,8 @@ class Table:
 
     columns: Sequence[tuple[str, bool]]
     rows: Sequence[Sequence[str]]
+
+    __repr__ = short_repr
 
 
 Body = Plot | Gallery | Drawing | Table
@@ -108,6 +117,8 @@ class Figure:
     source: str = ""
     data: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    __repr__ = short_repr
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Section:
@@ -126,3 +137,5 @@ class Section:
     lead: str
     figures: Sequence[Figure]
     missing: Sequence[str] = ()
+
+    __repr__ = short_repr

@@ -11,6 +11,7 @@ from typing import Any
 
 from reslab import durable
 from reslab.display import wording
+from reslab.display.short import short_repr
 from reslab.errors import unknown
 from reslab.look.costs import costs
 from reslab.look.figure import Section
@@ -44,6 +45,8 @@ class Look:
     page: Path
     sections: Sequence[Section]
     files: Sequence[Path]
+
+    __repr__ = short_repr
 
     def to_json(self) -> dict[str, Any]:
         """Return all numbers by section and figure."""

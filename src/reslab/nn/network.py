@@ -55,6 +55,16 @@ class Network(nn.Module):
         self.min_size = min_size or self.feature_info[-1]["reduction"]
         self._fixed: list[nn.Module] = []
 
+    def __repr__(self) -> str:
+        from reslab.nn.card import network_text
+
+        return network_text(self)
+
+    def _repr_html_(self) -> str:
+        from reslab.nn.card import network_card
+
+        return network_card(self)
+
     @property
     def num_classes(self) -> int:
         """The number of logits; 0 without a classifier."""

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
+from reslab.display.short import short_repr
 from reslab.plan.batches import Effort, step_costs
 from reslab.plan.forecast import Prediction, forecast
 from reslab.plan.settings import Setting, Wishes, settings_for
@@ -49,6 +50,8 @@ class Comparison:
     rows: tuple[Row, ...]
     proposed: Row | None
     why: str
+
+    __repr__ = short_repr
 
     def changes(self, row: Row) -> dict[str, Any]:
         """Return the recipe fields that a row has otherwise than the recipe."""

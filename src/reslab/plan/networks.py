@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.plan.batches import Effort, measured_cost, step_costs
 from reslab.plan.forecast import Prediction, epochs_in, forecast
@@ -60,6 +61,8 @@ class NetworkChoice:
     candidates: tuple[Candidate, ...]
     proposed: Candidate
     why: str
+
+    __repr__ = short_repr
 
 
 def usual_networks(img_size: int) -> tuple[str, ...]:

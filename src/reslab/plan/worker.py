@@ -22,6 +22,7 @@ from reslab.data.bank import Bank, resident
 from reslab.data.dataset import ArrayImages, Dataset
 from reslab.data.preprocess import Preprocess
 from reslab.data.store import Store
+from reslab.display.short import short_repr
 from reslab.plan.busy import Others
 from reslab.plan.memory import process_mib
 from reslab.plan.task import MIB, StepCost, Task
@@ -73,6 +74,8 @@ class Pace:
     step_s: list[float]
     total_s: float
     others: float
+
+    __repr__ = short_repr
 
 
 def measure(task: Task, seconds: float, began: float) -> StepCost:

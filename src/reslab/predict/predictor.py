@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -22,10 +22,14 @@ from reslab.artifact import Artifact
 from reslab.data.arrays import Pixels
 from reslab.data.chunks import available_cores
 from reslab.data.preprocess import network_input
+from reslab.display import card, short, wording
 from reslab.errors import CheckpointError, DataError, DivergedError, MachineError, UsageError
 from reslab.machine import autocast_dtype, choose_device, slow_precision
 from reslab.predict.runtimes import Auto, Row, Runtime, build_runtime, kind_of, shape_of, survey
 from reslab.predict.sources import ImageLike, Read, count_of, read_file, sources_of
+
+# How much of an answer is shown: labels of an image, images in a list and in a table.
+TOP_SHOWN, LISTED, ROWS_SHOWN = 3, 5, 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +46,42 @@ class Prediction:
     top: tuple[tuple[str, float], ...] = ()
     error: str = ""
 
+    def __repr__(self) -> str:
+        said = ", ".join(f"{label} {100 * prob:.1f}%" for label, prob in self.top[:TOP_SHOWN])
+        more = ", …" if len(self.top) > TOP_SHOWN else ""
+        return short.lines(f"Prediction({self.path!r}: {self.error or said + more})")
+
     def to_json(self) -> dict[str, Any]:
         """Return what `predict --json` prints for an image."""
         if self.error:
             return {"path": self.path, "error": self.error}
         top = [{"label": label, "prob": round(prob, 6)} for label, prob in self.top]
         return {"path": self.path, "top": top}
+
+
+class Predictions(list[Prediction]):
+    """A list of predictions whose repr is a few lines however many they are."""
+
+    def __repr__(self) -> str:
+        if len(self) <= LISTED:
+            return f"[{', '.join(map(repr, self))}]".replace("), Pred", "),\n Pred")
+        found = Counter(one.top[0][0] for one in self if one.top)
+        counts = [f"{label} {count:,}" for label, count in found.most_common()]
+        failed = sum(1 for one in self if one.error)
+        unread = f"; {failed:,} could not be read" if failed else ""
+        return short.lines(f"{len(self):,} predictions: {short.named(counts, 8)}{unread}")
+
+    def _repr_html_(self) -> str:
+        columns = [("image", "left"), ("label", "left"), ("", "left"), ("%", "right")]
+        rows = []
+        for one in self[:ROWS_SHOWN]:
+            label, prob = one.top[0] if one.top else (one.error or "–", 0.0)
+            sure = [card.bar(prob, width=80), f"{100 * prob:.1f}"] if one.top else ["", ""]
+            name = wording.shortened(Path(one.path).name, 40)
+            rows.append([card.text(name), card.text(wording.shortened(label, 60)), *sure])
+        more = len(self) - ROWS_SHOWN
+        below = card.facts(f"and {more:,} more") if more > 0 else ""
+        return card.card(card.table(columns, rows), below)
 
 
 class Predictor:
@@ -102,12 +136,20 @@ class Predictor:
         self._compute: Auto | Runtime | None = None
         self._count: int | None = None
 
+    def __repr__(self) -> str:
+        spec = self.artifact.network.spec
+        return short.lines(
+            f"Predictor({spec.name}, images of {spec.in_chans}x{spec.img_size}x{spec.img_size}, "
+            f"{len(self.classes):,} classes: {short.named(self.classes)}; {self.device}, "
+            f"runtime {self._runtime}, {self._precision})"
+        )
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the logits."""
         return self.artifact.classes
 
-    def predict(self, images: ImageLike | Iterable[ImageLike], top: int = 5) -> list[Prediction]:
+    def predict(self, images: ImageLike | Iterable[ImageLike], top: int = 5) -> Predictions:
         """Label images: one or several paths, folders, Pillow images or arrays.
 
         Args:
@@ -124,7 +166,7 @@ class Predictor:
             several = [images]
         else:
             several = images
-        return list(
+        return Predictions(
             self._stream(sources_of(several, self.artifact.preprocess), top, count_of(several))
         )
 

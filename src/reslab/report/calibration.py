@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from reslab.display import wording
+from reslab.display.short import short_repr
 from reslab.evaluate.metrics import Evaluation, ReliabilityBin, fit_temperature
 from reslab.evaluate.statistics import wilson_pct
 from reslab.report.plots import Plot, Series, draw
@@ -32,6 +33,8 @@ class Reliability:
     ece_pct: float
     svg: Markup
     bins: Sequence[ReliabilityBin]
+
+    __repr__ = short_repr
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from reslab.data.dataset import FINGERPRINT_BY_CONTENT
-from reslab.display import wording
+from reslab.display import short, wording
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.evaluate.compare import Paired, compare
 from reslab.evaluate.metrics import Evaluation
@@ -41,6 +42,8 @@ class Entry:
     run: Run
     evaluation: Evaluation | None
     split: str
+
+    __repr__ = short_repr
 
     @property
     def wall_s(self) -> float | None:
@@ -121,6 +124,15 @@ class Comparison:
     refused: tuple[str, ...]
     differences: tuple[Difference, ...]
 
+    def __repr__(self) -> str:
+        names = short.named([entry.name for entry in self.entries])
+        return f"{short.lines(f'Comparison of {names}')}\n{short.lines(finding(self))}"
+
+    def _repr_html_(self) -> str:
+        from reslab.report.comparison_card import comparison_card
+
+        return comparison_card(self)
+
     def to_json(self) -> dict[str, Any]:
         """Return what `compare --json` prints."""
         return {
@@ -132,13 +144,17 @@ class Comparison:
         }
 
 
-def compare_runs(folders: Sequence[Path]) -> Comparison:
+def compare_runs(runs: Sequence[Path | str]) -> Comparison:
     """Read runs and compare them; nothing is computed anew, and none needs to be finished.
+
+    Args:
+        runs: run directories.
 
     Raises:
         UsageError: fewer than two runs, or one named twice.
         DataError: a folder is no run directory.
     """
+    folders = [Path(run) for run in runs]
     if len(folders) < 2:
         raise UsageError(f"a comparison needs two runs, received {len(folders)}")
     if len({folder.resolve() for folder in folders}) < len(folders):

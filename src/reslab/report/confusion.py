@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reslab.display import wording
+from reslab.display.short import short_repr
 from reslab.report.pictures import png_uri
 
 Counts = npt.NDArray[np.int64]
@@ -74,6 +75,8 @@ class Confusion:
     dense: bool
     map_uri: str
     sentence: str
+
+    __repr__ = short_repr
 
 
 def confusion(counts: Counts, classes: Sequence[str], most: int = 12) -> Confusion:

@@ -16,6 +16,7 @@ from reslab.data.bit_depth import FULL_BIT_DEPTH
 from reslab.data.dataset import Dataset, FileImages, Images
 from reslab.data.decode import Rules, decode_file
 from reslab.display import wording
+from reslab.display.short import short_repr
 from reslab.errors import ReslabError
 
 # Twice the width that a picture has on the page, for screens of high density.
@@ -49,6 +50,8 @@ class Picture:
     true: str
     guesses: Sequence[Guess]
     pixelated: bool
+
+    __repr__ = short_repr
 
 
 def surest_mistakes(

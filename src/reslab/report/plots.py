@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 
 from reslab.data.names import shown
 from reslab.display import wording
+from reslab.display.short import short_repr
 from reslab.report.scale import Kind, Scale, enclosing
 
 WIDTH = 520
@@ -49,6 +50,8 @@ class Series:
     style: Style = "bold"
     colour: int = 0
     sizes: Sequence[float] | None = None
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         assert len(self.x) == len(self.y), (len(self.x), len(self.y))
@@ -98,6 +101,8 @@ class Plot:
     height: int = 300
     width: int = WIDTH
     note: str = ""
+
+    __repr__ = short_repr
 
     def describe(self) -> str:
         """Say in words what the drawing shows, for those who cannot see it."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from reslab.display.short import short_repr
 from reslab.errors import DataError, ReslabError
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Run:
     splits: Mapping[str, Evaluation]
     temperature: float | None
     gaps: Sequence[str]
+
+    __repr__ = short_repr
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
+from reslab.display.short import short_repr
 from reslab.report.plots import Plot, draw
 
 Style = Literal["bold", "thin", "dashed", "points"]
@@ -35,6 +36,8 @@ class Figure:
     width: int
     height: int
     legend: tuple[tuple[str, Style, int], ...]
+
+    __repr__ = short_repr
 
 
 def figure_of(name: str, plot: Plot, caption: str) -> Figure:

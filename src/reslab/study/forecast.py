@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from reslab.data.chunks import available_cores
+from reslab.display.short import short_repr
 from reslab.errors import ReslabError
 from reslab.plan.forecast import forecast
 from reslab.plan.measure import measure
@@ -47,6 +48,8 @@ class StudyForecast:
     jobs: int
     total_s: float
     peak_mib: float
+
+    __repr__ = short_repr
 
 
 def forecast_study(

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from reslab import durable
 from reslab.display import wording
+from reslab.display.short import short_repr
 from reslab.report.page import frame, templates
 from reslab.study import report_content as content
 from reslab.study.figure import Figure
@@ -67,6 +68,8 @@ class Report:
     lost: Sequence[RunOutcome]
     runs: Sequence[RunRow]
     environment: str
+
+    __repr__ = short_repr
 
 
 def write_report(results: StudyResults, folder: Path) -> Path:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reslab import durable
+from reslab.display import short
+from reslab.display.short import short_repr
 from reslab.errors import CheckpointError
 from reslab.study.study import Arm, Scale, ScaleName, Study
 
@@ -51,6 +53,8 @@ class RunOutcome:
     recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     combined: Sequence[str] = ()
 
+    __repr__ = short_repr
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
         return dataclasses.asdict(self)
@@ -83,6 +87,8 @@ class Verdict:
     because: str
     statistics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    __repr__ = short_repr
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
         return dataclasses.asdict(self)
@@ -106,6 +112,20 @@ class StudyResults:
     data: Mapping[str, Any]
     outcomes: tuple[RunOutcome, ...]
     environment: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        done = sum(outcome.status == "finished" for outcome in self.outcomes)
+        about = (
+            f"StudyResults of '{self.study.name}', scale {self.scale_name}: {done} of "
+            f"{len(self.outcomes)} runs finished"
+        )
+        said = [f"{one.outcome}: {one.expectation}" for one in self.verdicts()]
+        return short.cut([about, *(short.lines(line) for line in said)])
+
+    def _repr_html_(self) -> str:
+        from reslab.study.card import study_card
+
+        return study_card(self)
 
     @property
     def scale(self) -> Scale:

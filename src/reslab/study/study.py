@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
+from reslab.display.short import short_repr
 from reslab.errors import UsageError, unknown
 from reslab.spec import NetworkSpec
 
@@ -120,6 +121,8 @@ class Scale:
     seeds: int = 3
     differs: tuple[str, ...] = ()
 
+    __repr__ = short_repr
+
 
 class Expectation(Protocol):
     """What the paper leads one to expect, and how that is tested."""
@@ -159,6 +162,8 @@ class Study:
     x_label: str = ""
     expectations: tuple[Expectation, ...] = ()
     notes: tuple[str, ...] = ()
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if not self.scales:

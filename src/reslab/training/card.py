@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reslab.data.names import shown
 from reslab.display import card, wording
-from reslab.evaluate.card import accuracy_part, classes_part, matrix_part
+from reslab.evaluate.card import accuracy_part, classes_parts, matrix_part
 
 if TYPE_CHECKING:
     from reslab.training.finish import Result
@@ -38,9 +38,9 @@ def result_card(result: Result) -> str:
             shown(result.run_dir),
         ),
         card.side_by_side(
-            card.part("Error by epoch", curve_of(result.run_dir)), matrix_part(evaluation)
+            card.part("Error by epoch, %", curve_of(result.run_dir)), matrix_part(evaluation)
         ),
-        card.side_by_side(classes_part(evaluation)),
+        card.side_by_side(*classes_parts(evaluation)),
     )
 
 
@@ -62,7 +62,7 @@ def curve_of(run_dir: Path) -> str:
     late = [v for _, _, ys in lines for v in ys[len(ys) // 3 :] if math.isfinite(v)]
     highest = 1.2 * max(late, default=100.0)
     top = next((float(top) for top in TOPS if top >= highest), 100.0)
-    return card.curve(lines, y_label="error, %", x_label="epoch", top=top)
+    return card.curve(lines, y_label="error, percent,", x_label="epoch", top=top)
 
 
 def _finite(rows: Sequence[dict[str, str]], name: str) -> bool:

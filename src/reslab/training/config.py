@@ -11,6 +11,7 @@ from reslab import spec as specs
 from reslab.data.dataset import Dataset
 from reslab.data.open import located
 from reslab.data.options import DataOptions
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.spec import Stem
 from reslab.training import recipe as recipes
@@ -113,6 +114,8 @@ class Config:
     cost: Mapping[str, int]
     environment: Mapping[str, Any]
     location: str = ""
+
+    __repr__ = short_repr
 
     def to_json(self) -> dict[str, Any]:
         """Return what config.json holds."""

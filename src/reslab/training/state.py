@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from reslab.display.short import short_repr
 from reslab.training.schedule import Adaptation, Plan
 
 RECENT_STEPS = 100
@@ -47,6 +48,8 @@ class TrainState:
     best_step: int = 0
     bad_epochs: int = 0
     elapsed_s: float = 0.0
+
+    __repr__ = short_repr
 
     def account(self, loss_sum: float, wrong: float, images: float) -> None:
         """Add the sums of a step taken, over its global batch."""

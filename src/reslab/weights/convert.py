@@ -11,6 +11,7 @@ from torch import nn
 
 from reslab import artifact, catalog
 from reslab import spec as specs
+from reslab.display.short import short_repr
 from reslab.errors import CheckpointError, UsageError
 from reslab.nn import Network, build
 from reslab.spec import NetworkSpec, Stem
@@ -59,6 +60,8 @@ class Converted:
     unplaced: tuple[str, ...]
     missing: tuple[str, ...]
     share: Share
+
+    __repr__ = short_repr
 
 
 def convert(

@@ -10,6 +10,7 @@ from typing import Any
 from reslab import spec as specs
 from reslab.artifact import Artifact
 from reslab.data.preprocess import Preprocess
+from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.spec import NetworkSpec, Stem
 from reslab.weights import preparation, transformers_config
@@ -63,6 +64,8 @@ class Imported:
     artifact: Artifact
     converted: Converted
     notes: tuple[str, ...]
+
+    __repr__ = short_repr
 
 
 def import_file(request: Request) -> Imported:

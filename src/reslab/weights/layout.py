@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from reslab.data.preprocess import Preprocess
+from reslab.display.short import short_repr
 from reslab.errors import unknown
 from reslab.nn import Network
 from reslab.nn.fully_connected import FIRST
@@ -53,6 +54,8 @@ class Layout:
     def possessive(self) -> str:
         """Its name as an owner, for messages: timm's, transformers'."""
         return f"{self.name}'" if self.name.endswith("s") else f"{self.name}'s"
+
+    __repr__ = short_repr
 
     def knows(self, spec: NetworkSpec) -> bool:
         """Tell whether there are names for this kind of network."""

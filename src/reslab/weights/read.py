@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 
 from reslab import artifact, file_kind
+from reslab.display.short import short_repr
 from reslab.errors import CheckpointError
 from reslab.weights.shards import INDEX_SUFFIX, merged, parts_of_index, parts_of_shard
 from reslab.weights.torch_file import read_torch
@@ -67,6 +68,8 @@ class Weights:
     notes: tuple[str, ...] = ()
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     preprocessor: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    __repr__ = short_repr
 
 
 def read(path: Path, key: str | None = None) -> Weights:

@@ -12,6 +12,7 @@ import torch
 
 from reslab import catalog
 from reslab import spec as specs
+from reslab.display.short import short_repr
 from reslab.errors import CheckpointError, UsageError
 from reslab.nn import Network, build
 from reslab.spec import NetworkSpec, ResNetSpec, Stem
@@ -55,6 +56,8 @@ class Fit:
     misshapen: tuple[str, ...]
     agreement: float
     prefix: str = ""
+
+    __repr__ = short_repr
 
     @property
     def faults(self) -> int:

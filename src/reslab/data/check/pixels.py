@@ -15,6 +15,7 @@ from reslab.data.check.files import fault_of, name_unreadable
 from reslab.data.dataset import Dataset, FileImages, Images
 from reslab.data.decode import Rules, decode_file
 from reslab.data.findings import Finding
+from reslab.display.short import short_repr
 from reslab.errors import DataError
 
 COPY_SIDE = 32
@@ -38,6 +39,8 @@ class Looks:
     digests: tuple[bytes, ...]
     copies: Pixels
     findings: tuple[Finding, ...]
+
+    __repr__ = short_repr
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from reslab.data.decode import Rules
 from reslab.data.findings import SEVERITIES, Finding, count
 from reslab.data.split import complete_splits
 from reslab.data.used_bits import check_used_bits, find_used_bits
+from reslab.display.short import short_repr
 from reslab.errors import DataError
 
 Progress = Callable[[int, int], None]
@@ -41,6 +42,8 @@ class CheckReport:
     findings: tuple[Finding, ...]
     decoded: int = 0
     headers: int = 0
+
+    __repr__ = short_repr
 
     @property
     def ok(self) -> bool:
