@@ -1,9 +1,6 @@
 """The fused passes against the equations in float64, and what happens where there are none."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -244,39 +241,3 @@ def test_torchs_defaults_change_nothing(setting):
                 torch.set_default_dtype(before)
         found.append((x.grad, norm.weight.grad, norm.bias.grad))
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("environment", "why"),
-    [({"RESLAB_NATIVE": "0"}, "RESLAB_NATIVE=0"), ({"CC": "false", "PATH": ""}, "no C compiler")],
-)
-def test_without_a_compiler_the_answers_are_the_same(environment, why, tmp_path):
-    script = (
-        "import torch\n"
-        "from reslab import kernels\n"
-        "x = torch.ones(1, 16, 2, 2).contiguous(memory_format=torch.channels_last)\n"
-        "y = kernels.norm_act(torch.nn.BatchNorm2d(16).eval(), x)\n"
-        "print(kernels.reason(), float(y.sum()))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"RESLAB_CACHE": str(tmp_path)} | environment,
-    )
-    assert why in done.stdout
-    assert float(done.stdout.split()[-1]) == pytest.approx(64, abs=1e-3)
-
-
-def test_a_compiler_that_fails_is_no_error(tmp_path):
-    script = "from reslab import kernels; print(kernels.reason(), kernels.available())"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"RESLAB_CACHE": str(tmp_path), "CC": "false"},
-    )
-    assert "do not compile" in done.stdout
-    assert "False" in done.stdout
