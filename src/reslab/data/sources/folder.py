@@ -208,12 +208,9 @@ class _Reader:
             return inverted
         if report.num_errors > errors:
             return None
-        if levels.refuse_same_folders(scan, report, folder, holding, split):
-            return None
-        if levels.refuse_pieces(scan, report, folder, holding, split):
-            return None
-        if levels.refuse_image_words(scan, report, folder, holding, split):
-            return None
+        for refuse in levels.REFUSALS:
+            if refuse(scan, report, folder, holding, split):
+                return None
         return [(inner, base(inner), split) for inner in class_folders]
 
     def _read_class(

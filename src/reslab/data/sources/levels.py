@@ -183,3 +183,24 @@ def refuse_image_words(
         f"give the folder that holds the class folders; or, if these are the classes: {flag}",
     )
     return True
+
+
+def refuse_splits_in_split(
+    scan: Scan, report: Report, above: str, folders: Sequence[str], split: SplitName | None
+) -> bool:
+    """Report a split that holds nothing but split folders: trained on, they would be classes."""
+    found = [words.split_and_rest(base(folder)) for folder in folders]
+    if split is None or len(found) < 2 or None in found or len({f[0] for f in found if f}) < 2:
+        return False
+    if len({f[1] for f in found if f}) > 1:
+        return False
+    report.add(
+        "split-unclear",
+        f"the {split} split {shown(above)} holds splits again ({list_names(bases(folders))})",
+        folders,
+        f"give the folder that holds the right ones, as {shown(above)}",
+    )
+    return True
+
+
+REFUSALS = (refuse_splits_in_split, refuse_same_folders, refuse_pieces, refuse_image_words)
