@@ -71,7 +71,7 @@ def test_words_that_are_no_split_are_named(tmp_path: Path) -> None:
     root = grow(tmp_path, "{train,learn}/{cat,dog}/{1-2}.jpg")
     with pytest.raises(DataError, match="finds 'learn', which is no split, in 4 images"):
         read(root, "^(?P<split>[^/]+)/(?P<label>[^/]+)/")
-    with pytest.raises(DataError, match="finds no split, in 4 images: learn/cat/1.jpg"):
+    with pytest.raises(DataError, match=r"finds no split, in 4 images: learn/cat/1\.jpg"):
         read(root, "^(?:(?P<split>train)|learn)/(?P<label>[^/]+)/")
 
 
