@@ -1,5 +1,7 @@
 # make demo   an environment, the package, and the main job on the embedded digits
 # make test   the same environment with the test tools, then every check
+# make test-numerics   the tests of numbers again: as a processor without AVX-512 computes them,
+#                 and without the compiled kernels
 # make test-all   also the tests that are slow or need a GPU, and other people's networks to
 #                 compare with (torchvision, timm, Keras)
 # make bench  measure side by side with other people's programs on this machine, for an hour or so:
@@ -10,16 +12,27 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all bench bench-smoke bench-gpu format check clean
+# Tests run in a process for each core, four at most: each holds torch and some networks.
+PYTEST = $(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses 4 --dist worksteal
+PROCESSES ?= auto
+NUMERICS = $(addprefix tests/,kernels nn look analyze predict contracts)
+
+.PHONY: demo test test-numerics test-all bench bench-smoke bench-gpu format check clean
 
 demo: $(VENV)/installed
 	$(BIN)/reslab train digits --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
 test: check
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# On other processors than x86 the first pass is the default one again, without the flag.
+test-numerics: $(VENV)/installed-test
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
+	    RESLAB_NATIVE_FLAGS=$(if $(filter x86_64,$(shell uname -m)),-mno-avx512f) $(PYTEST) $(NUMERICS)
+	RESLAB_NATIVE=0 RESLAB_TEST_THREADS=2 $(PYTEST) $(NUMERICS)
 
 test-all: check $(VENV)/installed-reference
-	$(BIN)/python -m pytest -m "slow or gpu or not slow"
+	$(PYTEST) -m "slow or gpu or not slow"
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m bench $(CASES) $(if $(DATA),--data $(DATA))

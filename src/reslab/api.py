@@ -1,6 +1,6 @@
 """The Python API: the verbs of the command line as functions.
 
->>> run = reslab.train("photos/", model="resnet20", overrides={"epochs": 30})
+>>> run = reslab.train("photos/", model="resnet20", epochs=30, lr=0.05)
 >>> run.test.accuracy_pct
 >>> reslab.load(run.model).predict(["cat.jpg"])
 """
@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from reslab.errors import ReslabError
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from reslab.predict import Predictor
     from reslab.training.config import Request
     from reslab.training.finish import Result
+    from reslab.training.keywords import RecipeFields
     from reslab.training.observe import Observer
 
 
@@ -36,9 +39,13 @@ def train(
     deepen_from: Path | str | None = None,
     data_options: DataOptions | None = None,
     label_from_name: str | None = None,
+    progress: bool | None = None,
     observer: Observer | None = None,
+    **fields: Unpack[RecipeFields],
 ) -> Result:
     """Train a network on images: the command ``reslab train`` as a function.
+
+    Fields of the recipe are keywords too: ``reslab.train("photos", epochs=5, lr=0.1)``.
 
     Args:
         data: a folder, a CSV, an archive or the name of a data set.
@@ -54,7 +61,10 @@ def train(
         data_options: how the data are to be read: the columns of a table, labels in file names.
         label_from_name: that field of `data_options`: a regular expression whose first group (or
             the one named ``label``) is the label in an image's path below `data`.
-        observer: who watches; None for silence.
+        progress: show how it goes as the command does: a bar and lines in a notebook, on stderr
+            elsewhere; None for "in a notebook".
+        observer: who watches instead.
+        fields: recipe fields, as in `overrides`: epochs, lr, batch_size, img_size, ...
 
     Returns:
         Where the run and its model are, and how well the model does on the test split.
@@ -72,7 +82,7 @@ def train(
         data=str(data),
         model=model,
         recipe=recipe,
-        overrides=dict(overrides or {}),
+        overrides=_overrides(train, fields, overrides),
         out=None if out is None else Path(out),
         seed=seed,
         time_s=time_s,
@@ -81,7 +91,40 @@ def train(
         deepen_from=None if deepen_from is None else Path(deepen_from),
         data_options=options,
     )
-    return train_request(dataclasses.replace(request, command=_command(request)), observer)
+    request = dataclasses.replace(request, command=_command(request))
+    watcher = observer or _watcher(progress)
+    return _told(train_request(request, watcher), watcher, told=observer is None)
+
+
+def _overrides(
+    function: Callable[..., Result], fields: Mapping[str, Any], overrides: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Turn the keywords of a call into recipe overrides."""
+    from reslab.training.keywords import overrides_of
+
+    own = [name for name in inspect.signature(function).parameters if name != "fields"]
+    return overrides_of(fields, overrides, function=f"reslab.{function.__name__}", arguments=own)
+
+
+def _watcher(progress: bool | None) -> Observer | None:
+    """Return who tells the user how a run goes; None for silence, and in all but one process."""
+    from reslab.display.notebook import NotebookBar, in_notebook
+    from reslab.display.progress import Bar, Lines, on_terminal, say
+
+    notebook = in_notebook()
+    if not (notebook if progress is None else progress) or os.environ.get("RANK", "0") != "0":
+        return None
+    if notebook:
+        return NotebookBar()
+    return Bar() if on_terminal() else Lines(say)
+
+
+def _told(result: Result, watcher: Observer | None, *, told: bool) -> Result:
+    """Say how a run ended, as the command does."""
+    if watcher is not None and told and result.writes:
+        for line in result.lines():
+            watcher.note(line)
+    return result
 
 
 def _command(request: Request) -> tuple[str, ...]:
@@ -112,12 +155,29 @@ def resume(
     *,
     overrides: Mapping[str, Any] | None = None,
     device: str | None = None,
+    data: str | Path | None = None,
+    progress: bool | None = None,
     observer: Observer | None = None,
+    **fields: Unpack[RecipeFields],
 ) -> Result:
-    """Go on with a run exactly where it stands; see `reslab.training.job.resume`."""
+    """Go on with a run exactly where it stands; see `reslab.training.job.resume`.
+
+    Args:
+        run_dir: the run directory.
+        overrides: recipe fields; only the length may differ.
+        device: another device than the run began on.
+        data: where the images are now, if they were moved or copied.
+        progress: as for `train`.
+        observer: who watches instead.
+        fields: recipe fields, as in `overrides`: ``reslab.resume("runs/photos", epochs=60)``.
+    """
     from reslab.training import job
 
-    return _with_report(job.resume(Path(run_dir), overrides, observer, device), observer)
+    place = None if data is None else str(data)
+    changes = _overrides(resume, fields, overrides)
+    watcher = observer or _watcher(progress)
+    result = _with_report(job.resume(Path(run_dir), changes, watcher, device, place), watcher)
+    return _told(result, watcher, told=observer is None)
 
 
 def load(

@@ -1,5 +1,8 @@
 """The reusable model on disk: a folder with `model.json` and `model.safetensors`.
 
+A model that was trained here also has `images.safetensors`: which images it was trained on, by
+their content.
+
 Nothing that reads one needs a flag: specification, class names, preprocessing, metrics and
 provenance travel with the weights. Nothing is ever unpickled.
 """
@@ -18,8 +21,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 
-from reslab import durable, spec
+from reslab import durable, file_kind, spec
 from reslab.data.preprocess import Preprocess
+from reslab.data.record import FILE as IMAGES
+from reslab.data.record import ImageRecord
 from reslab.errors import CheckpointError, ReslabError
 from reslab.nn import Network, build
 
@@ -52,6 +57,7 @@ class Artifact:
         metrics: what was measured, e.g. ``{"test": {"accuracy_pct": ...}}``.
         provenance: recipe, data fingerprint, environment, command: how it came to be.
         temperature: what logits are divided by for calibrated probabilities.
+        images: which images it was trained on; None where that is not known.
     """
 
     network: Network
@@ -60,6 +66,7 @@ class Artifact:
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     temperature: float = 1.0
+    images: ImageRecord | None = None
 
 
 def save(artifact: Artifact, folder: Path) -> None:
@@ -91,13 +98,13 @@ def save(artifact: Artifact, folder: Path) -> None:
         "temperature": artifact.temperature,
     }
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    durable.save_directory(
-        folder,
-        {
-            MODEL_JSON: text.encode("utf-8", "surrogateescape"),
-            WEIGHTS: safetensors_torch.save(tensors),
-        },
-    )
+    files = {
+        MODEL_JSON: text.encode("utf-8", "surrogateescape"),
+        WEIGHTS: safetensors_torch.save(tensors),
+    }
+    if artifact.images is not None:
+        files[IMAGES] = artifact.images.to_bytes()
+    durable.save_directory(folder, files)
 
 
 def load(path: Path | str) -> Artifact:
@@ -107,13 +114,21 @@ def load(path: Path | str) -> Artifact:
         CheckpointError: there is none, it is damaged, or its weights do not fit its spec.
     """
     folder = find(Path(path))
-    files = durable.read_directory(folder)
+    try:
+        files = durable.read_directory(folder)
+    except CheckpointError:
+        _refuse_what_is_no_weights(durable.current(folder))
+        raise
     try:
         value = json.loads(files[MODEL_JSON].decode("utf-8", "surrogateescape"))
         _check_format(value["format"], folder)
         # pop: the bytes go as soon as the tensors are there, so that memory holds two copies.
         tensors = safetensors_torch.load(files.pop(WEIGHTS))
-        return _assemble(value, tensors, where=str(folder))
+        loaded = _assemble(value, tensors, where=str(folder))
+        if IMAGES not in files:
+            return loaded
+        record = ImageRecord.from_bytes(files[IMAGES], str(folder / IMAGES))
+        return dataclasses.replace(loaded, images=record)
     except CheckpointError:
         raise
     except _UNREADABLE as error:
@@ -167,20 +182,48 @@ def _check_format(number: int, folder: Path) -> None:
 def find(path: Path) -> Path:
     """Return the folder of the artifact that a path leads to: itself, a file in it, a run."""
     is_file = path.is_file()
-    if is_file and path.name not in (MODEL_JSON, WEIGHTS):
-        raise CheckpointError(
-            f"{path} is not a model of reslab, which is a folder with {MODEL_JSON} and {WEIGHTS}",
-            remedy="name a run or a model folder; for other programs' files: reslab weights import",
-        )
+    file_kind.refuse_broken_link(path)
+    ours = (path.parent / MODEL_JSON).is_file() and path.name in (MODEL_JSON, WEIGHTS)
+    if is_file and not ours:
+        raise _no_model(path)
     for candidate in [path.parent] if is_file else [path, path / "model"]:
         if (durable.current(candidate) / MODEL_JSON).is_file():
             return candidate
     if not path.exists():
         raise CheckpointError(f"{path} does not exist", remedy="name a run or a model folder")
+    if (path / WEIGHTS).exists() or (path / "pytorch_model.bin").exists():
+        raise CheckpointError(
+            f"{path} holds weights of another program, not a model of reslab",
+            remedy=f"reslab weights import {path}, then name the folder that it writes",
+        )
     raise CheckpointError(
         f"{path} holds no model ({MODEL_JSON} and {WEIGHTS})",
         remedy="name a run directory, its model folder, or resume the run until it is finished",
     )
+
+
+def _no_model(path: Path) -> CheckpointError:
+    """Say what a file is that was named in place of a model."""
+    kind = file_kind.kind_of(path)
+    if kind.holds_weights:
+        return CheckpointError(
+            f"{path} is {kind.what}, not a model of reslab (a folder with {MODEL_JSON} and "
+            f"{WEIGHTS})",
+            remedy=f"reslab weights import {path}, then name the folder that it writes",
+        )
+    error = file_kind.refusal(path, kind)
+    return CheckpointError(
+        error.message, remedy=error.remedy or "name a run or a model folder of reslab"
+    )
+
+
+def _refuse_what_is_no_weights(folder: Path) -> None:
+    """Name what lies in place of the weights, such as a pointer of Git LFS."""
+    weights = folder / WEIGHTS
+    if weights.is_symlink() or weights.is_file():
+        kind = file_kind.kind_of(weights)
+        if kind.name not in ("safetensors", "cut off", "damaged"):  # the manifest says more
+            raise file_kind.refusal(weights, kind)
 
 
 def load_weights(

@@ -15,7 +15,7 @@ from reslab.cli.main import main
         (["plan", "degradation", "--out", "x"], "--out belongs to reslab study run and report"),
         (["plan", "degradation", "--retry"], "--retry belongs to reslab study run, not plan"),
         (["list", "--scale", "tiny"], "--scale belongs to reslab study plan and run and report"),
-        (["list", "degradation"], "'study list' takes no NAME, received degradation"),
+        (["list", "degradation"], "unrecognized arguments: degradation"),
     ],
 )
 def test_a_flag_of_another_action_is_refused(words, said, capsys):

@@ -103,7 +103,7 @@ def test_companions_must_agree(tmp_path: Path) -> None:
         open_dataset(tmp_path)
 
 
-@pytest.mark.skipif(not FASHION.is_dir(), reason="the package dataset-fashion-mnist is missing")
+@pytest.mark.skipif(not FASHION.is_dir(), reason="needs apt-get install dataset-fashion-mnist")
 def test_fashion_mnist() -> None:
     dataset = open_dataset(FASHION)
     assert dataset.name == "fashion-mnist"

@@ -129,9 +129,9 @@ def test_unknown_class_in_validation_has_its_line(images: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,label\nx,y\n", "line 1: there is no column 'path' .found: file, label"),
-        ("path\nx\n", "line 1: there is no column 'label'"),
-        ("", "line 1: there is no column 'path'"),
+        ("where,label\nx,y\n", "line 1: there is no column of paths .found: where, label"),
+        ("path\nx\n", "line 1: there is no column of labels .found: path"),
+        ("", "is empty"),
         ("path,label,label\n", "line 1: column 'label' occurs twice"),
         (b"path,label\nimg/000.png,caf\xe9\n", "line 2: not UTF-8"),
     ],

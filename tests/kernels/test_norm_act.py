@@ -12,7 +12,9 @@ from torch import nn
 from reslab import kernels
 from reslab.kernels import library, norm_act, reference
 
-NATIVE = pytest.mark.skipif(not kernels.available(), reason=kernels.reason())
+NATIVE = pytest.mark.skipif(
+    not kernels.available(), reason=f"needs the compiled kernels; here: {kernels.reason()}"
+)
 TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 5e-3}  # of the norm: half a unit of bf16 is 2e-3
 
 

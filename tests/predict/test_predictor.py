@@ -241,7 +241,7 @@ def test_top_is_clamped_to_the_classes(model: Artifact, paths: list[Path]) -> No
 
 @pytest.mark.parametrize(
     "array",
-    [np.zeros((4, 4), np.float32), np.zeros((4, 4, 4), np.uint8), np.zeros(4, np.uint8)],
+    [np.zeros((4, 4), np.float32), np.zeros((4, 4, 5), np.uint8), np.zeros(4, np.uint8)],
 )
 def test_arrays_of_another_kind_are_refused(model: Artifact, array: np.ndarray) -> None:
     with pytest.raises(UsageError, match=r"image\[0\] is an array"):

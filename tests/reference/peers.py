@@ -22,7 +22,10 @@ def peer(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:  # a broken installation raises what it likes
-        pytest.skip(f"{name} cannot be imported ({type(error).__name__}: {error}); make test-all")
+        pytest.skip(
+            f"{name} cannot be imported ({type(error).__name__}: {error}); "
+            "make test-all installs it"
+        )
 
 
 def _declare_operators() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reslab.report import wording
+from reslab.display import wording
 
 
 @pytest.mark.parametrize(

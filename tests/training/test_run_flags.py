@@ -225,7 +225,7 @@ def test_precision_changes_the_arithmetic():
 
 def test_float16_needs_a_gpu(train):
     if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
+        pytest.skip("needs a machine without a GPU")
     run = train("digits", "--precision", "fp16")
     run.refused(5, "fp16", "--precision")
     assert not run.path.exists()

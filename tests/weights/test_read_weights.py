@@ -168,12 +168,12 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(CheckpointError, match="is not a file"):
         read(tmp_path / "nothing.pth")
     (tmp_path / "w.onnx").write_bytes(b"")
-    with pytest.raises(UsageError, match="not a file of weights"):
+    with pytest.raises(CheckpointError, match="is an empty file"):
         read(tmp_path / "w.onnx")
 
 
 def test_keras_files_need_a_package(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
-    (tmp_path / "m.weights.h5").write_bytes(b"")
+    (tmp_path / "m.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     with pytest.raises(MachineError, match=r"h5py.*pip install 'reslab\[keras\]'"):
         read(tmp_path / "m.weights.h5")

@@ -94,7 +94,8 @@ def test_what_the_user_knows(tmp_path, checkpoint, capsys):
     out = tmp_path / "i"
     words = ["--classes", tmp_path / "names.txt", "--mean", "0.5,0.4,0.3", "--std", "1,1,1"]
     _, notes = run(capsys, "import", checkpoint, "--out", out, *words, "--img-size", "40")
-    assert "taken" not in notes
+    assert "name others with" not in notes
+    assert "change it with" not in notes
     model = artifact.load(out)
     assert model.classes == tuple("abcdefghij")
     assert model.preprocess.mean == (0.5, 0.4, 0.3)
@@ -293,13 +294,13 @@ def test_export_refuses_what_it_cannot_write(tmp_path, resnet18, capsys):
     ("words", "message"),
     [
         (["import"], "the following arguments are required"),
-        (["export", "m", "n", "--to", "timm"], "takes MODEL, received m n"),
+        (["export", "m", "n", "--to", "timm"], "unrecognized arguments: n"),
         (["export", "m"], "needs --to PROGRAM and --out FILE"),
         (["import", "f.pth", "--to", "timm"], "--to belongs to reslab weights export, not import"),
         (["pull", "a/b", "--as", "resnet20"], "--as belongs to reslab weights import"),
         (["import", "f.pth", "--mean", "a,b"], "no list of numbers"),
         (["pull", "nothing"], "write owner/name"),
-        (["fetch", "x"], "invalid choice"),
+        (["fetch", "x"], "unknown command 'reslab weights fetch'"),
     ],
 )
 def test_wrong_usage(words, message, capsys, tmp_path, monkeypatch):

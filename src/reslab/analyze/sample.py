@@ -13,7 +13,7 @@ from reslab.artifact import Artifact
 from reslab.data.arrays import Indices
 from reslab.data.dataset import SplitName
 from reslab.data.loader import eval_batches
-from reslab.data.open import open_dataset
+from reslab.data.open import first_there, open_dataset
 from reslab.data.options import recorded_options
 from reslab.data.stream import Stream
 from reslab.errors import UsageError
@@ -67,14 +67,15 @@ def open_sample(
         DataError: the data cannot be read or have classes that the model does not know.
         UsageError: the model does not say what it was trained on, or there is no such split.
     """
-    source = model.provenance.get("data") if data is None else data
-    if not source:
+    places = protocol.data_places(Path(path), model) if data is None else (data,)
+    if not places:
         raise UsageError(
             f"{path} does not say what it was trained on", remedy="name the data to look at"
         )
-    options = recorded_options(str(source), model.provenance)
-    dataset = open_dataset(str(source), options=options, need_train=False)
-    dataset = protocol.with_recorded_splits(dataset, Path(path), model)
+    place = first_there(places)
+    options = recorded_options(place, model.provenance)
+    dataset = open_dataset(place, options=options, need_train=False)
+    dataset = protocol.without_seen(dataset, Path(path), model)
     name, samples = protocol.choose_split(dataset, split)
     if count is not None and count < len(samples):
         draw = np.random.default_rng(seed).choice(len(samples), max(1, count), replace=False)

@@ -53,13 +53,14 @@ def run(args: argparse.Namespace) -> int:
     from reslab.data.check import check_dataset, mending_plan
     from reslab.data.check.files import default_workers
     from reslab.data.open import collect_dataset
+    from reslab.data.sources.tables.parse import SUFFIXES
     from reslab.durable import write_file
     from reslab.errors import DataError, UsageError
 
     data = Path(args.data).expanduser()
     if args.plan is not None and args.plan.exists():
         raise UsageError(f"{args.plan} exists already", remedy="name another file for the plan")
-    if args.plan is not None and not (data.is_dir() or data.suffix.lower() in (".csv", ".tsv")):
+    if args.plan is not None and not (data.is_dir() or data.suffix.lower() in SUFFIXES):
         raise UsageError("--plan needs a folder or CSV file", remedy="leave it out")
     collected = collect_dataset(args.data, options=data_options_of(args), notify=output.note)
     report = check_dataset(

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(comparison: Comparison) -> None:
     from reslab.cli.output import note, table
-    from reslab.report import wording
+    from reslab.display import wording
     from reslab.report.comparison import finding, p_value
 
     rows = []

@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     if dataset.excluded:
         note(f"left out as unreadable: {', '.join(map(shown, dataset.excluded))}")
     if args.split != "all":
-        dataset = protocol.with_splits_by_name(dataset, Path(first), models[first])
+        dataset = protocol.without_seen(dataset, Path(first), models[first])
     split, samples = protocol.choose_split(dataset, args.split)
     if dataset.note:
         note(dataset.note)
@@ -167,14 +167,17 @@ def _measure(
     samples: Indices,
 ) -> dict[str, Evaluation]:
     """Measure every model; all results are in the class order of the first."""
+    from reslab.cli.output import note
     from reslab.errors import DataError
     from reslab.evaluate.compare import reorder_classes
     from reslab.evaluate.protocol import match_classes
     from reslab.evaluate.views import Setup, evaluate_model
-    from reslab.machine import autocast_dtype, choose_device
+    from reslab.machine import autocast_dtype, choose_device, slow_precision
 
     device = choose_device(args.device)
     precision = autocast_dtype(args.precision, device)
+    if slow := slow_precision(args.precision, device):
+        note(slow)
     classes = next(iter(models.values())).classes
     for name, model in models.items():
         if set(model.classes) != set(classes):
@@ -224,15 +227,15 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 def _warn_of_seen(name: str, seen: Seen, count: int) -> None:
     from reslab.cli.output import note
 
-    if seen.count is None:
+    if seen.count is None and seen.same_data:
         note(
             f"warning: {name} was trained on part of these very images, and it is not recorded "
             "which; its accuracy here says little about new images"
         )
-    elif seen.count and seen.by_name:
+    elif seen.count is None:
         note(
-            f"warning: {seen.count:,} of these {count:,} images have the names of images that "
-            f"{name} was trained on"
+            f"{name} does not record which images it was trained on (it is of an older reslab, or "
+            "was published), so none of these are left out"
         )
     elif seen.count:
         note(f"warning: {name} was trained on {seen.count:,} of these {count:,} images")

@@ -45,7 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (0)")
     parser.add_argument(
-        "--out", metavar="DIR", help="put the page here, and each figure as PNG or SVG and JSON"
+        "-o",
+        "--out",
+        metavar="DIR",
+        help="put the page here, and each figure as PNG or SVG and JSON",
     )
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
 

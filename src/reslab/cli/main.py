@@ -9,9 +9,11 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
 
+from reslab.cli import streams
+from reslab.cli.actions import Action, action_first, listing, refuse_flags_of_others
 from reslab.errors import MachineError, ReslabError, UsageError, nearest
 
 VERBS = {
@@ -29,6 +31,7 @@ VERBS = {
     "look": "look inside a trained network: what it sees, and what each layer does",
     "draw": "draw networks side by side, as SVG, PNG or HTML",
     "shapes": "draw a seeded data set of geometric shapes into a folder",
+    "completion": "print the script that completes reslab's words in bash, zsh or fish",
 }
 
 EXAMPLES = """examples:
@@ -59,23 +62,60 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser(verb: str) -> Parser:
-    """Build the parser of one verb; nothing heavy is imported for it."""
+    """Build the parser of one verb without commands of its own; nothing heavy is imported."""
     module = importlib.import_module(f"reslab.cli.{verb}")
+    action = Action("", module.add_arguments, module.run, module.__doc__ or "")
+    return _parser(f"reslab {verb}", action)
+
+
+def actions_of(verb: str) -> Mapping[str, Action]:
+    """Return the commands of a verb that is a group of them, e.g. weights; none for others."""
+    module = importlib.import_module(f"reslab.cli.{verb}")
+    actions: Mapping[str, Action] = getattr(module, "ACTIONS", {})
+    return actions
+
+
+def build_parsers(verb: str) -> dict[str, Parser]:
+    """Build the parser of each command of a group."""
+    return {
+        name: _parser(f"reslab {verb} {name}", action) for name, action in actions_of(verb).items()
+    }
+
+
+def _parser(prog: str, action: Action) -> Parser:
+    first = f"{action.help[:1].upper()}{action.help[1:]}." if action.help else ""
     parser = Parser(
-        prog=f"reslab {verb}",
-        description=module.__doc__,
+        prog=prog,
+        description="\n\n".join(filter(None, (first, action.details.strip("\n")))),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    module.add_arguments(parser)
+    action.add_arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.set_defaults(run=module.run)
+    parser.set_defaults(run=action.run)
     return parser
+
+
+def build_group_parser(verb: str) -> Parser:
+    """Build the parser that prints the help of a group of commands."""
+    return Parser(
+        prog=f"reslab {verb}",
+        usage=f"reslab {verb} COMMAND [options]",
+        description=importlib.import_module(f"reslab.cli.{verb}").__doc__,
+        epilog=listing(verb, actions_of(verb)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
+    with streams.usable():
+        return _answer(words)
+
+
+def _answer(words: list[str]) -> int:
     debug = "--debug" in words
     try:
         with _full_disk_named():
@@ -92,7 +132,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): that is no error of ours.
-        _drop_output()
+        streams.discard(sys.stdout)
         return 0
     except MemoryError:
         _complain("out of memory; use a smaller --batch-size or --img-size")
@@ -115,17 +155,11 @@ def _full_disk_named() -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        _drop_output()
+        streams.discard(sys.stdout)
         raise MachineError(
             f"cannot write {error.filename or 'the output'}: {error.strerror}",
             remedy="free some space or write to another place",
         ) from error
-
-
-def _drop_output() -> None:
-    """Let the rest of stdout go nowhere: when Python ends, it would try once more to write it."""
-    with contextlib.suppress(OSError):  # a stdout that is no file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(words: list[str]) -> int:
@@ -142,7 +176,26 @@ def _dispatch(words: list[str]) -> int:
         known = ", ".join(VERBS)
         hint = nearest(verb, VERBS) or "see 'reslab --help'"
         raise UsageError(f"unknown command '{verb}' (known: {known})", remedy=hint)
-    parser = build_parser(verb)
+    if actions_of(verb):
+        return _dispatch_action(verb, rest)
+    return _run(build_parser(verb), rest)
+
+
+def _dispatch_action(verb: str, words: Sequence[str]) -> int:
+    """Run a command of a group, or print the group's help where none is named."""
+    if not words or words[0] in ("-h", "--help"):
+        build_group_parser(verb).print_help()
+        if words:
+            raise SystemExit(0)  # as argparse ends the help of any other command
+        return 0
+    parsers = build_parsers(verb)
+    name, *rest = action_first(verb, words, parsers)
+    refuse_flags_of_others(verb, name, rest, parsers)
+    return _run(parsers[name], rest)
+
+
+def _run(parser: Parser, words: Sequence[str]) -> int:
+    rest = list(words)
     parser.check_flags(rest)
     # Flags may stand between the positional arguments (reslab eval A --json DATA); after "--"
     # nothing is a flag, which the intermixed form forgets.
@@ -152,7 +205,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _overview() -> str:
-    verbs = "\n".join(f"  {verb:<9} {text}" for verb, text in VERBS.items())
+    verbs = "\n".join(f"  {verb:<10} {text}" for verb, text in VERBS.items())
     return (
         "usage: reslab COMMAND [options]\n\n"
         "A workbench for deep residual networks: train, compare and understand.\n\n"
@@ -163,9 +216,35 @@ def _overview() -> str:
 
 def _complain(text: str) -> None:
     line = " ".join(text.split())
-    print(f"reslab: {line}".encode(errors="replace").decode(), file=sys.stderr, flush=True)
+    print(f"reslab: {line}".encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
 
 
 def entry() -> NoReturn:
     """Leave the process with the exit code of the command."""
+    streams.open_missing()
+    _forget_working_folder()
+    _speak_utf8()
     sys.exit(main())
+
+
+def _forget_working_folder() -> None:
+    """Import nothing from the working folder, which `python -m` and an empty PYTHONPATH put first.
+
+    A file there that is called queue.py would be run in place of Python's own.
+    """
+    with contextlib.suppress(OSError):  # it was deleted
+        here = os.path.realpath(os.getcwd())
+        if here not in map(os.path.realpath, sys.path):
+            return  # as nearly always: what follows takes longer to import
+    from reslab.child import without_working_folder
+
+    sys.path[:] = without_working_folder(sys.path)
+
+
+def _speak_utf8() -> None:
+    """Start again with UTF-8 names where the locale has ASCII alone (LC_ALL=C with PYTHONUTF8=0).
+
+    The name of a folder would be another one there, and a class called café another class.
+    """
+    if sys.getfilesystemencoding().lower() in ("ascii", "us-ascii") and sys.executable:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])

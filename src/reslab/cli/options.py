@@ -131,7 +131,8 @@ def fill_from_environment(parser: argparse.ArgumentParser, args: argparse.Namesp
         for option in action.option_strings
         if option.startswith("--") and not option.startswith("--no-")
     }
-    for name in ("help", "config", "debug", "resume"):
+    # RESLAB_DATA is where data sets are kept, not which one is meant.
+    for name in ("help", "config", "debug", "resume", "data"):
         actions.pop(name, None)
     for name, action in actions.items():
         variable = PREFIX + name.replace("-", "_").upper()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reslab.cli import train
 from reslab.cli.output import emit_json, note, table
-from reslab.cli.progress import duration
+from reslab.display.wording import clock
 
 if TYPE_CHECKING:
     from reslab.plan.compare import Comparison, Row
@@ -141,10 +141,10 @@ def _written(value: object) -> str:
 def _explain(prediction: Prediction) -> None:
     """Say what the time is made of, and how sure it is."""
     decoding = (
-        f" ({duration(prediction.decode_s)} of it decoding, once)" if prediction.decode_s else ""
+        f" ({clock(prediction.decode_s)} of it decoding, once)" if prediction.decode_s else ""
     )
     note(
-        f"start {duration(prediction.start_s)}{decoding}, then {prediction.epochs:.4g} epochs of "
+        f"start {clock(prediction.start_s)}{decoding}, then {prediction.epochs:.4g} epochs of "
         f"{_time(prediction.epoch_s)}: {_time(prediction.total_s)} in all"
     )
     if prediction.unrest > UNSTEADY:
@@ -153,7 +153,7 @@ def _explain(prediction: Prediction) -> None:
 
 def _time(seconds: float) -> str:
     """Write a duration, a short one with a tenth of a second."""
-    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
+    return f"{seconds:.1f} s" if seconds < 10 else clock(seconds)
 
 
 def _speed(prediction: Prediction) -> str:

@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `reslab report`."""
     parser.add_argument("run_dir", metavar="RUN", help="run directory that 'reslab train' wrote")
     parser.add_argument(
-        "--out", metavar="FILE", help="where to write the page (default: RUN/report.html)"
+        "-o", "--out", metavar="FILE", help="where to write the page (default: RUN/report.html)"
     )
 
 

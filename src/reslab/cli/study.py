@@ -8,7 +8,7 @@ examples:
   reslab study plan degradation --scale small
   reslab study run degradation
   reslab study run degradation --data photos/ --scale small --seeds 5 --jobs 2
-  reslab study run my_question.py --out runs/my-question
+  reslab study run my_question.py -o runs/my-question
   reslab study report degradation
 """
 
@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reslab.errors import UsageError
+from reslab.cli.actions import Action
+from reslab.cli.options import at_least
 
 if TYPE_CHECKING:
     from reslab.study.expansion import Setting
@@ -27,58 +28,58 @@ if TYPE_CHECKING:
     from reslab.study.results import StudyResults
 
 HELP = "ask a question of many runs, answered with statistics over seeds"
-# Which flags belong to which action.
-FLAGS = {
-    "list": ("json", "quiet"),
-    "plan": ("scale", "data", "seeds", "jobs", "device", "json", "quiet"),
-    "run": ("scale", "data", "seeds", "jobs", "out", "retry", "device", "json", "quiet"),
-    "report": ("scale", "data", "out", "json", "quiet"),
-}
-DEFAULTS = {"scale": "tiny", "jobs": 0, "device": "auto", "retry": False}
 SCALES = ("tiny", "small", "paper")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags of `reslab study`."""
-    parser.add_argument("action", choices=tuple(FLAGS), help="what to do: %(choices)s")
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a shipped study, or a .py file")
-    parser.add_argument("--scale", choices=SCALES, help="how much data and time (tiny)")
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    _add_output(parser)
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    _add_study(parser)
+    _add_runs(parser)
+    _add_output(parser)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    _add_study(parser)
+    _add_runs(parser)
+    _add_folder(parser)
+    parser.add_argument("--retry", action="store_true", help="try failed runs again")
+    _add_output(parser)
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    _add_study(parser)
+    _add_folder(parser)
+    _add_output(parser)
+
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="a shipped study, or a .py file")
+    parser.add_argument(
+        "--scale", choices=SCALES, default="tiny", help="how much data and time (tiny)"
+    )
     parser.add_argument("--data", help="other data than the scale's: a folder, a CSV or a name")
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (the scale's)")
-    parser.add_argument("--jobs", type=int, metavar="N", help="runs at once (0: one a core)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder (runs/study-NAME-SCALE)")
-    parser.add_argument("--retry", action="store_true", default=None, help="try failed runs again")
-    parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument(
+        "--jobs", type=at_least(0), default=0, metavar="N", help="runs at once (0: one a core)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="DIR", help="folder (runs/study-NAME-SCALE)"
+    )
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Do what the action says."""
-    _check(args)
-    for flag, value in DEFAULTS.items():
-        if getattr(args, flag) is None:
-            setattr(args, flag, value)
-    if args.action == "list":
-        return _list(args)
-    if args.name is None:
-        raise UsageError(f"'study {args.action}' needs a study", remedy="see 'reslab study list'")
-    if args.jobs < 0:
-        raise UsageError(f"--jobs must be 0 or more, received {args.jobs}")
-    return {"plan": _plan, "run": _run, "report": _report}[args.action](args)
-
-
-def _check(args: argparse.Namespace) -> None:
-    """Refuse a name and flags that belong to another action."""
-    if args.action == "list" and args.name is not None:
-        raise UsageError(
-            f"'study list' takes no NAME, received {args.name}",
-            remedy=f"see 'reslab study plan {args.name}'",
-        )
-    for flag in FLAGS["run"]:  # which takes them all
-        if flag not in FLAGS[args.action] and getattr(args, flag) is not None:
-            owners = " and ".join(name for name, flags in FLAGS.items() if flag in flags)
-            raise UsageError(f"--{flag} belongs to reslab study {owners}, not {args.action}")
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -118,7 +119,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> int:
     from reslab.cli import output
-    from reslab.cli.progress import duration
+    from reslab.display.wording import clock
     from reslab.study.expansion import expand
     from reslab.study.forecast import forecast_study
     from reslab.study.load import load_study
@@ -134,14 +135,14 @@ def _plan(args: argparse.Namespace) -> int:
         [
             each.run.id,
             each.run.arm.network or f"of {each.run.arm.combines}",
-            "-" if each.total_s is None else duration(each.total_s),
+            "-" if each.total_s is None else clock(each.total_s),
             "-" if each.peak_mib is None else f"{each.peak_mib:,.0f} MiB",
         ]
         for each in found.runs
     ]
     output.table(columns, rows)
     output.note(
-        f"{len(found.runs)} runs, {found.jobs} at once: about {duration(found.total_s)} and "
+        f"{len(found.runs)} runs, {found.jobs} at once: about {clock(found.total_s)} and "
         f"{found.peak_mib:,.0f} MiB"
     )
     for why in sorted({each.why for each in found.runs if each.why and each.run.request}):
@@ -276,3 +277,11 @@ def _folder(args: argparse.Namespace) -> Path:
     words = [Path(args.name).stem if args.name.endswith(".py") else args.name, args.scale]
     words += [] if args.data is None else [Path(args.data).name or "data"]
     return Path("runs") / re.sub(r"[^\w.-]+", "-", "-".join(["study", *words]))
+
+
+ACTIONS = {
+    "list": Action("list the studies that come with reslab", _add_list, _list),
+    "plan": Action("predict what a study takes, run by run", _add_plan, _plan),
+    "run": Action("make a study's runs, and answer its question", _add_run, _run),
+    "report": Action("write the report of the runs there are", _add_report, _report),
+}

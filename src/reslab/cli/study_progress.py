@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reslab.cli.output import note
-from reslab.cli.progress import duration
+from reslab.display.wording import clock
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -59,7 +59,7 @@ def describe_outcome(outcome: RunOutcome) -> str:
         if name in outcome.metrics
     ]
     if "wall_s" in outcome.metrics:
-        parts.append(f"in {duration(outcome.metrics['wall_s'])}")
+        parts.append(f"in {clock(outcome.metrics['wall_s'])}")
     return "  ".join(parts) or "done"
 
 
@@ -88,7 +88,7 @@ class Pace:
         if here < 0.05:
             return "?"
         spent = time.monotonic() - self.began
-        return f"about {duration(spent * (self.total - self.done()) / here)}"
+        return f"about {clock(spent * (self.total - self.done()) / here)}"
 
 
 class Lines:

@@ -8,6 +8,7 @@ Whatever you leave out is chosen from the data, and said with its reason.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,9 @@ IMAGES = (
     Setting("--early-share", "early_share", float, "share of the run that is early (0: none)"),
     Setting("--resize", "resize", str, "how images become square", ("squash", "crop", "pad")),
     Setting(
+        "--bit-depth", "bit_depth", int, "bits in use of 16-bit images (0: found in the images)"
+    ),
+    Setting(
         "--normalisation",
         "normalisation",
         str,
@@ -177,7 +181,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     main.add_argument("--stem", choices=("small", "imagenet"), help="first layers of the network")
     main.add_argument("--time", type=parse_duration, help="time budget, as 90s, 10m or 1.5h")
-    main.add_argument("--out", type=Path, metavar="DIR", help="run directory (default: runs/...)")
+    main.add_argument(
+        "-o", "--out", type=Path, metavar="DIR", help="run directory (default: runs/...)"
+    )
     main.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run, exactly")
     main.add_argument("--seed", type=int, help="of initialisation, order and views (default 0)")
     main.add_argument("--config", type=Path, metavar="FILE", help="TOML file of flags")
@@ -190,6 +196,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         for setting in settings:
             _add(group, setting)
     rest = parser.add_argument_group("machine and data")
+    rest.add_argument(
+        "--data",
+        dest="place",
+        metavar="PLACE",
+        help="the same as DATA; with --resume, where the images are now",
+    )
     rest.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
     rest.add_argument(
         "--workers", type=at_least(0), help="threads that decode images (0: one a core)"
@@ -240,6 +252,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resume is None:
         fill_from_environment(_parser(), args)
     overrides = overrides_of(args)
+    take_data(args)
     if args.resume is not None:
         _refuse_with_resume(args)
     elif args.data is None:
@@ -249,7 +262,9 @@ def run(args: argparse.Namespace) -> int:
 
     observer = make_observer(bool(args.quiet))
     if args.resume is not None:
-        result = api.resume(args.resume, overrides=overrides, device=args.device, observer=observer)
+        result = api.resume(
+            args.resume, overrides=overrides, device=args.device, data=args.data, observer=observer
+        )
     else:
         result = api.train_request(request_of(args), observer)
     if result.writes:
@@ -260,6 +275,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def take_data(args: argparse.Namespace) -> None:
+    """Take what --data says for DATA.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if args.place is not None:
+        if args.data is not None:
+            raise UsageError("DATA and --data both name the images", remedy="leave one of them out")
+        args.data = args.place
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     add_arguments(parser)
@@ -268,7 +295,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _refuse_with_resume(args: argparse.Namespace) -> None:
     given = {
-        "DATA": args.data,
         "--config": args.config,
         "--model": args.model,
         "--recipe": args.recipe,
@@ -344,20 +370,11 @@ def _probe(args: argparse.Namespace) -> int | None:
 
 def _say(result: Result) -> None:
     """Say how well the model does, where everything is, and what to try next."""
-    from reslab.cli.progress import duration
-
-    test = result.test
-    low, high = test.ci95_pct
     note("")
-    note(
-        f"{result.split} accuracy {test.accuracy_pct:.2f}%  (95% interval {low:.2f} to {high:.2f}, "
-        f"{len(test.labels):,} images)  after {duration(result.wall_s)}"
-    )
-    note(f"  run     {result.run_dir}")
-    note(f"  report  {result.run_dir / 'report.html'}")
-    note(f"  model   {result.model}")
+    for line in result.lines():
+        note(line)
     note("try next:")
-    data = result.data
-    note(f"  reslab eval {result.run_dir} {data}")
-    note(f"  reslab predict {result.run_dir} IMAGES...")
+    run = shlex.quote(str(result.run_dir))
+    note(f"  reslab eval {run} {shlex.quote(result.data)}")
+    note(f"  reslab predict {run} IMAGES...")
     note(f"  reslab show {result.network}")

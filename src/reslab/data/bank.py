@@ -69,7 +69,7 @@ def open_bank(
     Args:
         dataset: the images of all splits.
         preprocess: how images are fitted.
-        cache: folder to keep stores in; None for $RESLAB_CACHE or ~/.cache/reslab.
+        cache: folder to keep stores in; None for the user's, see `durable.cache`.
         workers: threads or processes that decode; 0 for one a core.
         limit_bytes: the largest store to make; None for half of what the disk has free.
         device: where batches are wanted; a store moves to a GPU that has room for it.

@@ -17,7 +17,7 @@ _ABANDONED_S = 24 * 3600
 
 
 def store_folder(cache: Path | None = None) -> Path:
-    """Return the folder of the stores, in the one given, $RESLAB_CACHE or ~/.cache/reslab."""
+    """Return the folder of the stores, below `durable.cache.cache_root`."""
     return cache_folder("store", cache)
 
 

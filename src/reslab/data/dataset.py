@@ -17,10 +17,13 @@ import numpy as np
 
 from reslab.data.arrays import Indices, Pixels
 from reslab.data.decode import decode_file
+from reslab.data.digests import Digests, Progress, as_digests, digest_of, file_digests
 from reslab.errors import DataError
 
 SplitName = Literal["train", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "val", "test")
+# How a fingerprint begins that is made of the images' content.
+FINGERPRINT_BY_CONTENT = "2:"
 
 
 class Images(Protocol):
@@ -42,15 +45,26 @@ class Images(Protocol):
         """
         ...
 
-    def fingerprint(self) -> str:
-        """Return a hash that changes when any image may have changed (hexadecimal).
+    def digests(self, progress: Progress | None = None) -> Digests:
+        """Return 16 bytes for each image that stand for its content: uint8 (N, 16).
 
-        A copy on another machine has the same.
+        A copy has the same, wherever it lies and whatever it is called.
+
+        Args:
+            progress: called with (images done, images in all) where reading them takes a while.
         """
         ...
 
     def identity(self) -> str:
         """Return a hash of these very images on this machine, for what is kept of their pixels."""
+        ...
+
+    def first_fingerprint(self) -> str:
+        """Return what the first versions of reslab recorded instead of digests."""
+        ...
+
+    def take(self, order: Indices) -> Images:
+        """Return the same images under other numbers."""
         ...
 
 
@@ -78,7 +92,22 @@ class FileImages:
         """Decode one file."""
         return decode_file(self.name(index))
 
-    def fingerprint(self) -> str:
+    def digests(self, progress: Progress | None = None) -> Digests:
+        """Digest the bytes of every file, once."""
+        known = self.__dict__.get("_digests")  # frozen, but what is derived may be kept
+        if known is None:
+            known = self.__dict__["_digests"] = file_digests(self.root, self.paths, progress)
+        digests: Digests = known
+        return digests
+
+    def take(self, order: Indices) -> FileImages:
+        """Return the files in another order, or some of them."""
+        taken = FileImages(self.root, tuple(self.paths[number] for number in order.tolist()))
+        if "_digests" in self.__dict__:
+            taken.__dict__["_digests"] = self.__dict__["_digests"][order]
+        return taken
+
+    def first_fingerprint(self) -> str:
         """Hash every path with its size and its time of change (nanoseconds)."""
         return self._hashed(lambda status: f"{status.st_size}\0{status.st_mtime_ns}").hexdigest()
 
@@ -133,15 +162,25 @@ class ArrayImages:
         pixels: Pixels = self.pixels[index]
         return pixels
 
-    def fingerprint(self) -> str:
-        """Hash the pixels themselves."""
+    def digests(self, progress: Progress | None = None) -> Digests:
+        """Digest the shape and the pixels of every image."""
+        shape = f"{self.pixels.shape[1:]}\0".encode()
+        pixels = (np.ascontiguousarray(image).data.cast("B") for image in self.pixels)
+        return as_digests([digest_of(shape + image) for image in pixels])
+
+    def take(self, order: Indices) -> ArrayImages:
+        """Return the images in another order, or some of them."""
+        return dataclasses.replace(self, pixels=self.pixels[order])
+
+    def first_fingerprint(self) -> str:
+        """Hash the pixels of all images."""
         digest = hashlib.sha256(str(self.pixels.shape).encode())
         digest.update(np.ascontiguousarray(self.pixels).data)
         return digest.hexdigest()
 
     def identity(self) -> str:
-        """Return the fingerprint: it is that of the pixels."""
-        return self.fingerprint()
+        """Hash the pixels themselves."""
+        return self.first_fingerprint()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,8 +222,23 @@ class Dataset:
         return self.splits[name]
 
     def fingerprint(self) -> str:
-        """Hash images, labels and classes together (hexadecimal, 64 characters)."""
-        digest = hashlib.sha256(self.images.fingerprint().encode())
+        """Hash the content of all images in their order, their labels and the classes.
+
+        Names do not count: a data set that was moved, copied or packed is the same data set.
+        """
+        return FINGERPRINT_BY_CONTENT + self._hashed(self.images.digests().tobytes())
+
+    def has_fingerprint(self, recorded: str) -> bool:
+        """Tell whether these images and labels are those of which a fingerprint was recorded.
+
+        Those of the first versions were made of paths, sizes and times of change.
+        """
+        if recorded.startswith(FINGERPRINT_BY_CONTENT):
+            return recorded == self.fingerprint()
+        return recorded == self._hashed(self.images.first_fingerprint().encode())
+
+    def _hashed(self, images: bytes) -> str:
+        digest = hashlib.sha256(images)
         digest.update("\0".join(self.classes).encode("utf-8", "surrogateescape"))
         digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()

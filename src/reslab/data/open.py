@@ -6,7 +6,7 @@ import dataclasses
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from reslab.data.arrays import Indices
 from reslab.data.dataset import Dataset, FileImages, SplitName
 from reslab.data.decode import IMAGE_SUFFIXES, decode_file
 from reslab.data.findings import raise_first_error
-from reslab.data.litter import is_litter
 from reslab.data.names import shown
 from reslab.data.options import DataOptions
 from reslab.data.shapes import open_shapes, parse_settings
@@ -34,7 +33,10 @@ from reslab.data.sources.download import PUBLISHED, cache_folder, open_published
 from reslab.data.sources.filenames import LabelExpression
 from reslab.data.sources.folder import collect_folder
 from reslab.data.sources.idx import is_idx_folder, open_idx_folder
-from reslab.data.sources.table import collect_table
+from reslab.data.sources.tables.beside import collect_with_tables
+from reslab.data.sources.tables.collect import collect_table
+from reslab.data.sources.tables.parse import OTHER_SUFFIXES as OTHER_TABLE_SUFFIXES
+from reslab.data.sources.tables.parse import SUFFIXES as TABLE_SUFFIXES
 from reslab.errors import DataError, UsageError, nearest, unknown
 
 NAMES = ("digits", *PUBLISHED, "shapes")
@@ -95,7 +97,7 @@ def collect_dataset(
     if options.label_from_name is not None:
         LabelExpression(options.label_from_name)  # refused here, whatever the data are
     name, _, settings = str(data).partition(":")
-    named = isinstance(data, str) and name in NAMES and (not settings or name == "shapes")
+    named = isinstance(data, str) and is_name(data)
     try:
         if named:
             _refuse_expression(options, f"'{name}'")
@@ -109,6 +111,23 @@ def collect_dataset(
             f"{shown(error.filename or data)} cannot be read ({error.strerror or error})",
             remedy="check its permissions" if isinstance(error, PermissionError) else "",
         ) from error
+
+
+def is_name(data: str) -> bool:
+    """Tell whether this is the name of a data set, with or without settings, and no path."""
+    name, _, settings = data.partition(":")
+    return name in NAMES and (not settings or name == "shapes")
+
+
+def located(data: str) -> str:
+    """Return data so that they are found from any folder: a name as it is, a path absolute."""
+    return data if is_name(data) else os.path.abspath(os.path.expanduser(data))
+
+
+def first_there(places: Sequence[str]) -> str:
+    """Return the first of several places where data are, by name or path; else the first."""
+    there = (place for place in places if is_name(place) or os.path.exists(located(place)))
+    return next(there, places[0])
 
 
 def _collect_named(
@@ -141,9 +160,9 @@ def _collect_path(
             f"{refusal.message}, and there is no such file or folder",
             remedy=refusal.remedy or "give the path of a folder or CSV file",
         )
-    if path.suffix.lower() in (".csv", ".tsv"):
+    if path.suffix.lower() in TABLE_SUFFIXES + OTHER_TABLE_SUFFIXES:
         _refuse_expression(options, shown(path))
-        return collect_table(path, need_train=need_train)
+        return collect_table(path, options=options, need_train=need_train)
     if is_archive(path):
         if is_cifar_archive(path):
             _refuse_expression(options, shown(path))
@@ -167,11 +186,15 @@ def _collect_folder(folder: Path, name: str, need_train: bool, options: DataOpti
     for place in (folder, folder / "raw"):
         if is_idx_folder(place):
             return Collected(open_idx_folder(place))
-    inside = [path for path in folder.iterdir() if not is_litter(path.name)]
-    tables = [path for path in inside if path.suffix == ".csv"]
-    if len(tables) == 1 and not any(path.is_dir() for path in inside):
-        return collect_table(tables[0], need_train=need_train)
-    return collect_folder(folder, name=name, need_train=need_train, options=options)
+    return collect_with_tables(
+        folder,
+        options,
+        name=name,
+        need_train=need_train,
+        by_folders=lambda: collect_folder(
+            folder, name=name, need_train=need_train, options=options
+        ),
+    )
 
 
 def _refuse_expression(options: DataOptions, data: str) -> None:
@@ -254,7 +277,7 @@ def select(dataset: Dataset, kept: Indices, excluded: dict[str, str]) -> Dataset
     groups = dataset.groups
     return dataclasses.replace(
         dataset,
-        images=FileImages(images.root, tuple(images.paths[i] for i in kept.tolist())),
+        images=images.take(kept),
         labels=labels,
         splits=splits,
         groups=tuple(groups[i] for i in kept.tolist()) if groups is not None else None,

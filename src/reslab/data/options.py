@@ -63,6 +63,19 @@ class DataOptions:
         fields = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
         return {name: value for name, value in fields if value != getattr(default, name)}
 
+    def moved(self, old: str, new: str) -> DataOptions:
+        """Return the options for data that have moved: a root that is gone moves along.
+
+        Args:
+            old: where the data were, a folder or a file.
+            new: where they are.
+        """
+        if self.root is None or os.path.isdir(self.root):
+            return self
+        there = os.path.join(new, os.path.relpath(self.root, os.path.abspath(old)))
+        there = os.path.normpath(there)
+        return dataclasses.replace(self, root=there) if os.path.isdir(there) else self
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
         return dataclasses.asdict(self)
@@ -86,10 +99,11 @@ def recorded_options(data: str, provenance: Mapping[str, Any]) -> DataOptions:
 
     Args:
         data: what is to be opened.
-        provenance: what a model or a run's config.json records: "data" and "data_options".
+        provenance: what a model or a run's config.json records: "data" and "location" (the
+            places of its data), and "data_options".
     """
-    own = provenance.get("data")
-    if not isinstance(own, str) or _place(own) != _place(data):
+    places = (provenance.get(name) for name in ("data", "location"))
+    if _place(data) not in {_place(place) for place in places if isinstance(place, str)}:
         return DataOptions()
     return DataOptions.from_json(provenance.get("data_options")).as_opened()
 

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from reslab.data.arrays import Pixels
+from reslab.data.arrays import Indices, Pixels
 from reslab.data.dataset import Dataset
+from reslab.data.digests import Digests, Progress, as_digests, digest_of
 from reslab.data.names import shown
 from reslab.errors import UsageError, unknown
 
@@ -71,14 +72,25 @@ class ShapeImages:
         """Draw one image."""
         return draw(self.settings, index)
 
-    def fingerprint(self) -> str:
+    def digests(self, progress: Progress | None = None) -> Digests:
+        """Digest what each image follows from: the settings, all but their number, and its own."""
+        drawn = {k: v for k, v in dataclasses.asdict(self.settings).items() if k != "num"}
+        text = f"shapes {_VERSION} {sorted(drawn.items())}"
+        return as_digests([digest_of(f"{text}[{n}]".encode()) for n in range(self.settings.num)])
+
+    def take(self, order: Indices) -> ShapeImages:
+        """Return the images as they are: their order follows from the settings."""
+        assert np.array_equal(order, np.arange(len(self))), "drawn images keep their order"
+        return self
+
+    def first_fingerprint(self) -> str:
         """Hash the settings and the version of the drawing code."""
         text = f"shapes {_VERSION} {sorted(dataclasses.asdict(self.settings).items())}"
         return hashlib.sha256(text.encode()).hexdigest()
 
     def identity(self) -> str:
-        """Return the fingerprint: the same settings draw the same pixels."""
-        return self.fingerprint()
+        """Hash the settings: the same ones draw the same pixels."""
+        return self.first_fingerprint()
 
 
 def open_shapes(settings: ShapeSettings) -> Dataset:

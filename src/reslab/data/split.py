@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from reslab.data.names import shown
 from reslab.errors import DataError, UsageError
 
 MAX_VALIDATION_IMAGES = 2_000
+_SHARES = (0.25, 0.3, 0.4, 0.5)  # tried where groups do not let a smaller share be held out
 
 
 def complete_splits(
@@ -71,23 +73,49 @@ def _hold_out(
         fraction, bias = cap / len(pool), 0.0  # rounded down, so that the cap holds
     else:
         bias = 0.5
+    held = _held(dataset, pool, name, fraction, bias, seed)
+    if not len(held):
+        if dataset.groups is None and name == "val":
+            return {"train": pool}
+        raise _nothing_held(dataset, pool, name, fraction, seed)
+    rest = np.setdiff1d(pool, held, assume_unique=True)
+    return {"train": np.sort(rest), name: np.sort(held)}
+
+
+def _held(
+    dataset: Dataset, pool: Indices, name: SplitName, fraction: float, bias: float, seed: int
+) -> Indices:
+    """Return the images that are held out for a split: a share of each class, all but one."""
     present = np.bincount(dataset.labels[pool], minlength=len(dataset.classes))
     share = np.floor(present * fraction + bias)
     wanted = np.minimum(share, np.maximum(present - 1, 0)).astype(np.int64)
-    if dataset.groups is None:
-        held = _by_image(dataset, pool, wanted, f"{seed}\0{name}")
+    choose = _by_image if dataset.groups is None else _by_group
+    return choose(dataset, pool, wanted, f"{seed}\0{name}")
+
+
+def _nothing_held(
+    dataset: Dataset, pool: Indices, name: SplitName, fraction: float, seed: int
+) -> DataError:
+    """Say why nothing could be held out, and which share could be."""
+    present = np.bincount(dataset.labels[pool], minlength=len(dataset.classes))
+    several = present[present > 1]
+    # One image of the smallest class that can spare one; groups are tried out.
+    shares = [] if not len(several) else [math.ceil(100 / several.min()) / 100]
+    shares += [share for share in _SHARES if not shares or share > shares[0]]
+    works = next((s for s in shares if len(_held(dataset, pool, name, s, 0.5, seed))), None)
+    largest = int(present.max())
+    if dataset.groups is not None and len(several):
+        why = "the groups are too large"
+    elif largest > 1:
+        why = f"no class has more than {largest} images"
     else:
-        held = _by_group(dataset, pool, wanted, f"{seed}\0{name}")
-    if not len(held):
-        why = "the groups are too large" if dataset.groups else "the classes are too small"
-        if dataset.groups is None and name == "val":
-            return {"train": pool}
-        raise DataError(
-            f"no {name} split of {fraction:.0%} can be held out of '{dataset.name}': {why}",
-            remedy=f"add images, or give the set a {name} split of its own",
-        )
-    rest = np.setdiff1d(pool, held, assume_unique=True)
-    return {"train": np.sort(rest), name: np.sort(held)}
+        why = "no class has more than one image"
+    remedy = f"use --{name} {works:g}, " if works is not None else ""
+    remedy += f"add images, or use --{name} 0 to hold out none"
+    return DataError(
+        f"no {name} split of {fraction:.0%} can be held out of '{shown(dataset.name)}': {why}",
+        remedy=remedy,
+    )
 
 
 def _rank(salt: str, key: str) -> bytes:

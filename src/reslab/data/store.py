@@ -24,6 +24,7 @@ from reslab.data.cache import make_room, only_builder, store_folder
 from reslab.data.chunks import fit_all
 from reslab.data.dataset import ArrayImages, Dataset, Images
 from reslab.data.preprocess import Preprocess
+from reslab.durable.cache import make_cache_folder
 from reslab.errors import MachineError
 
 FORMAT_VERSION = 1
@@ -102,7 +103,7 @@ def open_store(
     Args:
         dataset: the images of all splits.
         preprocess: how images are fitted; what comes after the fit does not matter here.
-        cache: folder to keep stores in; None for $RESLAB_CACHE or ~/.cache/reslab.
+        cache: folder to keep stores in; None for the user's, see `durable.cache`.
         workers: threads or processes that decode; 0 for one a core.
         progress: called with (images done, images in all) while building.
 
@@ -121,7 +122,7 @@ def open_store(
             os.utime(path)
         return Store(_map(path), path, reused=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_cache_folder("store", cache)
         with only_builder(path):
             reused = _is_complete(path, num_bytes)  # another process may have built it
             if not reused:
@@ -147,7 +148,7 @@ def in_memory(images: Images, preprocess: Preprocess) -> Pixels | None:
 
 def store_path(images: Images, preprocess: Preprocess, cache: Path | None = None) -> Path:
     """Return the file that the store of these images is kept in, whether or not it exists."""
-    parts = (
+    parts: tuple[object, ...] = (
         FORMAT_VERSION,
         images.identity(),
         len(images),
@@ -156,6 +157,8 @@ def store_path(images: Images, preprocess: Preprocess, cache: Path | None = None
         preprocess.resize,
         preprocess.interpolation,
     )
+    if preprocess.decoding > 1:  # without this part the name is that of earlier versions
+        parts += (f"decoding {preprocess.decoding}", preprocess.bit_depth)
     key = hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
     return store_folder(cache) / f"{key}.npy"
 

@@ -37,6 +37,11 @@ class Paired:
     p_exact: float
     p_mid: float
 
+    def _repr_html_(self) -> str:
+        from reslab.evaluate.card import paired_card
+
+        return paired_card(self)
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
         return {**dataclasses.asdict(self), "ci95_pct": list(self.ci95_pct)}

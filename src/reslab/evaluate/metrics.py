@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from reslab.display import short
 from reslab.errors import DataError, DivergedError
 from reslab.evaluate.statistics import Floats, Integers, log_sum_exp, softmax, wilson_pct
 
@@ -93,6 +94,19 @@ class Evaluation:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        low, high = self.ci95_pct
+        return short.lines(
+            f"Evaluation({self.accuracy_pct:.2f}% of {len(self):,} images right, 95% interval "
+            f"{low:.2f} to {high:.2f}, top-{self.top_k} {self.top5_pct:.2f}%, calibration error "
+            f"{self.ece_pct:.2f}%, {len(self.classes):,} classes: {short.named(self.classes)})"
+        )
+
+    def _repr_html_(self) -> str:
+        from reslab.evaluate.card import evaluation_card
+
+        return evaluation_card(self)
 
     @property
     def predictions(self) -> Integers:

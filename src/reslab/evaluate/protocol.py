@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from reslab import artifact as artifacts
 from reslab.artifact import Artifact
 from reslab.data.arrays import Indices
 from reslab.data.dataset import SPLIT_NAMES, Dataset, FileImages, SplitName
 from reslab.data.names import shown
+from reslab.data.open import located
 from reslab.data.split import image_keys, splits_from_json
 from reslab.errors import DataError, nearest
 
@@ -47,7 +50,7 @@ def match_classes(dataset: Dataset, classes: tuple[str, ...]) -> Indices:
 
 
 def with_recorded_splits(dataset: Dataset, model_path: Path, model: Artifact) -> Dataset:
-    """Give data the splits of the run that trained on these very images, if it is one.
+    """Give data the numbers and splits of the run that trained on these very images, if it is one.
 
     Otherwise evaluating on the flat folder that one trained on would measure training images,
     and the validation images that the run held out could not be asked for.
@@ -55,26 +58,29 @@ def with_recorded_splits(dataset: Dataset, model_path: Path, model: Artifact) ->
     return _recorded(dataset, model_path, model) or dataset
 
 
-def with_splits_by_name(dataset: Dataset, model_path: Path, model: Artifact) -> Dataset:
-    """Do the same for data that have changed since, or were copied: there, files go by their names.
+def without_seen(dataset: Dataset, model_path: Path, model: Artifact) -> Dataset:
+    """Do the same for data that hold some of those images, wherever they lie, under any name.
 
-    A file that the run did not know is for the test, so that the test holds no image with the name
-    of one that was trained on; `Dataset.note` says so. Data with a test or validation split of
-    their own keep it.
+    An image that the run did not know is for the test, so that the test holds no image that was
+    trained on; `Dataset.note` says so. Data with a test or validation split of their own keep it.
     """
     again = _recorded(dataset, model_path, model)
     if again is not None or dataset.splits.keys() & {"test", "val"}:
         return again or dataset
-    then, keys = _split_of_names(dataset, model_path)
-    known = sum(key in then for key in keys)
-    if not known:
+    places, how = _known(dataset, model_path, model)
+    known = 0 if places is None else int((places >= 0).sum())
+    if places is None or not known:
         return dataset
-    places = np.array([then.get(key, "test") for key in keys])
-    splits = {name: np.flatnonzero(places == name) for name in SPLIT_NAMES if name in places}
-    others = "; the others are for the test" if known < len(keys) else ""
+    places = np.where(places < 0, SPLIT_NAMES.index("test"), places)
+    splits = {
+        name: np.flatnonzero(places == number)
+        for number, name in enumerate(SPLIT_NAMES)
+        if (places == number).any()
+    }
+    others = "; the others are for the test" if known < len(places) else ""
     note = (
-        f"by their names, {known:,} of these {len(keys):,} images are those of {model_path} and "
-        f"split as then{others} (--split all measures all)"
+        f"{known:,} of these {len(places):,} images are those of {model_path}{how} and are split "
+        f"as then{others} (--split all measures all)"
     )
     return dataclasses.replace(dataset, splits=splits, note=note)
 
@@ -99,28 +105,41 @@ class Seen:
     """How many of some images a model was trained on.
 
     Args:
-        count: None where they are of the data it was trained on but nothing says which part.
-        by_name: the data are others, or have changed since; so many files have the names of files
-            that it was trained on.
+        count: None where that cannot be known.
+        same_data: they are of the very data it was trained on.
     """
 
     count: int | None
-    by_name: bool = False
+    same_data: bool = False
 
 
 def seen_in_training(dataset: Dataset, samples: Indices, model_path: Path, model: Artifact) -> Seen:
-    """Count the samples that the model was trained on."""
+    """Count the samples that the model, or one that it started from, was trained on."""
+    if model.images is not None:
+        places = model.images.split_of(dataset.images.digests()[samples])
+        return Seen(int((places == SPLIT_NAMES.index("train")).sum()))
+    if _fingerprint(model) is None:  # of another program, or trained on nothing yet
+        return Seen(0)
     if not _same_data(dataset, model):
-        then, keys = _split_of_names(dataset, model_path)
-        count = sum(then.get(keys[index]) == "train" for index in samples.tolist()) if then else 0
-        return Seen(count, by_name=True)
+        known, _ = _known(dataset, model_path, model)
+        train = SPLIT_NAMES.index("train")
+        return Seen(None if known is None else int((known[samples] == train).sum()))
     own = _recorded(dataset, model_path, model) or dataset
     if "train" not in own.splits:
-        return Seen(None)
-    return Seen(int(np.isin(samples, own.splits["train"]).sum()))
+        return Seen(None, same_data=True)
+    return Seen(int(np.isin(samples, own.splits["train"]).sum()), same_data=True)
+
+
+def data_places(model_path: Path, model: Artifact) -> tuple[str, ...]:
+    """Return where the data may be that a model was trained on, the likeliest place first."""
+    run = _run_config(model_path)
+    places = (run.get("location"), run.get("data"), model.provenance.get("data"))
+    return tuple(dict.fromkeys(str(place) for place in places if place))
 
 
 def _recorded(dataset: Dataset, model_path: Path, model: Artifact) -> Dataset | None:
+    if model.images is not None:
+        return model.images.put_back(dataset, model.classes)
     record = _record(model_path)
     if not record or not _same_data(dataset, model):
         return None
@@ -130,33 +149,63 @@ def _recorded(dataset: Dataset, model_path: Path, model: Artifact) -> Dataset | 
         return None
 
 
-def _split_of_names(
-    dataset: Dataset, model_path: Path
-) -> tuple[Mapping[str, SplitName], Sequence[str]]:
-    """Return the split of every file that a run knew, and the names of the files of a data set.
+def _known(
+    dataset: Dataset, model_path: Path, model: Artifact
+) -> tuple[npt.NDArray[np.int64] | None, str]:
+    """Return each image's place in SPLIT_NAMES in the run, -1 for others, and how it is known.
 
-    Both are empty for images that are not files: what they are called are mere numbers.
+    Models of older versions do not record their images. Where the data are the very folder that
+    the run was made on, its files are known by their names; elsewhere names say nothing.
     """
-    if not isinstance(dataset.images, FileImages):
-        return {}, ()
-    record = _record(model_path)
+    if model.images is not None:
+        return model.images.split_of(dataset.images.digests()), ""
     then = {
-        key: name for name in SPLIT_NAMES for keys in record.get(name, {}).values() for key in keys
+        key: number
+        for number, name in enumerate(SPLIT_NAMES)
+        for listed in _record(model_path).get(name, {}).values()
+        for key in listed
     }
-    return then, image_keys(dataset)
+    if not then or not _is_folder_of_run(dataset, model_path, model):
+        return None, ""
+    return np.array([then.get(key, -1) for key in image_keys(dataset)]), " by their names"
+
+
+def _is_folder_of_run(dataset: Dataset, model_path: Path, model: Artifact) -> bool:
+    if not isinstance(dataset.images, FileImages):
+        return False
+    root = dataset.images.root
+    for place in data_places(model_path, model):
+        path = Path(located(place))
+        for folder in (path, path.parent):  # of a CSV file, the folder that it is in
+            if folder.is_dir() and root.is_dir() and os.path.samefile(folder, root):
+                return folder == path or path.is_file()
+    return False
+
+
+def _run_config(model_path: Path) -> Mapping[str, Any]:
+    """Read the configuration of the run that a model lies in; empty where there is none."""
+    return _read(artifacts.find(model_path).parent / "config.json")
 
 
 def _record(model_path: Path) -> Mapping[str, Any]:
     """Read what a run recorded of its splits; empty where there is no record to be read."""
-    path = artifacts.find(model_path).parent / SPLIT_RECORD
+    return _read(artifacts.find(model_path).parent / SPLIT_RECORD)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
     try:
-        record: Mapping[str, Any] = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
+        value = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
     except (OSError, ValueError):
         return {}
-    return record
+    return value if isinstance(value, dict) else {}
 
 
 def _same_data(dataset: Dataset, model: Artifact) -> bool:
+    recorded = _fingerprint(model)
+    return recorded is not None and dataset.has_fingerprint(recorded)
+
+
+def _fingerprint(model: Artifact) -> str | None:
     trained_on = model.provenance.get("dataset")
-    fingerprint = trained_on.get("fingerprint") if isinstance(trained_on, dict) else None
-    return bool(fingerprint) and fingerprint == dataset.fingerprint()
+    found = trained_on.get("fingerprint") if isinstance(trained_on, dict) else None
+    return str(found) if found else None

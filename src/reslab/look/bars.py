@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from markupsafe import Markup, escape
 
 from reslab.data.names import shown
-from reslab.report import wording
+from reslab.display import wording
 from reslab.report.scale import Scale, enclosing
 
 NARROW, WIDE, HEIGHT = 520, 1040, 250

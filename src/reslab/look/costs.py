@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from reslab.analyze.cost import Layer, measure, with_norms_folded
 from reslab.analyze.layers import layer_costs
+from reslab.display import wording
 from reslab.look.bars import Bars, draw_bars
 from reslab.look.figure import Drawing, Figure, Section, Table
 from reslab.look.subject import Subject
-from reslab.report import wording
 from reslab.report.plots import Plot, Series
 
 _ROWS = 8

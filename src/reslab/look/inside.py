@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab import durable
+from reslab.display import wording
 from reslab.errors import unknown
 from reslab.look.costs import costs
 from reslab.look.figure import Section
@@ -20,7 +21,6 @@ from reslab.look.sees import sees
 from reslab.look.signals import signals
 from reslab.look.subject import Subject, open_subject
 from reslab.look.terrain import terrain
-from reslab.report import wording
 from reslab.report.run import SPLIT_WORDS
 from reslab.report.setup import Fact
 

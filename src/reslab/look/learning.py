@@ -8,8 +8,8 @@ from pathlib import Path
 
 from reslab.analyze.probed import FILE, Probed, read_probe
 from reslab.analyze.signal import StepSignal
+from reslab.display import wording
 from reslab.look.figure import Figure
-from reslab.report import wording
 from reslab.report.plots import COLOURS, Plot, Series, axis_kind
 
 _Value = Callable[[StepSignal], float | None]

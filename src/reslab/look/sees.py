@@ -10,6 +10,7 @@ from reslab.analyze.feature_images import stage_maps
 from reslab.analyze.filters import as_pictures, first_filters
 from reslab.analyze.grad_cam import grad_cam
 from reslab.analyze.occlusion import occlusion
+from reslab.display import wording
 from reslab.evaluate.run import evaluation_mode
 from reslab.look.colours import coloured, heated, marked
 from reslab.look.figure import Block, Card, Figure, Gallery, Section
@@ -17,7 +18,6 @@ from reslab.look.pictures import around_grey, enlarged, smooth, unit_range
 from reslab.look.space import space_figures
 from reslab.look.subject import Subject
 from reslab.look.units import units_figures
-from reslab.report import wording
 
 Notify = Callable[[str], None]
 TITLE = "What it sees"

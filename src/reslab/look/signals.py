@@ -14,11 +14,11 @@ from reslab.analyze.openness import gate_openness
 from reslab.analyze.residuals import residual_ratios
 from reslab.analyze.responses import layer_responses
 from reslab.analyze.signal import signal_by_depth
+from reslab.display import wording
 from reslab.errors import UsageError
 from reslab.look.figure import Figure, Section
 from reslab.look.learning import while_learning
 from reslab.look.subject import Subject
-from reslab.report import wording
 from reslab.report.plots import Plot, Series, axis_kind
 
 TITLE = "Signal"

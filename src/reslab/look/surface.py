@@ -14,9 +14,9 @@ import numpy.typing as npt
 from markupsafe import Markup, escape
 
 from reslab.data.names import shown
+from reslab.display import wording
 from reslab.look.colours import hexadecimal
 from reslab.look.contours import contours
-from reslab.report import wording
 from reslab.report.scale import log_ticks
 
 Floats = npt.NDArray[np.float64]

@@ -14,12 +14,12 @@ from reslab.analyze.interpolation import LinearPath, linear_path, on_one_line
 from reslab.analyze.landscape import Surface, loss_surface
 from reslab.analyze.sample import Sample
 from reslab.artifact import Artifact
+from reslab.display import wording
 from reslab.errors import DataError
 from reslab.look.figure import Drawing, Figure, Section
 from reslab.look.pictures import seen_by
 from reslab.look.subject import Subject
 from reslab.look.surface import surface_figure
-from reslab.report import wording
 from reslab.report.plots import Plot, Series, Style, axis_kind
 
 Floats = npt.NDArray[np.float64]

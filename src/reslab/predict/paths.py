@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from reslab.data.decode import IMAGE_SUFFIXES
 from reslab.data.litter import is_litter
+from reslab.data.sources.outputs import output_in
 
 
 def find_images(places: Iterable[str]) -> Iterator[str]:
@@ -16,7 +17,7 @@ def find_images(places: Iterable[str]) -> Iterator[str]:
     A file that is named itself is yielded whatever it is called. What does not exist, and a
     folder or pattern without images, is yielded as it was given, so that reading it reports it.
     Folders are searched in the order of names, through links but never twice; litter and hidden
-    files (`data.litter`) are left out.
+    files (`data.litter`) are left out, and so are runs, models and pages of reslab below a folder.
     """
     for place in places:
         if os.path.isdir(place):
@@ -60,7 +61,7 @@ def _below(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
         if suffix in IMAGE_SUFFIXES and not _is_folder(entry):
             yield entry.path
     for entry in visible:
-        if _is_folder(entry):
+        if _is_folder(entry) and not output_in(entry.path):
             yield from _below(entry.path, seen)
 
 

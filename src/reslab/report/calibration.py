@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from reslab.display import wording
 from reslab.evaluate.metrics import Evaluation, ReliabilityBin, fit_temperature
 from reslab.evaluate.statistics import wilson_pct
-from reslab.report import wording
 from reslab.report.plots import Plot, Series, draw
 from reslab.report.run import Run
 

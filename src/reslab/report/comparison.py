@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from reslab.data.dataset import FINGERPRINT_BY_CONTENT
+from reslab.display import wording
 from reslab.errors import UsageError
 from reslab.evaluate.compare import Paired, compare
 from reslab.evaluate.metrics import Evaluation
 from reslab.evaluate.statistics import holm
 from reslab.evaluate.summary import short_names
-from reslab.report import wording
 from reslab.report.curves import throughput
 from reslab.report.differences import Difference, differences
 from reslab.report.run import SPLIT_WORDS, Run, read_run
@@ -186,7 +187,14 @@ def _refusal(first: Entry, second: Entry) -> str:
     assert first.evaluation is not None
     assert second.evaluation is not None
     one, two = (entry.run.section("dataset") for entry in (first, second))
-    if one.get("fingerprint") is None or one.get("fingerprint") != two.get("fingerprint"):
+    marks = [str(data.get("fingerprint") or "") for data in (one, two)]
+    if all(marks) and len({mark.startswith(FINGERPRINT_BY_CONTENT) for mark in marks}) > 1:
+        return (
+            f"No paired test of {first.name} and {second.name}: one of them was made by an older "
+            "reslab, which did not record the content of its images, so whether they are the same "
+            "is not known."
+        )
+    if not all(marks) or marks[0] != marks[1]:
         names = [str(data.get("name", "data")) for data in (one, two)]
         what = f"{names[0]} and {names[1]}" if names[0] != names[1] else f"two states of {names[0]}"
         return (

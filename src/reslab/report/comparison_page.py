@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from reslab import durable
-from reslab.report import wording
+from reslab.display import wording
 from reslab.report.comparison import Comparison, Entry, finding, p_value
 from reslab.report.curves import error_top
 from reslab.report.page import frame, templates

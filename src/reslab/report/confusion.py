@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from reslab.report import wording
+from reslab.display import wording
 from reslab.report.pictures import png_uri
 
 Counts = npt.NDArray[np.int64]

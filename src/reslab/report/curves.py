@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reslab.report import wording
+from reslab.display import wording
 from reslab.report.plots import Plot, Series
 from reslab.report.run import Floats, Run
 

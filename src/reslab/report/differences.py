@@ -7,7 +7,9 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from reslab.report import setup, wording
+from reslab.data.dataset import FINGERPRINT_BY_CONTENT
+from reslab.display import wording
+from reslab.report import setup
 from reslab.report.run import Run
 
 
@@ -43,7 +45,9 @@ def _facts(run: Run) -> dict[str, str]:
         "network": run.section("spec").get("name"),
         "data": data.get("name"),
         **{f"{split} images": n for split, n in dict(data.get("counts") or {}).items()},
-        "images' fingerprint": str(data.get("fingerprint", ""))[:8],
+        "images' fingerprint": str(data.get("fingerprint", "")).removeprefix(
+            FINGERPRINT_BY_CONTENT
+        )[:8],
         "seed": run.config.get("seed"),
         "time limit, s": request.get("time_s"),
         "started from": request.get("start"),

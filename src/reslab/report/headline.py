@@ -6,7 +6,7 @@ import dataclasses
 import math
 import shlex
 
-from reslab.report import wording
+from reslab.display import wording
 from reslab.report.curves import last_row
 from reslab.report.run import SPLIT_WORDS, Run
 from reslab.report.scale import Scale, round_step

@@ -74,16 +74,24 @@ def _reopen(run: Run) -> Dataset:
     Raises:
         DataError: it has gone or has changed since.
     """
-    from reslab.data.open import open_dataset
+    from reslab.data.open import first_there, open_dataset
     from reslab.data.options import DataOptions
+    from reslab.data.record import read_record
     from reslab.data.split import splits_from_json
 
-    request = run.section("request")
+    places = (str(run.config.get(name) or "") for name in ("location", "data"))
     dataset = open_dataset(
-        str(run.config.get("data", "")),
+        first_there(tuple(filter(None, places)) or ("",)),
         options=DataOptions.from_json(run.config.get("data_options")).as_opened(),
-        skip_bad=bool(request.get("skip_bad")),
+        skip_bad=bool(run.section("request").get("skip_bad")),
     )
+    record = read_record(run.folder)
+    if record is not None:
+        again = record.put_back(dataset, run.classes)
+        if again is None:
+            what = record.differences(dataset, run.classes)
+            raise DataError(f"the data has changed since the run ({what})")
+        return again
     path = run.folder / "split.json"
     if path.is_file():
         try:
@@ -92,6 +100,6 @@ def _reopen(run: Run) -> Dataset:
             raise DataError(f"{path.name} cannot be read ({error})") from error
         dataset = splits_from_json(dataset, value)
     expected = run.section("dataset").get("fingerprint")
-    if expected and dataset.fingerprint() != expected:
+    if expected and not dataset.has_fingerprint(str(expected)):
         raise DataError("the data has changed since the run")
     return dataset

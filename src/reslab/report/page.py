@@ -13,9 +13,10 @@ from markupsafe import Markup
 from reslab import durable
 from reslab.data.dataset import Dataset
 from reslab.data.names import shown
+from reslab.display import wording
 from reslab.errors import DataError, ReslabError
 from reslab.evaluate.metrics import Evaluation
-from reslab.report import setup, wording
+from reslab.report import setup
 from reslab.report.augmented import early_sentence
 from reslab.report.calibration import calibration
 from reslab.report.confusion import confusion

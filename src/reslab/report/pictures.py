@@ -13,8 +13,8 @@ from PIL import Image
 
 from reslab.data.arrays import Pixels
 from reslab.data.dataset import Dataset
+from reslab.display import wording
 from reslab.errors import ReslabError
-from reslab.report import wording
 
 # Twice the width that a picture has on the page, for screens of high density.
 LARGEST = 224

@@ -15,7 +15,7 @@ from typing import Literal
 from markupsafe import Markup, escape
 
 from reslab.data.names import shown
-from reslab.report import wording
+from reslab.display import wording
 from reslab.report.scale import Kind, Scale, enclosing
 
 WIDTH = 520

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reslab.report import wording
+from reslab.display import wording
 from reslab.report.curves import throughput
 from reslab.report.run import Run
 

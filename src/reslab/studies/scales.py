@@ -11,7 +11,7 @@ from reslab.catalog.identity import cifar_stages
 from reslab.spec import ResNetSpec
 from reslab.study import Arm, Scale, StudyResults, Verdict
 from reslab.study.expectation import describe
-from reslab.study.statistics import paired
+from reslab.study.statistics import paired, range_of_difference
 from reslab.study.study import Expectation
 
 PAPER_SEEDS = 5
@@ -174,7 +174,11 @@ class Alike:
     def test(self, results: StudyResults) -> Verdict:
         """Compare the two arms seed by seed."""
         metric = self.metric or results.study.metric
-        found = paired(results.values(self.first, metric), results.values(self.second, metric))
+        found = paired(
+            results.values(self.first, metric),
+            results.values(self.second, metric),
+            within=range_of_difference(metric),
+        )
         if found is None:
             return Verdict(
                 expectation=self.sentence,

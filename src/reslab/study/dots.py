@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from reslab.data.names import shown
-from reslab.report import wording
+from reslab.display import wording
 from reslab.report.scale import Scale
 
 WIDTH = 520

@@ -45,7 +45,9 @@ class Ordered:
         """Compare the two arms seed by seed."""
         metric = self.metric or results.study.metric
         found = statistics.paired(
-            results.values(self.better, metric), results.values(self.worse, metric)
+            results.values(self.better, metric),
+            results.values(self.worse, metric),
+            within=statistics.range_of_difference(metric),
         )
         if found is None:
             return _nothing(self.sentence)
@@ -82,12 +84,12 @@ class Best:
     def test(self, results: StudyResults) -> Verdict:
         """Compare the arm with each of the others."""
         metric = self.metric or results.study.metric
-        best = results.values(self.better, metric)
-        found = {
-            other: difference
+        best, within = results.values(self.better, metric), statistics.range_of_difference(metric)
+        tested = {
+            other: statistics.paired(best, results.values(other, metric), within=within)
             for other in self.others
-            if (difference := statistics.paired(best, results.values(other, metric))) is not None
         }
+        found = {k: difference for k, difference in tested.items() if difference is not None}
         if len(found) < len(self.others):
             return _nothing(self.sentence)
         adjusted = _holm({k: d.p_t for k, d in found.items()})
@@ -307,7 +309,9 @@ def _trend(
     if not by_seed:
         return _nothing(sentence)
     sign = -1.0 if claim == "falls" else 1.0
-    found = statistics.from_zero([sign * rise for rise in by_seed.values()])
+    found = statistics.from_zero(
+        [sign * rise for rise in by_seed.values()], within=statistics.range_of_difference(name)
+    )
     arms = curve(results, group)
     judged = below if claim == "does not rise" else positive
     because = (

@@ -14,6 +14,7 @@ from reslab.study.curve_figures import curve_figures, panels
 from reslab.study.dots import Dots, draw_dots
 from reslab.study.figure import Figure, Style, figure_of
 from reslab.study.results import StudyResults
+from reslab.study.statistics import range_of
 from reslab.study.study import Arm
 
 METRIC_WORDS = {
@@ -140,7 +141,8 @@ def _by_arm(results: StudyResults, metric: str) -> Iterator[Figure]:
             )
     if not any(row.values for row in rows) or len(rows) < 2:
         return
-    limits, wide = _limits([v for r in rows for v in (*r.values, *([r.paper] if r.paper else ()))])
+    shown = [v for r in rows for v in (*r.values, *([r.paper] if r.paper else ()))]
+    limits, wide = _limits(shown, range_of(metric))
     drawing, height = draw_dots(rows, limits, metric_words(metric), log=wide)
     caption = "Each dot is a run, the line their mean."
     if wide:
@@ -154,12 +156,20 @@ def _by_arm(results: StudyResults, metric: str) -> Iterator[Figure]:
     )  # fmt: skip
 
 
-def _limits(values: Sequence[float]) -> tuple[tuple[float, float], bool]:
+def _limits(
+    values: Sequence[float], within: tuple[float, float] | None
+) -> tuple[tuple[float, float], bool]:
+    """Return the ends of an axis, with air up to where values can be, and whether it is log."""
     low, high = min(values), max(values)
-    if low > 0 and high / low > _WIDE:
-        return (low / 1.2, high * 1.2), True
-    step = round_step(max(high - low, 0.5, 0.02 * abs(high)) / 4)
-    return (math.floor(low / step - 0.3) * step, math.ceil(high / step + 0.3) * step), False
+    wide = low > 0 and high / low > _WIDE
+    if wide:
+        first, last = low / 1.2, high * 1.2
+    else:
+        step = round_step(max(high - low, 0.5, 0.02 * abs(high)) / 4)
+        first, last = math.floor(low / step - 0.3) * step, math.ceil(high / step + 0.3) * step
+    if within is not None:
+        first, last = max(first, min(low, within[0])), min(last, max(high, within[1]))
+    return (first, last), wide
 
 
 def _series(results: StudyResults) -> Iterator[Figure]:

@@ -56,7 +56,7 @@ def measure_run(run_dir: Path) -> dict[str, float]:
 
 def evaluations(run: RunDirectory, config: Config) -> dict[str, Evaluation]:
     """Evaluate a run's model on each of its splits."""
-    dataset = reopen(config, run.read_json("split.json"), Silent())
+    dataset = reopen(run, config, Silent())
     device = machine.choose_device(config.request.device)
     trained = artifact.load(run.model)
     _, bank = fitted_images(

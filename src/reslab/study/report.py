@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reslab import durable
-from reslab.report import wording
+from reslab.display import wording
 from reslab.report.page import frame, templates
 from reslab.study import report_content as content
 from reslab.study.figure import Figure

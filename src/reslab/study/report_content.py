@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reslab.report import setup, wording
+from reslab.display import wording
+from reslab.report import setup
 from reslab.study import statistics
 from reslab.study.figures import METRIC_WORDS, metric_words
 from reslab.study.results import Outcome, RunOutcome, StudyResults, Verdict
@@ -157,7 +158,7 @@ def _cell(results: StudyResults, arm: Arm, metric: str) -> Cell:
     paper = f"{arm.paper[metric]:g}" if metric in arm.paper else ""
     if not values:
         return Cell("–", "", paper, 0)
-    found = statistics.summarise(values)
+    found = statistics.summarise(values, within=statistics.range_of(metric))
     digits = 2 if metric.endswith("_pct") else 4 if abs(found.mean) < 1 else 3
     if found.sd is None or found.low is None or found.high is None:
         return Cell(f"{found.mean:.{digits}f}", "", paper, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from reslab.report import wording
+from reslab.display import wording
 from reslab.study.figures import metric_words
 from reslab.study.report_content import MARKS, readable
 

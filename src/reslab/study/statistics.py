@@ -14,6 +14,7 @@ import numpy.typing as npt
 from reslab.evaluate.statistics import holm as holm
 
 Floats = npt.NDArray[np.float64]
+Range = tuple[float, float]
 
 RESAMPLES = 10_000
 ALIKE = 1e-9  # relative spread: differences that rounding alone tells apart
@@ -29,7 +30,8 @@ class Summary:
         mean: their mean.
         sd: standard deviation (n - 1); None for one seed.
         median: their median.
-        low: the lower end of the 95% interval of the mean by Student's t; None for one seed.
+        low: the lower end of the 95% interval of the mean by Student's t, cut to what the number
+            can be; None for one seed.
         high: the upper end.
     """
 
@@ -41,12 +43,27 @@ class Summary:
     high: float | None
 
 
-def summarise(values: Sequence[float]) -> Summary:
-    """Return mean ± sd, median and the 95% interval of the mean by Student's t."""
+def range_of(metric: str) -> Range | None:
+    """Return what a metric can be: 0 to 100 for an error or an accuracy, None for anything else."""
+    return (0.0, 100.0) if metric.endswith(("error_pct", "accuracy_pct")) else None
+
+
+def range_of_difference(metric: str) -> Range | None:
+    """Return what the difference of two values of a metric can be; None for anything."""
+    return None if (found := range_of(metric)) is None else (found[0] - found[1], found[1])
+
+
+def summarise(values: Sequence[float], *, within: Range | None = None) -> Summary:
+    """Return mean ± sd, median and the 95% interval of the mean by Student's t.
+
+    Args:
+        values: one a seed.
+        within: what the number can be, as `range_of` says; the interval is cut to it.
+    """
     assert len(values) > 0
     sample = np.asarray(values, dtype=np.float64)
     alone = len(sample) == 1
-    low, high = (None, None) if alone else student(sample)
+    low, high = (None, None) if alone else student(sample, within=within)
     return Summary(
         n=len(sample),
         mean=float(sample.mean()),
@@ -57,15 +74,26 @@ def summarise(values: Sequence[float]) -> Summary:
     )
 
 
-def student(values: Sequence[float] | Floats) -> tuple[float, float]:
-    """Return the 95% interval of the mean of two values or more, by Student's t."""
+def student(
+    values: Sequence[float] | Floats, *, within: Range | None = None
+) -> tuple[float, float]:
+    """Return the 95% interval of the mean of two values or more, by Student's t.
+
+    Near an end of `within` the t interval of few seeds reaches beyond it, where the mean cannot
+    be. Cutting off that part leaves the coverage as it is; no other point is added or taken away.
+    """
     from scipy import stats
 
     sample = np.asarray(values, dtype=np.float64)
     count, mean = len(sample), float(sample.mean())
     error = float(sample.std(ddof=1)) / math.sqrt(count)
     half = float(stats.t.ppf(0.975, count - 1)) * error
-    return mean - half, mean + half
+    low, high = mean - half, mean + half
+    if within is None:
+        return low, high
+    # A value beyond the range, as a fitted line can reach, widens it: the interval holds the mean.
+    least, most = min(within[0], float(sample.min())), max(within[1], float(sample.max()))
+    return max(low, least), min(high, most)
 
 
 def bootstrap(values: Sequence[float] | Floats, *, seed: int = 0) -> tuple[float, float]:
@@ -120,13 +148,16 @@ class Difference:
         }
 
 
-def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Difference | None:
+def paired(
+    first: Mapping[int, float], second: Mapping[int, float], *, within: Range | None = None
+) -> Difference | None:
     """Test second - first over the seeds that both have; None where they share none.
 
-    Runs of one seed see the same images in the same order, which pairing takes out.
+    Runs of one seed see the same images in the same order, which pairing takes out. `within` is
+    what a difference can be, as `range_of_difference` says.
     """
     found = differences(first, second)
-    return from_zero(found) if found else None
+    return from_zero(found, within=within) if found else None
 
 
 def differences(first: Mapping[int, float], second: Mapping[int, float]) -> list[float]:
@@ -134,8 +165,13 @@ def differences(first: Mapping[int, float], second: Mapping[int, float]) -> list
     return [second[seed] - first[seed] for seed in sorted(first.keys() & second.keys())]
 
 
-def from_zero(differences: Sequence[float], *, seed: int = 0) -> Difference:
+def from_zero(
+    differences: Sequence[float], *, seed: int = 0, within: Range | None = None
+) -> Difference:
     """Test whether paired differences have the mean zero, in several ways.
+
+    The interval is cut to `within`, what a difference can be. No end of it crosses zero by that,
+    so that it agrees with the t-test as before.
 
     With n pairs no sign-flip p lies below 2 / 2^n: three seeds cannot come under 0.25, six can
     come under 0.05. The t-test buys more from few pairs with its assumption of normality.
@@ -155,7 +191,7 @@ def from_zero(differences: Sequence[float], *, seed: int = 0) -> Difference:
         chance = mean != 0.0 and p_t >= 0.05
         low, high = (-math.inf, math.inf) if chance else (mean, mean)
     else:
-        low, high = student(sample)
+        low, high = student(sample, within=within)
         p_t = float(2 * stats.t.sf(abs(mean) / spread * math.sqrt(count), count - 1))
     return Difference(
         n=count,

@@ -9,6 +9,7 @@ from typing import Any
 
 from reslab import spec as specs
 from reslab.data.dataset import Dataset
+from reslab.data.open import located
 from reslab.data.options import DataOptions
 from reslab.errors import UsageError
 from reslab.spec import Stem
@@ -100,6 +101,7 @@ class Config:
         preprocess: as `Preprocess.to_json` writes it.
         cost: parameters and multiply-adds of the network.
         environment: the machine and the versions.
+        location: where the data are: an absolute path, or a name; empty in runs of older versions.
     """
 
     request: Request
@@ -110,6 +112,7 @@ class Config:
     preprocess: Mapping[str, Any]
     cost: Mapping[str, int]
     environment: Mapping[str, Any]
+    location: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return what config.json holds."""
@@ -124,6 +127,7 @@ class Config:
             "command": list(self.request.command),
             "data": self.request.data,
             "data_options": self.request.data_options.to_json(),
+            "location": self.location,
             "seed": self.request.seed,
             "request": request,
             "dataset": dict(self.dataset),
@@ -154,7 +158,24 @@ class Config:
             preprocess=value["preprocess"],
             cost=value["cost"],
             environment=value["environment"],
+            location=value.get("location", ""),
         )
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where the data may be: where they were, and as they were named, from the folder here."""
+        return tuple(dict.fromkeys(filter(None, (self.location, self.request.data))))
+
+    @property
+    def here(self) -> str:
+        """How the data are named from the folder here: as they were, where that still holds."""
+        data = self.request.data
+        return data if not self.location or located(data) == self.location else self.location
+
+    def moved(self, data: str) -> Config:
+        """Return the same run with its data in another place."""
+        request = dataclasses.replace(self.request, data=data)
+        return dataclasses.replace(self, request=request, location=located(data))
 
 
 def describe_dataset(dataset: Dataset) -> dict[str, Any]:

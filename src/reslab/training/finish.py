@@ -14,6 +14,8 @@ from safetensors import torch as safetensors_torch
 from reslab import artifact, durable
 from reslab.data.dataset import Dataset, SplitName
 from reslab.data.preprocess import Preprocess
+from reslab.data.record import ImageRecord, read_record
+from reslab.display import wording
 from reslab.evaluate.metrics import Evaluation, fit_temperature
 from reslab.nn import build
 from reslab.training import checkpoint
@@ -50,6 +52,27 @@ class Result:
     data: str
     network: str
     writes: bool
+
+    def lines(self) -> list[str]:
+        """Say how well the model does and where everything is: what `train` prints at its end."""
+        test = self.test
+        low, high = test.ci95_pct
+        return [
+            f"{self.split} accuracy {test.accuracy_pct:.2f}%  (95% interval {low:.2f} to "
+            f"{high:.2f}, {len(test.labels):,} images)  after {wording.clock(self.wall_s)}",
+            f"  run     {self.run_dir}",
+            f"  report  {self.run_dir / 'report.html'}",
+            f"  model   {self.model}",
+        ]
+
+    def __repr__(self) -> str:
+        first, run, *_ = self.lines()
+        return f"Result: {self.network} on {self.data}\n  {first}\n{run}"
+
+    def _repr_html_(self) -> str:
+        from reslab.training.card import result_card
+
+        return result_card(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `train --json` prints."""
@@ -118,7 +141,7 @@ def finish(
         split=final,
         wall_s=wall_s,
         train_images_per_s=speed,
-        data=config.request.data,
+        data=config.here,
         network=config.spec.name,
         writes=training.world.writes,
     )
@@ -168,6 +191,7 @@ def _write_artifact(
             metrics=metrics,
             provenance=provenance,
             temperature=temperature,
+            images=read_record(run.path) or ImageRecord.of(dataset),
         ),
         run.model,
     )

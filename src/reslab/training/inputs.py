@@ -14,8 +14,9 @@ from reslab.artifact import Artifact
 from reslab.data.bank import Bank, open_bank
 from reslab.data.check import check_dataset
 from reslab.data.dataset import Dataset
-from reslab.data.open import open_dataset
+from reslab.data.open import first_there, open_dataset
 from reslab.data.preprocess import Preprocess
+from reslab.data.record import read_record, recorded_names
 from reslab.data.split import complete_splits, splits_from_json
 from reslab.errors import DataError, UsageError
 from reslab.evaluate import protocol
@@ -25,10 +26,12 @@ from reslab.training.config import Config, Request
 from reslab.training.distributed import World
 from reslab.training.observe import Observer
 from reslab.training.preprocessing import with_statistics
+from reslab.training.rundir import RunDirectory
 from reslab.training.source import (
     initial_spec,
     kept_settings,
     load_source,
+    origin_notes,
     refuse_other_weights,
 )
 
@@ -50,6 +53,8 @@ def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[
         notify=observer.note,
     )
     source = load_source(request)
+    for line in origin_notes(source):
+        observer.note(line)
     dataset, recorded = _recorded(dataset, request, source, observer)
     dataset = _split(dataset, request, val_fraction=0.0)
     settings = {**kept_settings(request, source), **recorded, **request.overrides}
@@ -72,6 +77,8 @@ def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[
     if not report.ok:
         first = next(f for f in findings["findings"] if f["severity"] == "error")
         raise DataError(first["message"], remedy=first["remedy"])
+    if source is not None:
+        _name_seen(dataset, request, source, observer)
     return dataset, chosen, findings
 
 
@@ -95,6 +102,19 @@ def _recorded(
     return again, {} if "val" in again.splits else {"val_fraction": 0.0}
 
 
+def _name_seen(dataset: Dataset, request: Request, source: Artifact, observer: Observer) -> None:
+    """Say how many of the test images the source was trained on: they are no test of it."""
+    if source.images is None or request.source is None or "test" not in dataset.splits:
+        return
+    test = dataset.splits["test"]
+    seen = protocol.seen_in_training(dataset, test, request.source, source)
+    if seen.count:
+        observer.note(
+            f"warning: {request.source} was trained on {seen.count:,} of the {len(test):,} test "
+            "images; the accuracy on them says little about new images"
+        )
+
+
 def _try_freezing(chosen: Chosen) -> None:
     """Refuse to freeze parts that the network lacks, before anything is written."""
     if chosen.recipe.freeze:
@@ -102,25 +122,58 @@ def _try_freezing(chosen: Chosen) -> None:
             build(chosen.spec).freeze(chosen.recipe.freeze)
 
 
-def reopen(config: Config, splits: dict[str, Any], observer: Observer) -> Dataset:
-    """Open the data of an earlier run again.
+def reopen(run: RunDirectory, config: Config, observer: Observer, data: str = "") -> Dataset:
+    """Open the data of an earlier run again, with the numbers and splits that images had.
+
+    Args:
+        run: its directory.
+        config: what it is.
+        observer: who watches.
+        data: where the data are now; empty for where they were.
 
     Raises:
-        DataError: they are no longer what they were.
+        DataError: they are not there, or no longer what they were.
     """
     request = config.request
-    dataset = open_dataset(
-        request.data,
-        options=request.data_options.as_opened(),
-        skip_bad=request.skip_bad,
-        notify=observer.note,
-    )
-    if dataset.fingerprint() != config.dataset["fingerprint"]:
-        raise DataError(
-            f"the images or labels of '{request.data}' have changed since the run began",
-            remedy="restore them, or start a new run",
+    place = data or first_there(config.places)
+    try:
+        dataset = open_dataset(
+            place,
+            options=request.data_options.moved(config.location, place).as_opened(),
+            skip_bad=request.skip_bad,
+            notify=observer.note,
         )
-    return splits_from_json(dataset, splits)
+    except UsageError as error:
+        if data:
+            raise
+        raise DataError(
+            f"the images of {run.path} are no longer there ({error.message})",
+            remedy="name the place where they are now: --data PLACE",
+        ) from error
+    classes = tuple(config.dataset["classes"])
+    record = read_record(run.path)
+    if record is None:
+        return _reopened_by_name(run, config, dataset, place)
+    again = record.put_back(dataset, classes)
+    if again is None:
+        names = recorded_names(record, run.read_json("split.json"), classes)
+        what = record.differences(dataset, classes, names)
+        raise DataError(
+            f"the images of '{place}' have changed since the run began: {what}",
+            remedy="restore them, name the right place with --data, or start a new run",
+        )
+    return again
+
+
+def _reopened_by_name(run: RunDirectory, config: Config, dataset: Dataset, place: str) -> Dataset:
+    """Split the data of a run of an older reslab, which knows its files by path, size and time."""
+    if not dataset.has_fingerprint(config.dataset["fingerprint"]):
+        raise DataError(
+            f"the images or labels of '{place}' have changed since the run began, or were copied: "
+            "this run of an older reslab knows its files by path, size and time of change",
+            remedy="restore them with their times (cp -a, rsync -a), or start a new run",
+        )
+    return splits_from_json(dataset, run.read_json("split.json"))
 
 
 def fitted_images(

@@ -18,6 +18,8 @@ import torch
 
 from reslab import durable, kernels, machine
 from reslab.data.dataset import Dataset
+from reslab.data.open import first_there, located
+from reslab.data.record import ImageRecord
 from reslab.data.split import splits_to_json
 from reslab.durable import Lock
 from reslab.errors import StoppedError
@@ -35,8 +37,11 @@ from reslab.training.preprocessing import planned_preprocess
 from reslab.training.probe import Probe
 from reslab.training.recipe import Recipe
 from reslab.training.rundir import RunDirectory
+from reslab.training.source import seen_before
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest, listening
+
+MANY_IMAGES = 100_000  # reading so many takes long enough to be said
 
 
 @dataclasses.dataclass
@@ -78,6 +83,9 @@ def start(request: Request, observer: Observer | None = None) -> Result:
     device = machine.choose_device(request.device)
     with listening() as stop, joined(device) as world:
         dataset, chosen, findings = decide(request, watcher)
+        if world.writes:
+            _identify(dataset, stop, watcher)
+        world.barrier()  # the others find the digests in the cache
         dtype = machine.autocast_dtype(chosen.recipe.precision, device)
         config = Config(
             request=request,
@@ -87,6 +95,7 @@ def start(request: Request, observer: Observer | None = None) -> Result:
             dataset=describe_dataset(dataset),
             preprocess=planned_preprocess(request, chosen.recipe, chosen.spec.in_chans).to_json(),
             cost=cost_of(chosen.spec),
+            location=located(request.data),
             environment={
                 **machine.describe(device),
                 "processes": world.size,
@@ -96,7 +105,8 @@ def start(request: Request, observer: Observer | None = None) -> Result:
                 "precision": "fp32" if dtype is None else str(dtype).removeprefix("torch."),
             },
         )
-        run = _new_run(config, dataset, findings, world)
+        record = ImageRecord.of(dataset, seen_before(request))
+        run = _new_run(config, dataset, record, findings, world)
         for choice in config.choices:
             watcher.note(f"{choice.what}: {choice.chosen} ({choice.why})")
         with _locked(run, world):
@@ -108,6 +118,7 @@ def resume(
     overrides: Mapping[str, Any] | None = None,
     observer: Observer | None = None,
     device_name: str | None = None,
+    data: str | None = None,
 ) -> Result:
     """Go on with a run exactly where its newest complete checkpoint stands.
 
@@ -117,10 +128,11 @@ def resume(
             as if the new length had been planned from the start.
         observer: who watches.
         device_name: another device than the run began on.
+        data: where the data are now, if they were moved or copied; the run remembers it.
 
     Raises:
         CheckpointError: no run, or no readable checkpoint.
-        DataError: the data have changed since.
+        DataError: the data are not there, or have changed since.
         UsageError: the recipe differs in more than its length.
     """
     began, watcher = time.perf_counter(), observer or Silent()
@@ -129,14 +141,42 @@ def resume(
     config = lengthened(former, overrides or {})
     device = machine.choose_device(device_name or config.request.device)
     with listening() as stop, joined(device) as world:
-        dataset = reopen(config, run.read_json("split.json"), watcher)
+        place = data or first_there(config.places)
+        dataset = reopen(run, config, watcher, data or "")
+        if located(place) != config.location:
+            config = config.moved(place)
         with _locked(run, world):
+            if world.writes and config.location != former.location:
+                # Of a longer run the length is written later, with the checkpoint that has it.
+                run.write_json("config.json", former.moved(place).to_json())
             job = Job(config, dataset, run, device, world, watcher, stop, began, former.recipe)
             return _execute(job)
 
 
+def _identify(dataset: Dataset, stop: StopRequest, observer: Observer) -> None:
+    """Read the images that are new here, to know them again; a signal need not wait for it."""
+    told = False
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        if stop:
+            raise StoppedError(
+                f"stopped by signal {stop.signal_number} with {done:,} of {total:,} images read",
+                signal_number=stop.signal_number,
+            )
+        if not told and total - done > MANY_IMAGES:
+            told = True
+            observer.note(f"reading {total:,} images once, to know them again")
+
+    dataset.images.digests(progress)
+
+
 def _new_run(
-    config: Config, dataset: Dataset, findings: dict[str, Any], world: World
+    config: Config,
+    dataset: Dataset,
+    record: ImageRecord,
+    findings: dict[str, Any],
+    world: World,
 ) -> RunDirectory:
     """Make the run directory, with all that is known before training; every rank learns it."""
     path = None
@@ -144,6 +184,7 @@ def _new_run(
         run = rundir.create(config.request.out, dataset.name)
         run.write_json("check.json", findings)
         run.write_json("split.json", splits_to_json(dataset))
+        durable.write_file(run.images, record.to_bytes())
         run.write_json("config.json", config.to_json())
         path = run.path
     return RunDirectory(world.share(path))
@@ -153,6 +194,8 @@ def _execute(job: Job) -> Result:
     """Train to the end, evaluate, save; leave an honest status whatever happens."""
     run, writes = job.run, job.world.writes
     job.observer.note(f"run directory: {run.path}")
+    if writes and (slow := machine.slow_precision(job.config.recipe.precision, job.device)):
+        job.observer.note(slow)
     if job.device.type == "cpu":
         machine.keep_memory()
     with failures_recorded(run, job.config.recipe, job.device, job.observer, writes=writes):

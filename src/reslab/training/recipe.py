@@ -7,8 +7,10 @@ one step is one update of the weights with `batch_size` images over all processe
 from __future__ import annotations
 
 import dataclasses
+import numbers
+import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
 from reslab.data.augment import Augment
@@ -77,6 +79,8 @@ class Recipe:
         early_share: share of the run (of its time, where that is limited) that trains on
             images of `early_size`; 0 for none.
         resize: how images of other shapes are fitted to a square.
+        bit_depth: bits that 16-bit images use: 2**bit_depth - 1 is white; 0 to find it in the
+            training images.
         val_fraction: share of train held out for validation where the data has no such split.
         track_test: measure the test split after each epoch too, as the papers' figures do;
             no decision ever looks at it.
@@ -125,6 +129,7 @@ class Recipe:
     early_size: int = 0
     early_share: float = 0.0
     resize: Literal["squash", "crop", "pad"] = "squash"
+    bit_depth: int = 0
     val_fraction: float = 0.1
     track_test: bool = False
     rows_per_epoch: int = 1
@@ -151,6 +156,7 @@ class Recipe:
             _need(0 <= value < float("inf"), name, value, "0 or more and finite")
         for name in ("patience", "plateau_patience", "img_size", "early_size"):
             _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        _need(0 <= self.bit_depth <= 16, "bit_depth", self.bit_depth, "in 1..16, or 0 to find it")
         _need(0 < self.gamma <= 1, "gamma", self.gamma, "in (0, 1]")
         for name in ("momentum", "smoothing", "dropout", "ema", "val_fraction", "early_share"):
             value = getattr(self, name)
@@ -191,17 +197,50 @@ def override(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     Raises:
         UsageError: an unknown field or a value that the field does not allow.
     """
-    own = {f.name for f in dataclasses.fields(Recipe)} - {"augment"}
-    views = {f.name for f in dataclasses.fields(Augment)}
+    own, views = typing.get_type_hints(Recipe), typing.get_type_hints(Augment)
+    del own["augment"]
     for name in changes:
-        if name not in own | views:
-            raise unknown("recipe field", name, own | views)
-    augment = dataclasses.replace(
-        recipe.augment, **{k: v for k, v in changes.items() if k in views}
-    )
+        if name not in own and name not in views:
+            raise unknown("recipe field", name, own.keys() | views.keys())
+    values = {k: _fitting(k, v, own.get(k) or views[k]) for k, v in changes.items()}
+    augment = dataclasses.replace(recipe.augment, **{k: v for k, v in values.items() if k in views})
     return dataclasses.replace(
-        recipe, augment=augment, **{k: v for k, v in changes.items() if k in own}
+        recipe, augment=augment, **{k: v for k, v in values.items() if k in own}
     )
+
+
+def _fitting(name: str, value: Any, hint: Any) -> Any:
+    """Return a value as its field holds it: lists as tuples, numbers of numpy as Python's.
+
+    Raises:
+        UsageError: it is of another type.
+    """
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        hint = get_args(hint)[0]
+    if typing.get_origin(hint) is Literal:
+        _need(isinstance(value, str), name, repr(value), f"one of {', '.join(get_args(hint))}")
+        return value
+    if typing.get_origin(hint) is tuple:
+        pair = Ellipsis not in get_args(hint)
+        several = isinstance(value, Iterable) and not isinstance(value, str)
+        wanted = "two numbers" if pair else "numbers"
+        _need(several, name, repr(value), wanted)
+        items = tuple(_fitting(name, item, float) for item in value)
+        _need(len(items) == 2 or not pair, name, repr(value), wanted)
+        return items
+    value = value.item() if isinstance(value, numbers.Number) and hasattr(value, "item") else value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    fits = {
+        bool: isinstance(value, bool),
+        int: number and isinstance(value, int),
+        float: number,
+        str: isinstance(value, str),
+    }
+    words = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
+    _need(fits[hint], name, repr(value), words[hint])
+    return value
 
 
 def to_json(recipe: Recipe) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab import durable
+from reslab.data import record
 from reslab.errors import CheckpointError, MachineError, UsageError
 from reslab.training.state import Row
 
@@ -43,6 +44,7 @@ class RunDirectory:
         self.evaluation = path / "evaluation"
         self.model = path / "model"
         self.report = path / "report.html"
+        self.images = path / record.FILE
         self.lock_file = path / "run.lock"
 
     def write_json(self, name: str, value: Any) -> None:

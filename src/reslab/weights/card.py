@@ -20,14 +20,15 @@ PRIVATE = ("command", "data", "data_options")
 def published(artifact: Artifact) -> Artifact:
     """Return a model without what only concerns the machine that it was trained on.
 
-    Left out are the command line, the path of the data, and the names of excluded images (of
-    which the number stays).
+    Left out are the command line, the path of the data, the names of excluded images (of which
+    the number stays), and the digests of the images, by which who has an image could tell whether
+    it was among them.
     """
     provenance = {key: value for key, value in artifact.provenance.items() if key not in PRIVATE}
     dataset = provenance.get("dataset")
     if isinstance(dataset, Mapping) and "excluded" in dataset:
         provenance["dataset"] = {**dataset, "excluded": len(dataset["excluded"])}
-    return dataclasses.replace(artifact, provenance=provenance)
+    return dataclasses.replace(artifact, provenance=provenance, images=None)
 
 
 def model_card(artifact: Artifact, *, repo: str, licence: str | None = None) -> str:

@@ -49,6 +49,11 @@ class Layout:
     small_stem: bool = False
     writable: bool = True
 
+    @property
+    def possessive(self) -> str:
+        """Its name as an owner, for messages: timm's, transformers'."""
+        return f"{self.name}'" if self.name.endswith("s") else f"{self.name}'s"
+
     def knows(self, spec: NetworkSpec) -> bool:
         """Tell whether there are names for this kind of network."""
         return type(spec) in self.names

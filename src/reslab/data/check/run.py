@@ -11,7 +11,11 @@ from reslab.data.check.duplicates import find_duplicates
 from reslab.data.check.files import check_headers
 from reslab.data.check.pixels import look_at
 from reslab.data.dataset import Dataset, count_by_class
+from reslab.data.decode import Rules
 from reslab.data.findings import SEVERITIES, Finding, count
+from reslab.data.split import complete_splits
+from reslab.data.used_bits import check_used_bits, find_used_bits
+from reslab.errors import DataError
 
 Progress = Callable[[int, int], None]
 
@@ -82,13 +86,22 @@ def check_dataset(
         return CheckReport("", 0, (), {}, _sorted(found))
     found += check_classes(dataset)
     found += check_groups(dataset)
+    found += _check_split(dataset)
     if dataset.excluded:
         found.append(_excluded(dataset))
     headers = check_headers(dataset, workers=workers, everything=deep)
     found += headers.findings
     decoded = 0
     if deep:
-        looks = look_at(dataset, workers=workers, known=headers.unreadable, progress=progress)
+        used = find_used_bits(dataset)
+        found += check_used_bits(dataset, used, workers)
+        looks = look_at(
+            dataset,
+            workers=workers,
+            known=headers.unreadable,
+            rules=Rules() if used is None else Rules(bit_depth=used.bit_depth),
+            progress=progress,
+        )
         found += looks.findings
         found += find_duplicates(dataset, looks, near=near_duplicates)
         decoded = len(looks.numbers)
@@ -110,6 +123,15 @@ def check_dataset(
 def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Put errors before warnings and these before notes; keep the order otherwise."""
     return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+def _check_split(dataset: Dataset) -> list[Finding]:
+    """Tell where a set that is not split yet has too few images to hold out a test."""
+    try:
+        complete_splits(dataset, val_fraction=0.0, seed=0)
+    except DataError as error:
+        return [Finding("no-test", "error", error.message, (), error.remedy)]
+    return []
 
 
 def _excluded(dataset: Dataset) -> Finding:

@@ -1,9 +1,9 @@
 """Zip or tar of an image folder -> the folder, unpacked once into the cache, and safely.
 
 Nothing is written outside the cache: absolute names, ``..`` and links are refused before the
-first byte is written. Only images, CSV files and lists of labels are unpacked, and nothing that is
-hidden. The times of the files come from the archive, so that the same archive is the same data set
-wherever and whenever it is unpacked.
+first byte is written. Only images, tables and lists are unpacked, and nothing that is hidden. The
+times of the files come from the archive, so that the same archive is the same data set wherever
+and whenever it is unpacked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from typing import IO, NamedTuple
 from reslab.data.decode import IMAGE_SUFFIXES
 from reslab.data.litter import is_litter
 from reslab.data.names import shown
-from reslab.data.sources.lists import is_label_list
+from reslab.data.sources.outputs import output_folders
+from reslab.data.sources.tables.parse import SUFFIXES as TABLE_SUFFIXES
 from reslab.data.sources.vocabulary import split_word
 from reslab.durable.files import writing
 from reslab.errors import DataError
@@ -36,7 +37,8 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_GROWTH = 100
 MAX_BYTES_ANYWAY = 256 * 1024 * 1024
 _BLOCK = 1024 * 1024
-_FORM = "2\0"  # of what is unpacked: another for other kinds of files
+# Changes with the kinds of files that are unpacked, so that older copies are not taken for whole.
+_UNPACKED = 2
 # What the readers of archives raise at damage; gzip and bz2 also raise OSError without a number.
 _DAMAGE = (
     tarfile.TarError,
@@ -102,7 +104,7 @@ def unpack(archive: Path, cache: Path) -> Path:
         MachineError: the cache cannot be written.
     """
     status = archive.stat()
-    identity = f"{_FORM}{archive.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+    identity = f"{_UNPACKED}\0{archive.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
     key = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     home = cache / "unpacked" / f"{archive_stem(archive)}-{key}"
     if home.is_dir():
@@ -163,8 +165,9 @@ def _zip_members(archive: Path) -> Generator[_Member, None, None]:
         for info in files:
             link = stat.S_ISLNK(info.external_attr >> 16)
             _refuse_unsafe(archive, info.filename, link)
+        ours = output_folders(info.filename for info in files)
         for info in files:
-            if _is_wanted(info.filename):
+            if _is_wanted(info.filename, ours):
                 with packed.open(info) as source:
                     yield _Member(info.filename, _zip_time(info), _blocks(archive, source))
 
@@ -183,8 +186,9 @@ def _tar_members(archive: Path) -> Generator[_Member, None, None]:
             link = not (info.isfile() or info.isdir())
             _refuse_unsafe(archive, info.name, link)
         _read_to_end(packed)
+        ours = output_folders(info.name for info in packed)
         for info in packed:
-            source = packed.extractfile(info) if _is_wanted(info.name) else None
+            source = packed.extractfile(info) if _is_wanted(info.name, ours) else None
             if source is not None:
                 with source:
                     yield _Member(info.name, info.mtime, _blocks(archive, source))
@@ -211,10 +215,13 @@ def _blocks(archive: Path, source: IO[bytes]) -> Iterator[bytes]:
             yield block
 
 
-def _is_wanted(name: str) -> bool:
+def _is_wanted(name: str, ours: set[str]) -> bool:
+    """Tell whether a file is worth unpacking: no litter, and nothing that reslab wrote itself."""
     path = PurePosixPath(name)
-    readable = path.suffix.lower() in IMAGE_SUFFIXES | {".csv"} or is_label_list(path.name)
-    return readable and not any(is_litter(part) for part in path.parts)
+    readable = path.suffix.lower() in IMAGE_SUFFIXES | {*TABLE_SUFFIXES, ".txt"}
+    if not readable or any(is_litter(part) for part in path.parts):
+        return False
+    return not any(str(parent) in ours for parent in path.parents)
 
 
 def _refuse_unsafe(archive: Path, name: str, link: bool) -> None:
@@ -237,6 +244,8 @@ def _top(home: Path) -> Path:
         inside = [path for path in home.iterdir() if not is_litter(path.name)]
         if len(inside) != 1 or not inside[0].is_dir() or split_word(inside[0].name):
             return home
-        if not any(path.is_dir() or path.suffix == ".csv" for path in inside[0].iterdir()):
+        if not any(
+            path.is_dir() or path.suffix.lower() in TABLE_SUFFIXES for path in inside[0].iterdir()
+        ):
             return home
         home = inside[0]

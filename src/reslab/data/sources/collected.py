@@ -17,7 +17,6 @@ import numpy as np
 
 from reslab.data.dataset import SPLIT_NAMES, Dataset, FileImages, SplitName
 from reslab.data.findings import Finding
-from reslab.data.litter import is_litter as is_litter
 from reslab.data.names import shown
 from reslab.data.options import DataOptions
 from reslab.data.sources.alike import alike_findings, merged_names

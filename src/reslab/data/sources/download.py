@@ -15,6 +15,7 @@ from reslab.data.dataset import Dataset
 from reslab.data.names import shown
 from reslab.data.sources.cifar import open_cifar_archive, open_cifar_folder
 from reslab.data.sources.idx import FASHION_CLASSES, holds_both_splits, open_idx_folder
+from reslab.durable import cache as durable_cache
 from reslab.durable import write_file
 from reslab.errors import DataError, MachineError
 
@@ -79,14 +80,23 @@ PUBLISHED = {
 
 
 def cache_folder(cache: Path | None = None) -> Path:
-    """Return where data sets are kept: the argument, $RESLAB_DATA, or ~/.cache/reslab/data."""
+    """Return where data sets are kept: the argument, $RESLAB_DATA, or the user's cache."""
     if cache is not None:
         return cache
     named = os.environ.get("RESLAB_DATA")
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "reslab" / "data"
+    return Path(os.path.expanduser(named)) if named else durable_cache.cache_folder("data")
+
+
+def _homes(cache: Path | None) -> list[Path]:
+    """Return where published data sets may lie already; what is fetched goes into the first.
+
+    The last is where older versions kept them, whatever $RESLAB_CACHE said.
+    """
+    homes = [cache_folder(cache)]
+    home = os.path.expanduser("~")
+    if cache is None and not os.environ.get("RESLAB_DATA") and os.path.isabs(home):
+        homes.append(Path(home) / ".cache" / "reslab" / "data")
+    return homes
 
 
 def open_published(name: str, cache: Path | None = None, notify: Notify | None = None) -> Dataset:
@@ -102,9 +112,10 @@ def open_published(name: str, cache: Path | None = None, notify: Notify | None =
         DataError: the files are damaged.
     """
     published = PUBLISHED[name]
-    home = cache_folder(cache)
+    homes = _homes(cache)
     if name in ("mnist", "fashion-mnist"):
-        places = [home / place for place in (published.folder, *published.others)]
+        parts = (published.folder, *published.others)
+        places = [home / part for home in homes for part in parts]
         found = next((place for place in places if holds_both_splits(place)), None)
         if found is None:
             found = fetch(published, places[0], notify)[0].parent
@@ -112,8 +123,11 @@ def open_published(name: str, cache: Path | None = None, notify: Notify | None =
         if (dataset.classes == FASHION_CLASSES) != (name == "fashion-mnist"):
             raise DataError(f"{shown(found)} does not hold {name}", remedy="empty that folder")
         return dataclasses.replace(dataset, name=name)
-    if (home / published.folder).is_dir():
-        return open_cifar_folder(home / published.folder)
+    for home in homes:
+        if (home / published.folder).is_dir():
+            return open_cifar_folder(home / published.folder)
+    archive = published.files[0][0]
+    home = next((home for home in homes if (home / archive).is_file()), homes[0])
     return open_cifar_archive(fetch(published, home, notify)[0])
 
 

@@ -18,6 +18,7 @@ from reslab.data.decode import IMAGE_SUFFIXES
 from reslab.data.findings import Finding
 from reslab.data.litter import is_litter
 from reslab.data.names import shown
+from reslab.data.sources.outputs import output_in
 
 
 class Listing(NamedTuple):
@@ -113,7 +114,11 @@ class Scan:
                 if kind == "file" and not entry.is_file(follow_symlinks=False):
                     continue  # a socket or pipe
             if kind == "folder":
-                found.folders.append(path)
+                what = output_in(path)
+                if what:
+                    found.findings.append(_output(path, what))
+                else:
+                    found.folders.append(path)
             elif kind == "file":
                 (found.images if _is_image(path) else found.others).append(path)
         return found
@@ -149,6 +154,17 @@ class Scan:
             if folder == self.root:
                 return False
             folder = os.path.dirname(folder)
+
+
+def _output(folder: str, what: str) -> Finding:
+    """Name what reslab itself wrote into a data folder."""
+    return Finding(
+        "own-output",
+        "note",
+        f"folder {shown(folder)} is {what} of reslab and is not read as data",
+        (folder,),
+        "fine as it is; with --out it goes elsewhere",
+    )
 
 
 def _is_image(path: str) -> bool:

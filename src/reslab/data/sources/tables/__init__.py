@@ -1,0 +1,1 @@
+"""Tables of images and labels: CSV, TSV, JSON, alone or beside the folders that they describe."""
