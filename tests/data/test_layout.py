@@ -284,6 +284,7 @@ def test_decorated_names_of_splits_are_read_and_said(
         "{test_tube,training_shoe,valid_id}/{1-3}.jpg",
         "{valid,invalid}/{1-3}.jpg",
         "{test,control}/{1-3}.jpg",
+        "{screw,screw_test}/{1-3}.jpg",
         "{mask,no_mask}/{1-3}.jpg",
         "{photo,sketch}/{1-3}.jpg",
         "{day_1,day_2}/{1-3}.jpg",
@@ -323,6 +324,12 @@ def test_a_class_called_train_within_splits(tmp_path: Path) -> None:
         ("{training,validation,evaluation}/{a,b}/{1-3}.jpg", "'evaluation' is .* the test split"),
         ("{train,hold_out}/{a,b}/{1-3}.jpg", "'hold_out' is most likely the test split"),
         ("{trn,tst}/{a,b}/{1-3}.jpg", "'trn' is most likely the train split and 'tst'"),
+        (
+            "rps/rps/{paper,rock}/{1-3}.jpg\nrps-test-set/rps-test-set/{paper,rock}/{1-3}.jpg",
+            "'rps-test-set' is called like a test split, which makes 'rps' most likely the train",
+        ),
+        ("{photos,photos_test}/{1-3}.jpg", "makes 'photos' most likely the train split"),
+        ("{data,validation}/{a,b}/{1-3}.jpg", "makes 'data' most likely the train split"),
         ("{cat,dog}_{train,test}/{1-3}.jpg", "name a class and a split in one"),
         ("train/{steam,diesel}/{1-3}.jpg\n{bus,car}/{1-3}.jpg", "train is called like a split"),
         ("train/{steam,diesel}_{1-3}.jpg\nbus/{1-3}.jpg", "train is called like a split"),
@@ -395,9 +402,11 @@ def test_classes_that_hold_their_splits(tmp_path: Path) -> None:
         ("{cat,dog}/x ({1-3}).png\n{cat,dog}/x ({1-3})_mask.png", {"cat": 3, "dog": 3}),
         ("{cat,dog}_{1-3}.png\n{cat,dog}_{1-3}_mask.png", {"": 6}),
         ("{cat,dog,unlabeled}/{1-3}.png", {"unlabeled": 3}),
+        ("{cat,dog}/{1-3}.png\nPlantVillage/{cat,dog}/{1-3}.png", {"PlantVillage": 6}),
+        ("{cat,dog}/{1-3}.png\npv/pv/{cat,dog}/{1-3}.png", {"pv": 6}),
     ],
 )
-def test_masks_and_unlabelled_images_are_neither_classes_nor_images(
+def test_masks_copies_and_unlabelled_images_are_no_classes(
     tmp_path: Path, spec: str, left_out: dict[str, int]
 ) -> None:
     root = grow(tmp_path, spec)
