@@ -184,7 +184,7 @@ class _Reader:
 
     def _is_unlabelled(self, folder: str, holding: Sequence[str]) -> bool:
         """Leave out a folder of images that says itself that they have no labels."""
-        if base(folder).lower() not in ("unlabeled", "unlabelled") or len(holding) < 2:
+        if base(folder).lower() not in ("unlabeled", "unlabelled", "unsup") or len(holding) < 2:
             return False
         self.report.leave_out(folder, "holds images without labels, as it says")
         return True

@@ -92,14 +92,14 @@ def refuse_same_folders(
     if not shared:
         return False
     outer = bases(folders)
-    places = words.are_places(outer)
-    if not places and words.are_places(shared):
+    places, inner_places = words.are_places(outer), words.are_places(shared)
+    if inner_places and not places:
         return False
     deep = split is not None
     out, inner = (expression(scan, above, skip=skip, split=deep) for skip in (0, 1))
     meaning = (
         f"the classes are most likely {list_names(shared)}"
-        if places
+        if places and not inner_places
         else "either may be the classes"
     )
     report.add(
@@ -203,4 +203,30 @@ def refuse_splits_in_split(
     return True
 
 
-REFUSALS = (refuse_splits_in_split, refuse_same_folders, refuse_pieces, refuse_image_words)
+def refuse_places(
+    scan: Scan, report: Report, above: str, folders: Sequence[str], split: SplitName | None
+) -> bool:
+    """Report ``camera1`` and ``camera2`` that hold folders, which may be the classes."""
+    names = bases(folders)
+    inner = sorted({base(name) for folder in folders for name in scan.folders_with_images(folder)})
+    numbered = words.are_places(inner) or all(words.are_places([name, name]) for name in inner)
+    if not inner or not words.are_places(names) or numbered or all(map(words.is_wrapper, inner)):
+        return False
+    out, deep = (expression(scan, above, skip=skip, split=split is not None) for skip in (0, 1))
+    report.add(
+        "level-unclear",
+        f"the folders {list_names(names)} are called like the places or pieces of one set, and "
+        f"hold folders that may be the classes ({list_names(inner)})",
+        folders,
+        f"for the inner ones: {deep}; for the outer ones: {out}",
+    )
+    return True
+
+
+REFUSALS = (
+    refuse_splits_in_split,
+    refuse_same_folders,
+    refuse_places,
+    refuse_pieces,
+    refuse_image_words,
+)

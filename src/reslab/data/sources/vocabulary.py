@@ -29,6 +29,20 @@ _LIKELY_WORDS: dict[str, SplitName] = {
     "tst": "test",
     "holdout": "test",
     "heldout": "test",
+    # in the languages that public data sets are most often named in, besides English
+    "entrenamiento": "train",
+    "prueba": "test",
+    "pruebas": "test",
+    "treino": "train",
+    "teste": "test",
+    "apprentissage": "train",
+    "entrainement": "train",
+    "训练": "train",
+    "训练集": "train",
+    "验证": "val",
+    "验证集": "val",
+    "测试": "test",
+    "测试集": "test",
 }
 _EITHER = frozenset({"eval", "evaluation", "evaluate"})  # validation, or test where there is one
 # What may stand beside the word of a split and says nothing.
