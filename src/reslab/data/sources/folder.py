@@ -184,7 +184,7 @@ class _Reader:
 
     def _is_unlabelled(self, folder: str, holding: Sequence[str]) -> bool:
         """Leave out a folder of images that says itself that they have no labels."""
-        if base(folder).lower() not in ("unlabeled", "unlabelled") or len(holding) < 2:
+        if base(folder).lower() not in ("unlabeled", "unlabelled", "unsup") or len(holding) < 2:
             return False
         self.report.leave_out(folder, "holds images without labels, as it says")
         return True
@@ -208,12 +208,9 @@ class _Reader:
             return inverted
         if report.num_errors > errors:
             return None
-        if levels.refuse_same_folders(scan, report, folder, holding, split):
-            return None
-        if levels.refuse_pieces(scan, report, folder, holding, split):
-            return None
-        if levels.refuse_image_words(scan, report, folder, holding, split):
-            return None
+        for refuse in levels.REFUSALS:
+            if refuse(scan, report, folder, holding, split):
+                return None
         return [(inner, base(inner), split) for inner in class_folders]
 
     def _read_class(

@@ -39,6 +39,8 @@ def find_splits(scan: Scan, report: Report, folder: str) -> Splits:
     affixed = words.shared_affix(bases([f for f in folders if f not in named]))
     named |= {inner: affixed[base(inner)] for inner in folders if base(inner) in affixed}
     others = [f for f in scan.folders_with_images(folder) if f not in named]
+    if _refuse_unnamed_train(scan, report, folder, named, others):
+        return Splits(certain=False)
     likely = _likely(scan, folder, named, others)
     if likely:
         _ask_for_split(scan, report, folder, named, likely)
@@ -103,6 +105,39 @@ def _likely(
         return likely
     alone = len(likely) == len(others) and len(likely) + len(named) > 1
     return likely if alone else {}
+
+
+def _refuse_unnamed_train(
+    scan: Scan,
+    report: Report,
+    folder: str,
+    named: Mapping[str, SplitName],
+    others: Sequence[str],
+) -> bool:
+    """Report ``rps`` beside ``rps-test-set``, or ``data`` beside ``test``: train without the word.
+
+    Where both hold images themselves they may be classes, unless the name says nothing at all.
+    """
+    if "train" in named.values():
+        return False
+    for held_out in [*named, *others]:
+        found = words.split_and_rest(base(held_out))
+        if found is None or found[0] == "train":
+            continue
+        for other in others:
+            same = other != held_out and words.says_besides_split(base(other)) == found[1]
+            nested = _is_nested(scan, other) and _is_nested(scan, held_out)
+            if same and (nested or not found[1]):
+                report.add(
+                    "split-unclear",
+                    f"'{shown(base(held_out))}' is called like a {found[0]} split, which makes "
+                    f"'{shown(base(other))}' most likely the train split",
+                    [other, held_out],
+                    f"rename {shown(base(other))} to train and {shown(base(held_out))} to "
+                    f"{found[0]}; if they are classes: {expression(scan, folder, skip=0)}",
+                )
+                return True
+    return False
 
 
 def _ask_for_split(

@@ -92,14 +92,14 @@ def refuse_same_folders(
     if not shared:
         return False
     outer = bases(folders)
-    places = words.are_places(outer)
-    if not places and words.are_places(shared):
+    places, inner_places = words.are_places(outer), words.are_places(shared)
+    if inner_places and not places:
         return False
     deep = split is not None
     out, inner = (expression(scan, above, skip=skip, split=deep) for skip in (0, 1))
     meaning = (
         f"the classes are most likely {list_names(shared)}"
-        if places
+        if places and not inner_places
         else "either may be the classes"
     )
     report.add(
@@ -183,3 +183,50 @@ def refuse_image_words(
         f"give the folder that holds the class folders; or, if these are the classes: {flag}",
     )
     return True
+
+
+def refuse_splits_in_split(
+    scan: Scan, report: Report, above: str, folders: Sequence[str], split: SplitName | None
+) -> bool:
+    """Report a split that holds nothing but split folders: trained on, they would be classes."""
+    found = [words.split_and_rest(base(folder)) for folder in folders]
+    if split is None or len(found) < 2 or None in found or len({f[0] for f in found if f}) < 2:
+        return False
+    if len({f[1] for f in found if f}) > 1:
+        return False
+    report.add(
+        "split-unclear",
+        f"the {split} split {shown(above)} holds splits again ({list_names(bases(folders))})",
+        folders,
+        f"give the folder that holds the right ones, as {shown(above)}",
+    )
+    return True
+
+
+def refuse_places(
+    scan: Scan, report: Report, above: str, folders: Sequence[str], split: SplitName | None
+) -> bool:
+    """Report ``camera1`` and ``camera2`` that hold folders, which may be the classes."""
+    names = bases(folders)
+    inner = sorted({base(name) for folder in folders for name in scan.folders_with_images(folder)})
+    numbered = words.are_places(inner) or all(words.are_places([name, name]) for name in inner)
+    if not inner or not words.are_places(names) or numbered or all(map(words.is_wrapper, inner)):
+        return False
+    out, deep = (expression(scan, above, skip=skip, split=split is not None) for skip in (0, 1))
+    report.add(
+        "level-unclear",
+        f"the folders {list_names(names)} are called like the places or pieces of one set, and "
+        f"hold folders that may be the classes ({list_names(inner)})",
+        folders,
+        f"for the inner ones: {deep}; for the outer ones: {out}",
+    )
+    return True
+
+
+REFUSALS = (
+    refuse_splits_in_split,
+    refuse_same_folders,
+    refuse_places,
+    refuse_pieces,
+    refuse_image_words,
+)

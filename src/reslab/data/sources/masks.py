@@ -24,21 +24,34 @@ _MASK_OF = re.compile(
 
 
 def without_mask_folders(scan: Scan, report: Report, folders: Sequence[str]) -> list[str]:
-    """Leave out folders of masks beside class folders: they hold what the others hold, by name."""
+    """Leave out what repeats the class folders beside it: masks, or a copy of them all.
+
+    Masks: the files are named as those of the others. A copy: it holds folders as those beside it.
+    """
     kept = []
     for folder in folders:
         others = [other for other in folders if other != folder]
-        if base(folder).lower() in _PLAIN and _repeats(scan, folder, others):
+        if _repeats_folders(scan, folder, others):
+            report.leave_out(folder, "holds the same folders as lie beside it")
+        elif base(folder).lower() in _PLAIN and _repeats_files(scan, folder, others):
             report.leave_out(folder, "repeats the names of the others, as masks do")
         else:
             kept.append(folder)
     return kept
 
 
-def _repeats(scan: Scan, folder: str, others: Sequence[str]) -> bool:
+def _repeats_folders(scan: Scan, folder: str, others: Sequence[str]) -> bool:
+    """Tell whether all folders in a folder are called like those beside it, two or more."""
+    listing = scan.listing(folder)
     inner = set(bases(scan.folders_with_images(folder)))
-    if inner:
-        return inner <= set(bases(others))
+    if len(inner) == 1 and not listing.images and inner == {base(folder)}:  # PlantVillage twice
+        below = scan.folders_with_images(folder)[0]
+        return _repeats_folders(scan, below, others)
+    return len(inner) > 1 and not listing.images and inner <= set(bases(others))
+
+
+def _repeats_files(scan: Scan, folder: str, others: Sequence[str]) -> bool:
+    """Tell whether half of the images in a folder are named like others beside it."""
     stems = {_bare(path) for path in scan.listing(folder).images}
     beside = {
         _bare(path) for other in others for found in scan.walk(other) for path in found.images

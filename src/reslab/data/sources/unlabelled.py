@@ -25,6 +25,7 @@ def ask_for_labels(
         split: which split the images are of; None where there are no splits.
     """
     number = count(len(scan.listing(folder).images), "image")
+    folders: list[str] = []
     if split is None:
         what = f"{shown(folder)} holds {number} and no class folders"
     else:
@@ -42,7 +43,7 @@ def ask_for_labels(
     )
     if boxes:
         what += f" ({boxes}: boxes for detection, which is no labelling of whole images)"
-    elif split is not None:
+    elif split is not None and len(folders) > 1:
         remedy += f"; if they are classes: {expression(scan, top, skip=0)}"
     report.add("labels-unknown", f"{what}, and their names hold no label", [folder], remedy)
 

@@ -29,6 +29,20 @@ _LIKELY_WORDS: dict[str, SplitName] = {
     "tst": "test",
     "holdout": "test",
     "heldout": "test",
+    # in the languages that public data sets are most often named in, besides English
+    "entrenamiento": "train",
+    "prueba": "test",
+    "pruebas": "test",
+    "treino": "train",
+    "teste": "test",
+    "apprentissage": "train",
+    "entrainement": "train",
+    "训练": "train",
+    "训练集": "train",
+    "验证": "val",
+    "验证集": "val",
+    "测试": "test",
+    "测试集": "test",
 }
 _EITHER = frozenset({"eval", "evaluation", "evaluate"})  # validation, or test where there is one
 # What may stand beside the word of a split and says nothing.
@@ -46,7 +60,8 @@ IMAGE_WORDS = words_in(
 )
 _WRAPPER_WORDS = IMAGE_WORDS | words_in(
     "data dataset datasets categories category objectcategories classes class archive raw "
-    "classification main master folder folders files samples all download downloads"
+    "classification main master folder folders files samples all download downloads bmp "
+    "bitmap tif tiff"
 )
 _MASK_WORDS = words_in(
     "mask masks annotation annotations trimap trimaps segmentation segmentations "
@@ -96,12 +111,16 @@ def split_and_rest(name: str) -> tuple[SplitName, tuple[str, ...]] | None:
     splits = {SPLIT_WORDS[token] for token in tokens if token in SPLIT_WORDS}
     if len(splits) != 1:
         return None
-    rest = tuple(
+    return splits.pop(), says_besides_split(name)
+
+
+def says_besides_split(name: str) -> tuple[str, ...]:
+    """Return the words of a name without those for splits and those that say nothing."""
+    return tuple(
         token
-        for token in tokens
+        for token in tokens_of(name)
         if token not in SPLIT_WORDS and token not in _FILLERS and not token.isdigit()
     )
-    return splits.pop(), rest
 
 
 def likely_split(name: str, siblings: Iterable[str]) -> SplitName | None:
@@ -169,19 +188,14 @@ def is_image_word(name: str) -> bool:
 
 def is_mask_word(name: str) -> bool:
     """Tell whether a name says masks, boxes or annotations, perhaps those of a split."""
-    tokens = [t for t in tokens_of(name) if not t.isdigit() and t not in SPLIT_WORDS]
-    rest = [token for token in tokens if token not in _FILLERS]
+    rest = says_besides_split(name)
     joined = "".join(rest)
     return bool(rest) and (set(rest) <= _MASK_WORDS or joined in _MASK_WORDS)
 
 
 def is_side_word(name: str) -> bool:
     """Tell whether a folder of this name beside others is no class and no split."""
-    rest = [
-        token
-        for token in tokens_of(name)
-        if not token.isdigit() and token not in _FILLERS and token not in SPLIT_WORDS
-    ]
+    rest = says_besides_split(name)
     return bool(rest) and set(rest) <= (_SIDE_WORDS | _MASK_WORDS)
 
 
