@@ -94,6 +94,7 @@ def test_marks_for_two_splits(folder: Path) -> None:
         ({"split": lambda n: "train", "is_valid": lambda n: n > 8}, "line 11: 'split' says train"),
         ({"patient": lambda n: n % 3, "subject": lambda n: n // 2}, "may both be the group"),
         ({"class_id": lambda n: n % 3}, "'label' and 'class_id' may both be the label"),
+        ({"image": lambda n: picture_path(NUM - 1 - n)}, "'path' and 'image' may both be the path"),
     ],
 )
 def test_columns_that_contradict(folder: Path, more: Mapping[str, Row], message: str) -> None:
