@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from reslab.data.arrays import Pixels
+from reslab.display.short import short_repr
 from reslab.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Preprocess:
     mean_image: npt.NDArray[np.float32] | None = dataclasses.field(
         default=None, compare=False, repr=False
     )
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if self.in_chans not in (1, 3):
