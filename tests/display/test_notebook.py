@@ -155,7 +155,7 @@ SCRIPT = """
 import sys
 import reslab
 
-for number, progress in enumerate((None, False, True)):
+for number, progress in enumerate((None, True)):
     print("next", file=sys.stderr)
     reslab.train(
         "digits", model="resnet20", steps=1, device="cpu", out=f"run-{number}", progress=progress
@@ -168,9 +168,8 @@ def test_a_script_is_quiet_unless_asked(tmp_path):
     found = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
     assert found.returncode == 0
     assert not found.stdout
-    _, default, quiet, asked = found.stderr.split("next\n")
+    _, default, asked = found.stderr.split("next\n")
     assert not default
-    assert not quiet
     lines = asked.splitlines()
     assert lines[0].startswith("img-size: 8")
     assert any(line.startswith("test accuracy ") for line in lines)
