@@ -19,6 +19,7 @@ from PIL import Image
 
 from reslab.data.arrays import Pixels
 from reslab.data.bit_depth import BIT_DEPTHS, FULL_BIT_DEPTH
+from reslab.display.short import short_repr
 from reslab.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class Preprocess:
     )
     decoding: int = DECODING_VERSION
     bit_depth: int = FULL_BIT_DEPTH
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if self.in_chans not in (1, 3):

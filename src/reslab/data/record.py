@@ -21,6 +21,7 @@ from reslab.data.digests import DIGEST_BYTES, Digests, keys
 from reslab.data.findings import count
 from reslab.data.names import shown
 from reslab.data.split import image_keys
+from reslab.display.short import short_repr
 from reslab.errors import CheckpointError
 
 FILE = "images.safetensors"
@@ -43,6 +44,8 @@ class ImageRecord:
     labels: Indices
     splits: Indices
     earlier: Digests
+
+    __repr__ = short_repr
 
     @classmethod
     def of(cls, dataset: Dataset, earlier: Digests | None = None) -> ImageRecord:

@@ -46,7 +46,7 @@ def brief(value: Any, depth: int = 0) -> str:
         depth: how far it lies inside another one.
     """
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if shape is not None and dtype is not None:
+    if shape is not None and dtype is not None and not isinstance(value, type):
         return f"{str(dtype).removeprefix('torch.')} {tuple(shape)}"
     if isinstance(value, str):
         return repr(value if len(value) <= TEXT else f"{value[: TEXT - 1]}…")

@@ -105,15 +105,15 @@ def measured(spec: NetworkSpec) -> tuple[dict[str, int], dict[str, str]]:
     for a network that cannot be run at its own size.
     """
     shapes: dict[str, str] = {}
-    with torch.device("meta"):
-        network = build(spec).eval()
-        image = torch.empty(1, spec.in_chans, spec.img_size, spec.img_size)
-    parts: dict[str, nn.Module] = {
-        "stem": network.stem,
-        **dict(network.stages.named_children()),
-        "head": network.head,
-    }
     try:
+        with torch.device("meta"):
+            network = build(spec).eval()
+            image = torch.empty(1, spec.in_chans, spec.img_size, spec.img_size)
+        parts: dict[str, nn.Module] = {
+            "stem": network.stem,
+            **dict(network.stages.named_children()),
+            "head": network.head,
+        }
         with torch.no_grad(), _shapes(parts, shapes), FlopCounterMode(display=False) as counter:
             network(image)
     except (ReslabError, RuntimeError):

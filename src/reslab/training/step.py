@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reslab.data.loader import Batch, TrainLoader
+from reslab.display.short import short_repr
 from reslab.nn import Network
 from reslab.training.distributed import World
 from reslab.training.ema import Ema
@@ -59,6 +60,8 @@ class Training:
     seed: int
     recorded: bool = False
     compiled: str = ""
+
+    __repr__ = short_repr
 
     @property
     def num_train(self) -> int:
