@@ -23,6 +23,11 @@ def pytest_configure() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of commands that tests start
 
 
+def pytest_runtest_setup() -> None:
+    # The same numbers whatever ran before, in this process or another.
+    torch.manual_seed(0)
+
+
 def pytest_collection_finish() -> None:
     # What was imported stays: no collection has to look through it again.
     gc.collect()

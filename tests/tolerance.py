@@ -33,7 +33,17 @@ def terms_of(network: nn.Module) -> int:
     )
 
 
-def assert_same(found: Tensor, expected: Tensor, terms: float) -> None:
-    """Assert that tensors differ by no more than rounding, beside the largest value."""
-    bound = rounding(found.dtype, terms, expected.detach().abs().max().item())
-    torch.testing.assert_close(found, expected, rtol=0, atol=bound, check_dtype=False)
+def rounding_of(network: nn.Module, output: Tensor | float) -> float:
+    """Return what rounding does to a network's output, or to a loss, a norm or a map of it.
+
+    Beside the largest value: small ones are differences of large ones. A probability changes by
+    less than its logits do.
+    """
+    values = torch.as_tensor(output).detach()
+    dtype = next(network.parameters()).dtype
+    return rounding(dtype, terms_of(network), values.abs().max().item())
+
+
+def assert_same(network: nn.Module, found: Tensor, expected: Tensor) -> None:
+    """Assert that two outputs of a network differ by no more than rounding."""
+    torch.testing.assert_close(found, expected, rtol=0, atol=rounding_of(network, expected))
