@@ -67,7 +67,7 @@ $(VENV)/installed-test: $(VENV)/installed
 $(VENV)/installed-reference: $(VENV)/installed-test
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[reference]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31 \
-		transformers==5.24.0 tokenizers==0.23.3 regex
+		transformers==5.24.0 tokenizers==0.23.3 regex==2026.5.9
 	touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed-reference

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
-from reslab.weights.recognise import Fit, kind_of_name
+from reslab.weights.recognise import Fit
 
 # A layer that only one block has may be an oddity; in several it is how the network is built.
 SEVERAL = 2
@@ -26,25 +25,26 @@ def other_blocks(found: Fit) -> str:
     for ours, theirs in keys.items():
         if ours in parameters and ours.startswith("stages."):
             blocks.setdefault(".".join(ours.split(".")[:3]), []).append(theirs)
-    needed = [name for names in blocks.values() for name in names]
+    starts = [start for start in map(_common, blocks.values()) if start]
+    needed = _by_layer((name for names in blocks.values() for name in names), starts)
     wrong = {sentence.partition(" is ")[0] for sentence in found.misshapen}
-    there = set(map(kind_of_name, found.tensors))
-    fitting = {kind_of_name(name) for name in needed if name in found.tensors and name not in wrong}
-    lacking = next((name for name in needed if kind_of_name(name) not in there), None)
-    if lacking is not None:
-        return f"its blocks have no {lacking}"
-    other = next((name for name in needed if kind_of_name(name) not in fitting), None)
-    if other is not None:
-        return f"its blocks have {other} and its like in other shapes"
-    surplus = _inside(found.unplaced, map(_common, blocks.values()))
-    counted = Counter(map(kind_of_name, surplus))
-    several = next((name for name in surplus if counted[kind_of_name(name)] >= SEVERAL), None)
-    return "" if several is None else f"its blocks have a {several}"
+    for names in needed:
+        if not any(name in found.tensors for name in names):
+            return f"its blocks have no {names[0]}"
+        if not any(name in found.tensors and name not in wrong for name in names):
+            return f"its blocks have {names[0]} and its like in other shapes"
+    surplus = _by_layer(found.unplaced, starts)
+    return f"its blocks have a {surplus[0][0]}" if surplus else ""
 
 
-def _inside(names: Iterable[str], blocks: Iterable[str]) -> list[str]:
-    starts = tuple(block for block in blocks if block)
-    return [name for name in names if name.startswith(starts)]
+def _by_layer(names: Iterable[str], starts: list[str]) -> list[list[str]]:
+    """Group names by the layer of a block, whichever block; those that several blocks have."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        start = next((start for start in starts if name.startswith(start)), None)
+        if start is not None:
+            found.setdefault(name.removeprefix(start), []).append(name)
+    return [group for group in found.values() if len(group) >= SEVERAL]
 
 
 def _common(names: list[str]) -> str:

@@ -108,7 +108,7 @@ def _possible(
 
     Kinds of names (numbers aside) are those of the first network of a family in a layout.
     """
-    kinds = {f".{kind_of_name(name)}" for name in tensors}
+    kinds = {f".{_kind_of_name(name)}" for name in tensors}
     shared: dict[tuple[str, type[NetworkSpec]], bool] = {}
     found = []
     for layout, spec in candidates:
@@ -118,14 +118,14 @@ def _possible(
                 continue
         family = (layout.name, type(spec))
         if family not in shared:
-            own = {f".{kind_of_name(each.name)}" for each in _signature(layout.name, spec).tensors}
+            own = {f".{_kind_of_name(each.name)}" for each in _signature(layout.name, spec).tensors}
             shared[family] = any(kind.endswith(tuple(own)) for kind in kinds)
         if shared[family]:
             found.append((layout, spec))
     return found
 
 
-def kind_of_name(name: str) -> str:
+def _kind_of_name(name: str) -> str:
     """Return a name without its numbers."""
     return re.sub(r"\d+", "#", name)
 
