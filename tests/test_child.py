@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import reslab
-from reslab.child import Child, ChildEnded, without_working_folder
+from reslab.child import Child, ChildEnded
+from reslab.import_path import without_working_folder
 
 PATIENCE_S = 60
 # The standard library's and the packages' names that users give to files of their own.
@@ -30,6 +32,9 @@ def main(parent):
     for asked in parent:
         if asked == "path":
             parent.write(sys.path)
+        elif asked == "where":
+            import reslab
+            parent.write(reslab.__file__)
         elif asked == "read":
             parent.write(sys.stdin.read())
         elif asked == "grandchild":
@@ -139,22 +144,21 @@ def test_the_folders_of_python_itself_stay(monkeypatch):
     assert str(numpy_home) in without_working_folder([str(numpy_home)])
 
 
-def test_reslab_is_found_where_the_parent_has_found_it(tmp_path):
-    """Even where that is the working folder, or a place that only the parent's sys.path names."""
-    source = Path(reslab.__file__).parents[1]
-    copied = tmp_path / "copied"
-    copied.mkdir()
-    (copied / "reslab").symlink_to(source / "reslab")
+def test_reslab_is_found_where_the_parent_has_found_it(echo, tmp_path):
+    """Even where that is the working folder, and though another reslab is installed."""
+    source = Path(reslab.__file__).parent
+    (tmp_path / "copied" / "reslab").mkdir(parents=True)
+    for path in source.glob("*.py"):
+        shutil.copy(path, tmp_path / "copied" / "reslab")
     script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); "
-        "from reslab.child import Child; "
-        "child = Child('reslab.data.chunks'); child.send({}); child.receive()"
+        "import sys; sys.path.insert(0, sys.argv[1]); from reslab.child import Child; "
+        "from pathlib import Path; child = Child('echo_for_tests', path=[Path(sys.argv[2])]); "
+        "child.send('where'); print(child.receive())"
     )
-    for place, cwd in ((str(source), tmp_path), (str(copied), copied), ("", copied)):
-        done = subprocess.run(
-            [sys.executable, "-S", "-c", script, place], cwd=cwd, capture_output=True, text=True
-        )
-        assert "No module named 'numpy'" in done.stderr, "found, but without site-packages"
+    for place in (str(tmp_path / "copied"), ""):
+        argv = [sys.executable, "-P", "-c", script, place, str(echo)]
+        done = subprocess.run(argv, cwd=tmp_path / "copied", capture_output=True, text=True)
+        assert done.stdout.strip() == str(tmp_path / "copied" / "reslab" / "__init__.py")
 
 
 def test_a_deleted_working_folder_is_no_obstacle(echo, tmp_path, monkeypatch):

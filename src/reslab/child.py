@@ -1,6 +1,6 @@
 """Python processes that work for this one: lines of JSON each way, and none outlives its parent.
 
-A child is this file, run as a program with the name of a module; it calls the module's
+A child is child_program.py, run with the name of a module; it calls the module's
 ``main(parent)``. Three things hold for every child:
 
 - **No file of the working folder is ever imported.** It is started with ``-P``, its ``sys.path`` is
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import json
 import os
 import queue
@@ -30,10 +29,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn, Self
 
+from reslab.import_path import without_working_folder
+
 ALONE_EVERY_S = 1.0
-PACKAGE = Path(__file__).resolve().parent
+_PROGRAM = Path(__file__).resolve().with_name("child_program.py")
 _LOG_BYTES = 1 << 16
-_PACKAGES = ("site-packages", "dist-packages")
 
 
 class Child:
@@ -72,7 +72,7 @@ class Child:
         beginning = json.dumps({"parent": os.getpid(), "path": places})
         self._log, self._said = None if heard else _log_file(log), ""
         self.process = subprocess.Popen(
-            [sys.executable, "-P", str(Path(__file__).resolve()), module, beginning],
+            [sys.executable, "-P", str(_PROGRAM), module, beginning],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -207,22 +207,6 @@ class ChildEnded(Exception):  # noqa: N818 - what happened, as the standard libr
     """A child is gone where it should have answered; the message is its last words."""
 
 
-def without_working_folder(places: Sequence[str]) -> list[str]:
-    """Return folders to import from as absolute paths, in their order, the working folder left out.
-
-    Python's own folders and those of packages stay, wherever one stands.
-    """
-    try:
-        here = os.getcwd()
-    except OSError:  # it was deleted: nothing relative can be found either
-        return [place for place in places if os.path.isabs(place)]
-    whole = [os.path.join(here, place) for place in places]
-    here = os.path.realpath(here)
-    if here == os.path.realpath(os.path.dirname(os.__file__)) or here.endswith(_PACKAGES):
-        return whole
-    return [place for place in whole if os.path.realpath(place) != here]
-
-
 def _log_file(log: Path | None) -> IO[bytes] | int:
     try:
         return tempfile.TemporaryFile() if log is None else open(log, "a+b")
@@ -335,32 +319,13 @@ def end_all() -> NoReturn:
     os._exit(1)
 
 
-def _be_package() -> None:
-    """Let ``import reslab`` find the package that this file is in, wherever that is."""
-    spec = importlib.util.spec_from_file_location(
-        "reslab", PACKAGE / "__init__.py", submodule_search_locations=[str(PACKAGE)]
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["reslab"] = module
-    spec.loader.exec_module(module)
-
-
-def begin(name: str, beginning: Mapping[str, Any]) -> int:
+def begin(name: str, parent: int) -> int:
     """Run a module's ``main`` for the parent; returns its exit code."""
     commands, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)  # whoever reads stdin must not take a command
     os.close(nothing)
     os.dup2(2, 1)
-    sys.path[:] = beginning["path"]
-    _be_package()
-    parent = importlib.import_module("reslab.child").Parent(commands, answers, beginning["parent"])
-    code: int = importlib.import_module(name).main(parent)
+    code: int = importlib.import_module(name).main(Parent(commands, answers, parent))
     sys.stdout.flush()
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(begin(sys.argv[1], json.loads(sys.argv[2])))

@@ -134,10 +134,7 @@ def _class_table(report: CheckReport) -> tuple[list[tuple[str, str]], list[list[
 
 def _print_findings(findings: tuple[Finding, ...], data: str) -> None:
     """Print a block for each kind of finding, with the first few of it and the remedy."""
-    import os
-    import sys
 
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -157,9 +154,7 @@ def _print_findings(findings: tuple[Finding, ...], data: str) -> None:
         if remedy:
             what.append(f"\n-> {remedy}", style="green")
         grid.add_row(label, what)
-    width = None if output.is_terminal() else 200
-    no_color = "NO_COLOR" in os.environ or None
-    Console(file=sys.stdout, width=width, highlight=False, no_color=no_color).print(grid)
+    output.show(grid)
 
 
 def _messages(findings: list[Finding], data: str) -> list[str]:

@@ -15,6 +15,7 @@ from typing import NoReturn
 from reslab.cli import streams
 from reslab.cli.actions import Action, action_first, listing, refuse_flags_of_others
 from reslab.errors import MachineError, ReslabError, UsageError, nearest
+from reslab.import_path import without_working_folder
 
 VERBS = {
     "train": "train a network on a folder of images or a named data set",
@@ -140,11 +141,48 @@ def _answer(words: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
+        named = _named(error)
+        if named is not None:
+            _complain(str(named))
+            return named.exit_code
         _complain(
             f"internal error: {type(error).__name__}: {error}; "
             "run again with --debug and report what it prints"
         )
         return 1
+
+
+# What to do where the system refuses something that no code of ours has named.
+_REMEDIES = {
+    errno.EMFILE: "allow more open files (ulimit -n)",
+    errno.ENFILE: "allow more open files (ulimit -n)",
+    errno.EAGAIN: "allow more processes (ulimit -u), or use fewer --workers",
+    errno.ENOMEM: "free some memory, or use a smaller --batch-size",
+    errno.EIO: "check the disk",
+    errno.EROFS: "write to another place",
+    errno.ENAMETOOLONG: "use a shorter name",
+}
+
+
+def _named(error: Exception) -> MachineError | None:
+    """Say what the machine refused, where that is what an error is about; None for a fault of ours.
+
+    A file that cannot be opened, a thread that cannot be started, a library that cannot be loaded.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        place = (
+            f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        )
+        remedy = _REMEDIES.get(error.errno or 0, "check that it is there and may be used")
+        return MachineError(f"{place}{error.strerror}", remedy=remedy)
+    if isinstance(error, ImportError) and not (error.name or "").startswith("reslab"):
+        return MachineError(
+            f"a library cannot be loaded: {error}",
+            remedy="install it again, or let the process have more memory (ulimit -v)",
+        )
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return MachineError(str(error), remedy=_REMEDIES[errno.EAGAIN])
+    return None
 
 
 @contextlib.contextmanager
@@ -195,6 +233,7 @@ def _dispatch_action(verb: str, words: Sequence[str]) -> int:
 
 
 def _run(parser: Parser, words: Sequence[str]) -> int:
+    _refuse_to_work_nowhere()
     rest = list(words)
     parser.check_flags(rest)
     # Flags may stand between the positional arguments (reslab eval A --json DATA); after "--"
@@ -202,6 +241,17 @@ def _run(parser: Parser, words: Sequence[str]) -> int:
     args = parser.parse_args(rest) if "--" in rest else parser.parse_intermixed_args(rest)
     code: int = args.run(args)
     return code
+
+
+def _refuse_to_work_nowhere() -> None:
+    """Refuse a working folder that was deleted: MKL would end the process at its first product."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise MachineError(
+            f"the working folder cannot be used: {error.strerror}",
+            remedy="it was deleted or moved; cd to a folder that exists",
+        ) from error
 
 
 def _overview() -> str:
@@ -232,12 +282,6 @@ def _forget_working_folder() -> None:
 
     A file there that is called queue.py would be run in place of Python's own.
     """
-    with contextlib.suppress(OSError):  # it was deleted
-        here = os.path.realpath(os.getcwd())
-        if here not in map(os.path.realpath, sys.path):
-            return  # as nearly always: what follows takes longer to import
-    from reslab.child import without_working_folder
-
     sys.path[:] = without_working_folder(sys.path)
 
 

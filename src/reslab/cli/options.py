@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import re
 import tomllib
@@ -136,8 +137,9 @@ def fill_from_environment(parser: argparse.ArgumentParser, args: argparse.Namesp
         actions.pop(name, None)
     for name, action in actions.items():
         variable = PREFIX + name.replace("-", "_").upper()
-        if getattr(args, action.dest) is None and variable in os.environ:
-            setattr(args, action.dest, _convert(action, os.environ[variable], variable))
+        value = os.environ.get(variable, "").strip()  # one that is empty is not set
+        if getattr(args, action.dest) is None and value:
+            setattr(args, action.dest, _convert(action, value, variable))
     if args.config is None:
         return
     for key, value in _read_toml(args.config).items():
@@ -162,6 +164,14 @@ def _read_toml(path: Path) -> Mapping[str, Any]:
         raise UsageError(f"{path} is not UTF-8 (byte {error.start})", remedy=remedy) from error
 
 
+def _number(kind: Callable[[str], float], text: str) -> float:
+    try:
+        return kind(text)
+    except ValueError as error:
+        what = "whole number" if kind is int else "number"
+        raise argparse.ArgumentTypeError(f"'{text}' is no {what}") from error
+
+
 def _convert(action: argparse.Action, value: Any, where: str) -> Any:
     """Apply a flag's own type and choices to a value from elsewhere."""
     if isinstance(action, argparse.BooleanOptionalAction) or action.nargs == 0:
@@ -175,6 +185,8 @@ def _convert(action: argparse.Action, value: Any, where: str) -> Any:
     if isinstance(value, list):
         value = ",".join(str(item) for item in value)
     convert: Callable[[str], Any] = action.type if callable(action.type) else str
+    if convert in (int, float):
+        convert = functools.partial(_number, convert)
     try:
         converted = convert(str(value))
     except (ValueError, argparse.ArgumentTypeError) as error:

@@ -6,9 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from reslab.cli.streams import shows
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 def emit_json(value: Any) -> None:
@@ -46,11 +49,9 @@ def table(
         title: a line above the table.
     """
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    terminal = is_terminal()
     drawn = Table(
         title=None if title is None else Text(_printable(title), style="bold"),
         title_justify="left",
@@ -65,11 +66,21 @@ def table(
         )
     for row in rows:
         drawn.add_row(*(Text(_printable(cell)) for cell in row))
-    width = None if terminal else 200
-    console = Console(
-        file=sys.stdout, width=width, highlight=False, no_color="NO_COLOR" in os.environ or None
-    )
-    console.print(drawn)
+    show(drawn)
+
+
+def show(renderable: RenderableType) -> None:
+    """Print something of rich's on stdout: coloured on a terminal, plain and wide elsewhere."""
+    from rich.console import Console
+
+    class Page(Console):
+        def on_broken_pipe(self) -> NoReturn:
+            """Leave it to the command, which ends with 0; rich would end it with 1."""
+            raise BrokenPipeError
+
+    width = None if is_terminal() else 200
+    no_color = "NO_COLOR" in os.environ or None
+    Page(file=sys.stdout, width=width, highlight=False, no_color=no_color).print(renderable)
 
 
 def _printable(text: str) -> str:

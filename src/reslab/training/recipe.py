@@ -148,6 +148,8 @@ class Recipe:
         _need(self.steps >= 0, "steps", self.steps, "0 or more")
         for name in ("batch_size", "accumulate", "rows_per_epoch"):
             _need(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        for name, most in _MOST.items():
+            _need(getattr(self, name) <= most, name, getattr(self, name), f"{most:,} or less")
         for name in ("lr", "head_lr", "bias_lr"):
             value = getattr(self, name)
             _need(0 < value < float("inf"), name, value, "more than 0 and finite")
@@ -189,6 +191,18 @@ class Recipe:
     def needs_validation(self) -> bool:
         """Tell whether the run takes a decision that must not look at the test split."""
         return self.monitor != "none" or self.schedule == "plateau"
+
+
+# A slip of the finger: beyond these a run would only begin, and never end or fit anywhere.
+_MOST = {
+    "steps": 1 << 40,
+    "epochs": 1 << 30,
+    "batch_size": 1 << 24,
+    "accumulate": 1 << 20,
+    "rows_per_epoch": 1 << 20,
+    "img_size": 1 << 14,
+    "early_size": 1 << 14,
+}
 
 
 def override(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
