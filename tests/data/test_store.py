@@ -215,7 +215,7 @@ def test_two_builders_at_once_both_end_well(dataset, tmp_path):
     folder = tmp_path / "cache"
     processes = [builder(dataset, folder, pause=0.5) for _ in range(2)]
     with contextlib.ExitStack() as stack:
-        texts = [stack.enter_context(process).communicate(timeout=60)[0] for process in processes]
+        texts = [stack.enter_context(process).communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     ends = sorted(text.split()[-2:] for text in texts)
     assert [reused for reused, _ in ends] == ["False", "True"]

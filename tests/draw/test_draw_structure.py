@@ -209,9 +209,9 @@ def weighted(found: tuple[Item, ...]) -> int:
     ("name", "counts"),
     [
         ("resnet152", [2, 7, 35, 2]),
-        ("plain110", [37, 35, 35]),
+        pytest.param("plain110", [37, 35, 35], marks=pytest.mark.slow),
         ("vgg19", [2, 2, 4, 4, 4, 2]),
-        ("inception_resnet_v2", [5, 10, 5]),
+        pytest.param("inception_resnet_v2", [5, 10, 5], marks=pytest.mark.slow),
     ],
 )
 def test_repeats_are_drawn_once_with_their_count(name, counts):

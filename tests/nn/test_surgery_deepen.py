@@ -143,7 +143,9 @@ def test_the_trained_network_stays_as_it_is():
     assert not deepen(network.eval(), "plain32").training
 
 
-@pytest.mark.parametrize("name", ["plain", "resnet", "preact_resnet"])
+@pytest.mark.parametrize(
+    "name", ["plain", "preact_resnet", pytest.param("resnet", marks=pytest.mark.slow)]
+)
 def test_new_blocks_learn(name):
     """Train on digits, deepen, train on: the loss falls below where it was, new weights move."""
     digits = load_digits()

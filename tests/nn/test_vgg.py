@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import nn
 
+from families import slow_unless
 from reslab import catalog
 from reslab import spec as specs
 from reslab.analyze.cost import measure
@@ -259,7 +260,10 @@ def digits():
     return images.repeat_interleave(4, 2).repeat_interleave(4, 3), torch.tensor(data.target[:16])
 
 
-@pytest.mark.parametrize("name", ["vgg11", "vgg11_lrn", "vgg16_c", "vgg16_bn", *RESIDUAL])
+@pytest.mark.parametrize(
+    "name",
+    slow_unless({"vgg11", "vgg16_bn"}, ["vgg11", "vgg11_lrn", "vgg16_c", "vgg16_bn", *RESIDUAL]),
+)
 def test_the_small_form_learns_digits(name):
     torch.manual_seed(0)
     spec = narrow(name, in_chans=1, img_size=32, dropout=0.0).with_stem("small")

@@ -83,7 +83,7 @@ def test_the_start_is_what_is_left_of_the_time_without_the_updates(recorded, mon
     cost = worker.measure(task_of(early_share=0.0, early_size=0), 0.3, began)
     together = READ_EVERY if recorded else 1
     timed_s = (counted.count - worker.WARM_STEPS * together) * counted.TAKES_S
-    assert timed_s > 0.1
+    assert timed_s > 0
     assert cost.step_s >= counted.TAKES_S
     assert cost.cold_s <= time.time() - began - timed_s
 

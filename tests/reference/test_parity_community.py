@@ -95,8 +95,8 @@ def test_the_wide_network_that_people_train_on_cifar():
     ("depth", "ours"),
     [
         (20, "resnet20"),
-        pytest.param(18, "resnet18", marks=pytest.mark.slow),
-        (50, "resnet50_v15"),
+        (18, "resnet18"),
+        pytest.param(50, "resnet50_v15", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("bias", [False, True])

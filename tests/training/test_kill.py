@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 FLAGS = [
-    *("--epochs", "3", "--batch-size", "128", "--img-size", "8", "--precision", "fp32"),
+    *("--epochs", "2", "--batch-size", "128", "--img-size", "8", "--precision", "fp32"),
     *("--dropout", "0.1", "--mixup", "0.2", "--sched", "plateau", "--plateau-patience", "0"),
     *("--early-size", "6", "--early-share", "0.4"),
     *("--monitor", "val_loss", "--save-every", "0.05s", "--device", "cpu"),
