@@ -68,6 +68,8 @@ def _layers(file: Any) -> Iterator[list[np.ndarray[Any, Any]]]:
             yield [np.asarray(variables[key]) for key in sorted(variables, key=int)]
         return
     root = file.get("model_weights", file)
+    if "layer_names" not in root.attrs:
+        raise ValueError("an HDF5 file without layers of Keras")
     for name in root.attrs["layer_names"]:
         group = root[_text(name)]
         yield [np.asarray(group[_text(key)]) for key in group.attrs["weight_names"]]
