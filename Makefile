@@ -1,7 +1,9 @@
 # make demo   an environment, the package, and the main job on the embedded digits
 # make test   the same environment with the test tools, then every check
+# make test-numerics   the tests of numbers again: as a processor without AVX-512 computes them,
+#                 and without the compiled kernels
 # make test-all   also the tests that are slow or need a GPU, and other people's networks to
-#                 compare with (torchvision, timm, Keras)
+#                 compare with (torchvision, timm, transformers, Keras)
 # make bench  measure side by side with other people's programs on this machine, for an hour or so:
 #                 make bench DATA=cifar10-jpeg.tar.gz, or CASES="train-resnet20 load"
 # make bench-smoke   the same in minutes and on tiny images: whether it works, not how fast it is
@@ -10,16 +12,27 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all bench bench-smoke bench-gpu format check clean
+# Tests run in a process for each core, four at most: each holds torch and some networks.
+PYTEST = $(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses 4 --dist worksteal
+PROCESSES ?= auto
+NUMERICS = $(addprefix tests/,kernels nn look analyze predict contracts)
+
+.PHONY: demo test test-numerics test-all bench bench-smoke bench-gpu format check clean
 
 demo: $(VENV)/installed
 	$(BIN)/reslab train digits --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
 test: check
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# On other processors than x86 the first pass is the default one again, without the flag.
+test-numerics: $(VENV)/installed-test
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
+	    RESLAB_NATIVE_FLAGS=$(if $(filter x86_64,$(shell uname -m)),-mno-avx512f) $(PYTEST) $(NUMERICS)
+	RESLAB_NATIVE=0 RESLAB_TEST_THREADS=2 $(PYTEST) $(NUMERICS)
 
 test-all: check $(VENV)/installed-reference
-	$(BIN)/python -m pytest -m "slow or gpu or not slow"
+	$(PYTEST) -m "slow or gpu or not slow"
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m bench $(CASES) $(if $(DATA),--data $(DATA))
@@ -50,10 +63,11 @@ $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch $@
 
-# Without their dependencies: all that these two need is there, and they would bring another torch.
+# Without their dependencies: all that these need is there, and they would bring another torch.
 $(VENV)/installed-reference: $(VENV)/installed-test
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[reference]'
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31 \
+		transformers==5.24.0 tokenizers==0.23.3 regex==2026.5.9
 	touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed-reference

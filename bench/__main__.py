@@ -51,6 +51,7 @@ def main() -> int:
             threads=args.threads,
             scratch=Path(scratch),
             out=folder,
+            bf16=results.instructions()["bf16"],
         )
         record = results.opened(folder, quick=args.quick)
         failed = [case.name for case in chosen if not one(case, options, record)]

@@ -28,6 +28,7 @@ class Options:
         threads: that every arm computes with; 0 for one a core.
         scratch: folder for what workers write; nothing of it is kept.
         out: folder for results.
+        bf16: whether the processor multiplies bf16, so that peers may be fastest in it.
     """
 
     data: Path | None
@@ -38,6 +39,7 @@ class Options:
     threads: int
     scratch: Path
     out: Path
+    bf16: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

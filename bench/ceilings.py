@@ -1,6 +1,8 @@
-"""What the machine can do at most: products, copies, decoded images by the second.
+"""What the machine is and can do at most: products, copies, decoded images by the second.
 
-`python -m bench.ceilings` prints them as JSON; the bench runs it in a process of its own.
+The bench asks a process of its own (`reslab.child.Child`); `python -m bench.ceilings` prints it.
+Each figure takes a bounded time, whatever the processor: sizes grow only as long as the next one
+fits into `BUDGET_S`.
 """
 
 from __future__ import annotations
@@ -12,31 +14,44 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-SIDE, QUICK_SIDE = 4096, 512
+from reslab import machine
+from reslab.child import Parent
+
+SIDES, QUICK_SIDES = (256, 512, 1024, 2048, 4096), (256, 512)
 COPY_BYTES, QUICK_COPY_BYTES = 1 << 30, 1 << 26
+PHOTOGRAPHS, QUICK_PHOTOGRAPHS = 1000, 40
 PHOTOGRAPH = (500, 375)
+BUDGET_S = 10.0
+TIMES = 5
 
 
-def best_s(call: Callable[[], object], times: int = 5) -> float:
-    """Return the least time of some calls, after one that does not count."""
-    call()
-    took = []
-    for _ in range(times):
+def best_s(call: Callable[[], object], budget_s: float = BUDGET_S) -> float:
+    """Return the least time of some calls, after one that does not count; fewer of slow ones."""
+    took: list[float] = []
+    for _ in range(1 + TIMES):
         began = time.perf_counter()
         call()
         took.append(time.perf_counter() - began)
-    return min(took)
+        if sum(took) > budget_s / 2:
+            break
+    return min(took[1:] or took)
 
 
-def product_gflops(dtype: torch.dtype, side: int) -> float:
-    """Return the rate of a square product."""
-    a, b = (torch.randn(side, side).to(dtype) for _ in range(2))
-    return 2 * side**3 / best_s(lambda: a @ b) / 1e9
+def product_gflops(dtype: torch.dtype, sides: tuple[int, ...]) -> tuple[float, int]:
+    """Return the rate of a square product and its side: the largest that time allows."""
+    rate, done = 0.0, 0
+    for side in sides:
+        if done and 2 * side**3 / (rate * 1e9) * 2 > BUDGET_S / 2:
+            break
+        a, b = (torch.randn(side, side).to(dtype) for _ in range(2))
+        rate, done = 2 * side**3 / best_s(lambda a=a, b=b: a @ b) / 1e9, side
+    return rate, done
 
 
 def copy_gb_s(num_bytes: int) -> float:
@@ -57,7 +72,7 @@ def photograph() -> bytes:
     return file.getvalue()
 
 
-def decoded_by_s(number: int) -> float:
+def decoded_by_s(most: int) -> float:
     """Return photographs decoded by the second by all cores."""
     content = photograph()
 
@@ -65,23 +80,44 @@ def decoded_by_s(number: int) -> float:
         Image.open(io.BytesIO(content)).load()
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return number / best_s(lambda: list(pool.map(decode, range(number))), times=2)
+
+        def seconds(number: int) -> float:
+            return best_s(lambda: list(pool.map(decode, range(number))), BUDGET_S / 2)
+
+        few = min(most, QUICK_PHOTOGRAPHS)
+        number = max(few, min(most, round(few / seconds(few) * BUDGET_S / 4)))
+        return number / seconds(number)
 
 
-def main() -> None:
-    quick = "--quick" in sys.argv
-    side = QUICK_SIDE if quick else SIDE
-    print(
-        json.dumps(
-            {
-                "bf16_gflops": round(product_gflops(torch.bfloat16, side), 1),
-                "float32_gflops": round(product_gflops(torch.float32, side), 1),
-                "copy_gb_s": round(copy_gb_s(QUICK_COPY_BYTES if quick else COPY_BYTES), 1),
-                "photographs_decoded_by_s": round(decoded_by_s(40 if quick else 1000), 1),
-            }
-        )
-    )
+def instructions() -> dict[str, Any]:
+    """Say what kind of processor this is: its widest instructions, and whether it has bf16's."""
+    return {
+        "instructions": torch.backends.cpu.get_cpu_capability().lower().replace("default", ""),
+        "bf16": machine.has_bf16(torch.device("cpu")),
+    }
+
+
+def ceilings(*, quick: bool) -> dict[str, Any]:
+    """Measure everything; each side says how large the product was."""
+    found: dict[str, Any] = {}
+    for name, dtype in (("bf16", torch.bfloat16), ("float32", torch.float32)):
+        rate, side = product_gflops(dtype, QUICK_SIDES if quick else SIDES)
+        found[f"{name}_gflops"], found[f"{name}_side"] = round(rate, 1), side
+    copied = copy_gb_s(QUICK_COPY_BYTES if quick else COPY_BYTES)
+    decoded = decoded_by_s(QUICK_PHOTOGRAPHS if quick else PHOTOGRAPHS)
+    return {
+        **found,
+        "copy_gb_s": round(copied, 1),
+        "photographs_decoded_by_s": round(decoded, 1),
+    }
+
+
+def main(parent: Parent) -> int:
+    """Answer {"quick": ...} with the ceilings, anything else with the kind of processor."""
+    for asked in parent:
+        parent.write(ceilings(quick=asked["quick"]) if asked else instructions())
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps({**instructions(), **ceilings(quick="--quick" in sys.argv)}))

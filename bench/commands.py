@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from bench.session import Session
+
+ROOT = Path(__file__).parent.parent  # where `-m bench...` is found
 
 
 def measure(session: Session, settings: dict[str, Any]) -> None:
@@ -23,4 +26,4 @@ def measure(session: Session, settings: dict[str, Any]) -> None:
 
 
 def _run(argv: list[str]) -> None:
-    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, cwd=ROOT)

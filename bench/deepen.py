@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,7 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from reslab import artifact
+from reslab import artifact, child
 from reslab.data.bank import open_bank
 from reslab.data.loader import eval_batches
 from reslab.data.open import open_dataset
@@ -43,10 +42,10 @@ Row = dict[str, Any]
 def reslab(*words: str) -> Row:
     """Run a command and return the JSON document that it prints."""
     argv = [sys.executable, "-m", "reslab", *words, "--json"]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(argv)} ended with {done.returncode}")
-    return json.loads(done.stdout)  # type: ignore[no-any-return]
+    code, printed = child.run(argv)
+    if code:
+        sys.exit(f"{' '.join(argv)} ended with {code}")
+    return json.loads(printed)  # type: ignore[no-any-return]
 
 
 def trained(scratch: Path, name: str, data: str, flags: list[str]) -> Row:

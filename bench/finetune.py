@@ -26,14 +26,13 @@ import random
 import shlex
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from reslab import artifact
+from reslab import artifact, child
 
 ANIMALS = ("bird", "cat", "deer", "dog", "frog", "horse")
 VEHICLES = ("airplane", "automobile", "ship", "truck")
@@ -58,12 +57,12 @@ def train(folder: Path, run: Path, flags: list[str]) -> Row:
     argv = [sys.executable, "-m", "reslab", "train", str(folder), "--out", str(run)]
     argv += ["--json", "--quiet", "--cache", str(run.parent / "cache"), *flags]
     began = time.perf_counter()
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"{shlex.join(argv)} ended with {done.returncode}")
+    code, printed = child.run(argv)
+    if code:
+        sys.exit(f"{shlex.join(argv)} ended with {code}")
     config = json.loads((run / "config.json").read_text())
     return {
-        "accuracy_pct": json.loads(done.stdout)["test"]["accuracy_pct"],
+        "accuracy_pct": json.loads(printed)["test"]["accuracy_pct"],
         "wall_s": round(time.perf_counter() - began, 1),
         "flags": shlex.join(flags),
         "recipe": {k: config["recipe"][k] for k in ("name", "epochs", "lr", "batch_size")},

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,10 +14,18 @@ from bench.case import Arm, Case, Options, Skipped
 from bench.memory import Children, peak_mib
 from bench.session import BEGAN, CHECKED
 from bench.spread import spread
+from reslab.child import Child, ChildEnded
 
 ROOT = Path(__file__).parent.parent
 TRIAL_CHUNKS = 2
 CLOSE = 0.9  # of the best rate of a trial: may be as fast
+# Of the best rate so far, in the first unit of work: cannot be the fastest.
+HOPELESS = 0.5
+# No process is waited for longer. A peer has so many times as long as ours took, and some minutes
+# to compile; who takes longer is not the fastest.
+LONGEST_S, PATIENCE_S, PATIENCE = 1200.0, 240.0, 5.0
+FAR_SLOWER = 50.0  # as others load images, beside ours
+LAST_LINES = 12
 Say = Callable[[str], None]
 
 
@@ -60,22 +65,17 @@ class Worker:
         # A quick run compiles once for both; else the time to be warm would not be that of a user.
         self.own = scratch / (f"arm-{number}" if settings["quick"] else f"{mode}-{number}")
         self.own.mkdir(parents=True, exist_ok=True)
-        self._log = self.own / "stderr.txt"
-        with self._log.open("w") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.worker", mode],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=ROOT,
-                env={**environment(self.own, settings["threads"]), **self.arm.environment},
-                text=True,
-            )
-        self._children = Children(self._process.pid)
-        folders = {"scratch": str(scratch), "own": str(self.own)}
-        self._write(
-            {"module": self.arm.module, "settings": {**settings, **folders, **self.arm.settings}}
+        self._child = Child(
+            "bench.worker",
+            environment={**environment(self.own, settings["threads"]), **self.arm.environment},
+            log=self.own / "stderr.txt",
+            path=[ROOT],
+            cwd=ROOT,
         )
+        self._children = Children(self._child.pid)
+        folders = {"scratch": str(scratch), "own": str(self.own)}
+        told = {**settings, **folders, **self.arm.settings}
+        self._send({"mode": mode, "module": self.arm.module, "settings": told})
 
     def __enter__(self) -> Self:
         return self
@@ -83,70 +83,50 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self) -> dict[str, Any]:
+    def start(self, limit_s: float = LONGEST_S) -> dict[str, Any]:
         """Wait until the arm is warm; returns its cold times and what it says of itself."""
-        return self._read()
+        return self._receive(limit_s)
 
-    def chunk(self, units: int) -> Chunk:
+    def chunk(self, units: int, limit_s: float = LONGEST_S) -> Chunk:
         """Let the arm do so many units of work, alone on the machine."""
-        self._write({"units": units})
-        answer = self._read()
+        self._send({"units": units})
+        answer = self._receive(limit_s)
         return Chunk(answer["count"], answer["seconds"], answer["figures"])
 
-    def watched_chunk(self, units: int) -> Chunk:
+    def watched_chunk(self, units: int, limit_s: float = LONGEST_S) -> Chunk:
         """Do the same while the memory of the process's children is looked at, which costs time."""
         with self._children:
-            return self.chunk(units)
+            return self.chunk(units, limit_s)
 
     def peak_mib(self) -> dict[str, float]:
         """Return the greatest memory of the process so far, and of it with its children."""
-        return peak_mib(self._process.pid, self._children)
+        return peak_mib(self._child.pid, self._children)
 
-    def finish(self) -> None:
+    def finish(self, limit_s: float = LONGEST_S) -> None:
         """Wait for a process that needs no commands.
 
         Raises:
-            WorkerError: it failed.
+            WorkerError: it failed, or took longer.
         """
-        self._close_input()
-        if self._process.wait() != 0:
-            raise WorkerError(self._last_words())
+        self._receive(limit_s)
 
     def close(self) -> None:
-        """End the process; killed where it does not end by itself."""
-        self._close_input()
+        """End the process, and what it has started."""
+        self._child.kill()
+
+    def _send(self, value: Mapping[str, Any]) -> None:
         try:
-            self._process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+            self._child.send(value)
+        except ChildEnded:
+            raise WorkerError(self._child.last_words(LAST_LINES)) from None
 
-    def _close_input(self) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-
-    def _write(self, value: Mapping[str, Any]) -> None:
-        assert self._process.stdin is not None
+    def _receive(self, limit_s: float) -> dict[str, Any]:
         try:
-            self._process.stdin.write(json.dumps(value) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError as error:
-            raise WorkerError(self._last_words()) from error
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self._process.wait()
-            raise WorkerError(self._last_words())
-        return json.loads(line)
-
-    def _last_words(self) -> str:
-        lines = [line for line in self._log.read_text(errors="replace").splitlines() if line]
-        return "\n".join(lines[-12:]) or f"exit code {self._process.returncode} without a word"
+            return self._child.receive(limit_s)
+        except ChildEnded:
+            raise WorkerError(self._child.last_words(LAST_LINES)) from None
+        except TimeoutError:
+            raise WorkerError(f"no answer within {limit_s:.0f} s") from None
 
 
 def environment(own: Path, threads: int) -> dict[str, str]:
@@ -172,6 +152,7 @@ def measure(case: Case, options: Options, say: Say) -> dict[str, Any]:
     scratch = options.scratch / case.name
     scratch.mkdir(parents=True, exist_ok=True)
     settings = {**case.setup(options), "quick": options.quick, "threads": threads(options)}
+    settings["bf16_here"] = options.bf16
     load_before = round(os.getloadavg()[0], 2)
     missing = case.ours.missing()
     if missing:
@@ -179,7 +160,7 @@ def measure(case: Case, options: Options, say: Say) -> dict[str, Any]:
     if options.without:
         kept = tuple(arm for arm in case.peers if options.without not in arm.name)
         case = dataclasses.replace(case, peers=kept)
-    broken = check(case, settings, scratch, say)
+    answers = Answers(case, settings, scratch, say)
     result: dict[str, Any] = {
         "title": case.title,
         "unit": case.unit,
@@ -194,7 +175,7 @@ def measure(case: Case, options: Options, say: Say) -> dict[str, Any]:
         say(f"  ours: ready after {facts['cold']['ready_s']:.1f} s")
         turn = Turn(case, options, ours, say)
         for group, arms in case.groups().items():
-            result["groups"][group] = compare(turn, group, arms, settings, scratch, broken)
+            result["groups"][group] = compare(turn, group, arms, settings, scratch, answers)
         if not turn.rates:  # nobody to compare with
             turn.alone()
         result["ours"] = {
@@ -228,18 +209,26 @@ class Turn:
         self.ours = ours
         self.say = say
         self.rates: list[float] = []
-        self._units = self.units_for(ours)
+        self.first = ours.watched_chunk(1)
+        self._units = self.units_for(ours, self.first)
 
-    def units_for(self, worker: Worker) -> int:
+    def first_unit(self, worker: Worker) -> Chunk:
+        """Let a peer do one unit of work, for a bounded time."""
+        return worker.watched_chunk(1, PATIENCE_S + FAR_SLOWER * self.first.seconds)
+
+    def units_for(self, worker: Worker, first: Chunk) -> int:
         """Return how many units of work fill a chunk, from one unit and then a tenth of it."""
         wanted = self.options.seconds or (0.3 if self.options.quick else self.case.seconds)
-        units = 1
-        for share in (0.1, 1.0):
-            took = worker.watched_chunk(units).seconds
-            units = max(1, round(units * share * wanted / took))
-            if self.case.most_units:
-                units = min(units, self.case.most_units)
-        return units
+        units = self._within(round(0.1 * wanted / first.seconds))
+        took = worker.watched_chunk(units).seconds
+        return self._within(round(units * wanted / took))
+
+    def fitting_units(self, worker: Worker) -> int:
+        """Return how many units of a peer's work fill a chunk."""
+        return self.units_for(worker, self.first_unit(worker))
+
+    def _within(self, units: int) -> int:
+        return max(1, min(units, self.case.most_units or units))
 
     def alone(self) -> None:
         """Measure our arm by itself."""
@@ -284,7 +273,7 @@ def compare(
     arms: list[Arm],
     settings: Mapping[str, Any],
     scratch: Path,
-    broken: Mapping[str, str],
+    answers: Answers,
 ) -> dict[str, Any]:
     """Find a group's fastest candidates and measure ours beside each of them.
 
@@ -294,86 +283,140 @@ def compare(
     trials: dict[str, Any] = {}
     close: list[Candidate] = []
     try:
-        for arm in arms:
-            if arm.name in broken:
-                trials[arm.name] = {"failed": broken[arm.name]}
+        for arm in in_likely_order(arms, bf16=settings.get("bf16_here", True)):
+            fastest = max((one.rate for one in close), default=0.0)
+            problem = slow_kin(arm, arms, trials) or answers.problem(arm)
+            if problem:
+                trials[arm.name] = {"failed": problem}
                 continue
             worker = Worker(turn.case, turn.case.arms().index(arm), settings, scratch, "measure")
             try:
-                facts = worker.start()
-                units = turn.units_for(worker)
-                rate = max(worker.chunk(units).rate for _ in range(TRIAL_CHUNKS))
+                candidate, trials[arm.name] = trial(turn, worker, answers.limit_s, fastest)
             except WorkerError as error:
                 worker.close()
                 trials[arm.name] = {"failed": str(error).splitlines()[-1]}
                 continue
-            trials[arm.name] = {"rate": rate, **facts}
+            rate = trials[arm.name]["rate"]
             turn.say(f"  {group}: {arm.name}: {rate:,.6g} {turn.case.unit}")
-            close.append(Candidate(worker, facts, units, rate))
-            fastest = max(one.rate for one in close)
+            close += [candidate] if candidate is not None else []
+            fastest = max(fastest, rate)
             for one in [one for one in close if one.rate < CLOSE * fastest]:
                 one.worker.close()
                 close.remove(one)
         if not close:
             return {"skipped": "no candidate runs here", "trials": trials}
-        measured = [
-            {
-                "name": one.worker.arm.name,
-                "target": turn.case.targets.get(group),
-                **one.facts,
-                **turn.pairs(one.worker, one.units),
-                **one.worker.peak_mib(),
-            }
-            for one in close
-        ]
-        hardest = min(measured, key=lambda peer: float(peer["ratio"]["median"]))
-        for peer in measured:
-            trials[peer["name"]] |= {"ratio": peer["ratio"]}
-        return {**hardest, "trials": trials}
+        return hardest(turn, group, close, trials)
     finally:
         for one in close:
             one.worker.close()
 
 
-def check(case: Case, settings: Mapping[str, Any], scratch: Path, say: Say) -> dict[str, str]:
-    """Let every arm say what it computes, in a process of its own, and compare with ours.
+def in_likely_order(arms: list[Arm], *, bf16: bool) -> list[Arm]:
+    """Return the arms of the type that this processor multiplies fastest first."""
+    return sorted(arms, key=lambda arm: bool(arm.settings.get("bf16")) != bf16)
 
-    Returns:
-        Arms that cannot be measured, by name, with the reason.
+
+def slow_kin(arm: Arm, arms: list[Arm], trials: Mapping[str, Any]) -> str:
+    """Say that the arms of the same type were far too slow; nothing where one was not."""
+    own = bool(arm.settings.get("bf16"))
+    kin = [other for other in arms if bool(other.settings.get("bf16")) == own]
+    tried = [other.name for other in kin if "rate" in trials.get(other.name, {})]
+    if tried and all(trials[name].get("hopeless") for name in tried):
+        return f"not tried: '{tried[0]}' was far too slow"
+    return ""
+
+
+def trial(
+    turn: Turn, worker: Worker, limit_s: float, fastest: float
+) -> tuple[Candidate | None, dict[str, Any]]:
+    """Measure a peer for two chunks; after one unit of work it may be left out as too slow."""
+    facts = worker.start(limit_s)
+    first = turn.first_unit(worker)
+    if first.rate < HOPELESS * fastest:
+        worker.close()
+        return None, {"rate": first.rate, "hopeless": True, **facts}
+    units = turn.units_for(worker, first)
+    rate = max(worker.chunk(units).rate for _ in range(TRIAL_CHUNKS))
+    return Candidate(worker, facts, units, rate), {"rate": rate, **facts}
+
+
+def hardest(
+    turn: Turn, group: str, close: list[Candidate], trials: dict[str, Any]
+) -> dict[str, Any]:
+    """Measure ours beside each candidate; returns the one that leaves ours the smallest ratio."""
+    measured = [
+        {
+            "name": one.worker.arm.name,
+            "target": turn.case.targets.get(group),
+            **one.facts,
+            **turn.pairs(one.worker, one.units),
+            **one.worker.peak_mib(),
+        }
+        for one in close
+    ]
+    for peer in measured:
+        trials[peer["name"]] |= {"ratio": peer["ratio"]}
+    best = min(measured, key=lambda peer: float(peer["ratio"]["median"]))
+    return {**best, "trials": trials}
+
+
+class Answers:
+    """What every arm says it computes, in a process of its own, compared with ours.
+
+    Arms that differ in nothing but their environment compute the same, and are asked once.
+
+    Args:
+        case: what is measured.
+        settings: what all arms share.
+        scratch: folder for caches and logs.
+        say: told who is left out.
 
     Raises:
         WorkerError: our own arm fails.
     """
-    import numpy as np
 
-    broken = {a.name: f"needs {', '.join(a.missing())}" for a in case.peers if a.missing()}
-    if not case.agree:
-        return broken
-    for number, arm in enumerate(case.arms()):
-        if arm.name in broken:
-            continue
-        try:
-            with Worker(case, number, settings, scratch, "check") as worker:
-                worker.finish()
-        except WorkerError as error:
-            if number == 0:
-                raise
-            broken[arm.name] = str(error).splitlines()[-1]
-            say(f"  {arm.name}: left out: {broken[arm.name]}")
-            continue
+    def __init__(self, case: Case, settings: Mapping[str, Any], scratch: Path, say: Say) -> None:
+        self._case, self._settings, self._scratch, self._say = case, settings, scratch, say
+        self._known: dict[str, str] = {}
+        self.limit_s = LONGEST_S
+        if case.agree:
+            began = time.monotonic()
+            self._expected = self._values(case.ours, LONGEST_S)
+            self.limit_s = PATIENCE_S + PATIENCE * (time.monotonic() - began)
+
+    def problem(self, arm: Arm) -> str:
+        """Say why a peer cannot be compared with ours; nothing where it can."""
+        if missing := arm.missing():
+            return f"needs {', '.join(missing)}"
+        if not self._case.agree:
+            return ""
+        same = json.dumps([arm.module, dict(arm.settings)], sort_keys=True)
+        if same not in self._known:
+            try:
+                self._known[same] = self._difference(self._values(arm, self.limit_s))
+            except WorkerError as error:
+                self._known[same] = str(error).splitlines()[-1]
+            if self._known[same]:
+                self._say(f"  {arm.name}: left out: {self._known[same]}")
+        return self._known[same]
+
+    def _values(self, arm: Arm, limit_s: float) -> dict[str, Any]:
+        import numpy as np
+
+        number = self._case.arms().index(arm)
+        with Worker(self._case, number, self._settings, self._scratch, "check") as worker:
+            worker.finish(limit_s)
         with np.load(worker.own / CHECKED) as found:
-            values = dict(found)
-        if number == 0:
-            expected = values
-            continue
-        for key, tolerance in case.agree.items():
+            return dict(found)
+
+    def _difference(self, values: Mapping[str, Any]) -> str:
+        for key, tolerance in self._case.agree.items():
             if key not in values:
                 continue
-            apart = relative_difference(expected[key], values[key])
+            apart = relative_difference(self._expected[key], values[key])
             if not apart <= tolerance:
-                broken[arm.name] = f"{key} differs by {apart:.3g} of ours (at most {tolerance:g})"
-                say(f"  {arm.name}: left out: {broken[arm.name]}")
-    return broken
+                return f"{key} differs by {apart:.3g} of ours (at most {tolerance:g})"
+        return ""
 
 
 def relative_difference(ours: Any, theirs: Any) -> float:

@@ -20,14 +20,15 @@ import tempfile
 import time
 from pathlib import Path
 
+from reslab import child
+
 
 def ours(folder: Path, seed: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as scratch:
         argv = [sys.executable, "-m", "reslab", "train", str(folder), "--json", "--quiet"]
         argv += ["--seed", str(seed), "--out", f"{scratch}/run", "--cache", f"{scratch}/cache"]
         began = time.perf_counter()
-        done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True)
-        result = json.loads(done.stdout)
+        result = json.loads(output(argv))
         split = next(result[name] for name in ("test", "val") if result.get(name))
         return {
             "accuracy_pct": split["accuracy_pct"],
@@ -38,12 +39,18 @@ def ours(folder: Path, seed: int) -> dict[str, float]:
 def peer(command: str, folder: Path, seed: int) -> dict[str, float]:
     argv = [part.format(folder=folder, seed=seed) for part in shlex.split(command)]
     began = time.perf_counter()
-    done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True)
-    printed = json.loads(done.stdout.strip().splitlines()[-1])
+    printed = json.loads(output(argv).strip().splitlines()[-1])
     return {
         "accuracy_pct": printed["accuracy_pct"],
         "wall_s": time.perf_counter() - began,
     }
+
+
+def output(argv: list[str]) -> str:
+    code, printed = child.run(argv)
+    if code:
+        raise subprocess.CalledProcessError(code, argv)
+    return printed
 
 
 def main() -> None:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib.metadata
 import json
 import os
 import platform
 import re
 import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.cases import CASES
 from bench.chart import chart
 from bench.table import table
+from reslab.child import Child
 
 FILE, TABLE, CHART = "results.json", "table.md", "chart.svg"
 PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "openvino", "numpy", "pillow")
 ROOT = Path(__file__).parent.parent
 HERE = ROOT / "bench" / "results"
+CEILINGS_S = 300.0
 MEASURED = ("src", "bench", "pyproject.toml", "constraints.txt")
 
 
@@ -54,16 +57,20 @@ def opened(folder: Path, *, quick: bool) -> Record:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / FILE
     value = json.loads(file.read_text()) if file.exists() else {"cases": {}}
-    argv = [sys.executable, "-m", "bench.ceilings", *(["--quick"] if quick else [])]
-    done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    kind = instructions()
+    with Child("bench.ceilings", path=[ROOT], heard=True) as child:
+        child.send({"quick": quick})
+        ceilings = child.receive(CEILINGS_S)
     value["machine"] = {
         "processor": processor(),
+        "instructions": kind["instructions"],
+        "bf16": kind["bf16"],
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
-    value["ceilings"] = json.loads(done.stdout)
+    value["ceilings"] = ceilings
     value["quick"] = quick
     return Record(folder, value)
 
@@ -86,9 +93,24 @@ def processor() -> str:
     return found.group(1).strip() if found else platform.processor() or platform.machine()
 
 
+@functools.cache
+def instructions() -> Mapping[str, Any]:
+    """Return what kind of processor this is, as `bench.ceilings.instructions` says it."""
+    with Child("bench.ceilings", path=[ROOT], heard=True) as child:
+        child.send(None)
+        answer: Mapping[str, Any] = child.receive(CEILINGS_S)
+        return answer
+
+
 def machine_name() -> str:
-    """Return a folder name for this machine: its processor and cores."""
-    words = re.sub(r"[^a-z0-9]+", "-", processor().lower()).strip("-")
+    """Return a folder name for this kind of machine: its processor, instructions and cores.
+
+    One name stands for very different processors ("AMD EPYC"); the widest instructions are named
+    where bf16 is not among them.
+    """
+    kind = instructions()
+    name = f"{processor()} {'' if kind['bf16'] else kind['instructions']}".lower()
+    words = re.sub(r"[^a-z0-9]+", "-", name).strip("-")
     return f"{words}-{os.cpu_count()}-cores"
 
 

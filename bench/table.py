@@ -7,8 +7,8 @@ from typing import Any
 from bench.verdict import limit_verdict, met
 
 CEILINGS = {
-    "bf16_gflops": ("bf16 product of 4096 x 4096", "GFLOP/s"),
-    "float32_gflops": ("float32 product of 4096 x 4096", "GFLOP/s"),
+    "bf16_gflops": ("bf16 product of {bf16_side} x {bf16_side}", "GFLOP/s"),
+    "float32_gflops": ("float32 product of {float32_side} x {float32_side}", "GFLOP/s"),
     "copy_gb_s": ("memory copy, read and written", "GB/s"),
     "photographs_decoded_by_s": ("JPEG photographs of 500x375 decoded, all cores", "images/s"),
 }
@@ -20,18 +20,20 @@ def table(value: dict[str, Any]) -> str:
     """Write everything that was measured on one machine."""
     machine = value["machine"]
     cases = value["cases"]
+    kind = f" with {machine['instructions'].upper()}" if machine.get("instructions") else ""
     lines = [
         "# Measured side by side",
         "",
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"{machine['processor']}{kind}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
         f"{machine['system']}, Python {machine['python']}.",
         "",
     ]
     if value.get("quick"):
         lines += ["**A quick run on tiny images: it shows that everything works, not speed.**", ""]
     lines += ["| this machine at most | |", "|---|---|"]
+    sides = {"bf16_side": 4096, "float32_side": 4096, **value["ceilings"]}
     lines += [
-        f"| {what} | {value['ceilings'][key]:,.5g} {unit} |"
+        f"| {what.format_map(sides)} | {value['ceilings'][key]:,.5g} {unit} |"
         for key, (what, unit) in CEILINGS.items()
     ]
     lines += [

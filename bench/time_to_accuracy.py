@@ -36,6 +36,7 @@ from bench.cases.data import unpacked
 from bench.harness import ROOT, environment
 from bench.spread import spread
 from bench.verdict import verdict
+from reslab import child
 from reslab.data.sources.archive import archive_stem
 
 NAME = "time-to-accuracy"
@@ -235,15 +236,10 @@ def ours(data: Path, epochs: float, seed: int, args: argparse.Namespace) -> dict
 def command(*words: object, own: Path | None = None) -> dict[str, Any]:
     """Run Python and read the JSON that it prints."""
     env = environment(own, os.cpu_count() or 1) if own else None
-    done = subprocess.run(
-        [sys.executable, *map(str, words)],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=env,
-    )
-    printed = done.stdout
+    argv = [sys.executable, *map(str, words)]
+    code, printed = child.run(argv, cwd=ROOT, environment=env)
+    if code:
+        raise subprocess.CalledProcessError(code, argv)
     return json.loads(printed[printed.index("{") :])
 
 

@@ -1,34 +1,29 @@
-"""The process of one arm: `python -m bench.worker check|measure`, used by the harness.
+"""The process of one arm, a `reslab.child.Child` of the harness.
 
-The arm's module and settings come as JSON on the first line of standard input. What it prints
-goes to standard error, so that nothing gets between the answers.
+What to do, the arm's module and its settings come first; see `bench.session` for what follows.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
-from bench.session import CHECKED, Ended, Session
+from bench.session import CHECKED, Session
+from reslab.child import Parent
 
 
-def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    arm = json.loads(sys.stdin.readline())
+def main(parent: Parent) -> int:
+    """Check or measure an arm until nothing more is wanted."""
+    arm = parent.read()
     settings = arm["settings"]
     module = importlib.import_module(arm["module"])
-    if sys.argv[1] == "check":
+    if arm["mode"] == "check":
         save(Path(settings["own"]) / CHECKED, module.check(settings))
-        return
-    session = Session(sys.stdin, answers)
-    with contextlib.suppress(Ended):
-        module.measure(session, settings)
+        parent.write({"checked": True})
+    else:
+        module.measure(Session(parent), settings)
+    return 0
 
 
 def save(path: Path, found: dict[str, Any]) -> None:
@@ -36,7 +31,3 @@ def save(path: Path, found: dict[str, Any]) -> None:
     import numpy as np
 
     np.savez(path, **{key: np.asarray(value) for key, value in found.items()})
-
-
-if __name__ == "__main__":
-    main()

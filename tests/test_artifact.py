@@ -147,7 +147,7 @@ def test_what_is_no_model_is_said_to_be_none(tmp_path: Path) -> None:
         artifact.load(tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match="resume the run until it is finished"):
         artifact.load(tmp_path)
-    (tmp_path / "resnet50.pth").write_bytes(b"PK")
+    safetensors_torch.save_file({"conv1.weight": torch.ones(2)}, tmp_path / "resnet50.pth")
     with pytest.raises(CheckpointError, match="reslab weights import"):
         artifact.load(tmp_path / "resnet50.pth")
 

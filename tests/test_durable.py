@@ -6,9 +6,12 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ import pytest
 from reslab import durable
 from reslab.errors import CheckpointError, MachineError, UsageError
 
+NOBODY = 65534
 FILES = {"model.json": b'{"a": 1}\n', "weights": bytes(range(256)) * 20, "empty": b""}
 
 
@@ -201,12 +205,23 @@ def test_a_real_full_disk_is_a_machine_error() -> None:
         durable.append_line(Path("/dev/full"), "a row")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_is_a_machine_error(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+@pytest.fixture
+def read_only_folder() -> Iterator[Path]:
+    """A folder that may not be written to, by whom the tests are meanwhile: root may everywhere."""
+    folder, who = Path(tempfile.mkdtemp()), os.geteuid()
+    if who == 0:
+        os.chown(folder, NOBODY, -1)
+        os.seteuid(NOBODY)
+    folder.chmod(0o500)
+    yield folder
+    folder.chmod(0o700)
+    os.seteuid(who)
+    shutil.rmtree(folder)
+
+
+def test_a_read_only_folder_is_a_machine_error(read_only_folder: Path) -> None:
     with pytest.raises(MachineError, match="may write"):
-        durable.save_directory(tmp_path / "model", FILES)
-    tmp_path.chmod(0o700)
+        durable.save_directory(read_only_folder / "model", FILES)
 
 
 def test_lines_are_appended_and_cut(tmp_path: Path) -> None:

@@ -19,11 +19,26 @@ KEPT_MEMORY = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
+# Precision, layout, eager or compiled, allocator. Channels first pay compiled, and in float32.
+TUNED = (
+    *(
+        (precision, "NHWC", how, memory)
+        for precision in ("float32", "bf16")
+        for how in ("eager", "compiled")
+        for memory in ({}, KEPT_MEMORY)
+    ),
+    ("float32", "NCHW", "compiled", KEPT_MEMORY),
+)
+
 OURS_ARM = Arm(name="reslab train", group=OURS, module=OURS_MODULE)
 
 
 def _peers(as_found: str, tuned: str, *, loaders: tuple[str, str], library: str) -> tuple[Arm, ...]:
-    """Return a library's network as users train it, and tuned by hand in four ways."""
+    """Return a library's network as users train it, and tuned by hand in nine ways.
+
+    Which type is fastest is for the machine to say: bf16 in NHWC where the processor multiplies
+    it, float32 elsewhere.
+    """
     plain, batched = loaders
     return (
         Arm(
@@ -35,20 +50,21 @@ def _peers(as_found: str, tuned: str, *, loaders: tuple[str, str], library: str)
         ),
         *(
             Arm(
-                name=f"{tuned}, {how}{', memory kept' if memory else ''}",
+                name=f"{tuned}, {precision}, {layout}, {how}{', memory kept' if memory else ''}",
                 group="tuned",
                 module=PEERS,
                 settings={
                     "library": library,
                     "loader": batched,
-                    "bf16": True,
+                    "tuned": True,
+                    "bf16": precision == "bf16",
+                    "channels_last": layout == "NHWC",
                     "compile": how == "compiled",
                 },
                 needs=("torchvision",) if library == "torchvision" else (),
                 environment=memory,
             )
-            for how in ("eager", "compiled")
-            for memory in ({}, KEPT_MEMORY)
+            for precision, layout, how, memory in TUNED
         ),
     )
 
@@ -79,7 +95,7 @@ def small(depth: int) -> Case:
         ours=OURS_ARM,
         peers=_peers(
             "a trainer like akamaster's (float32, NCHW, DataLoader with 2 workers)",
-            "the same in bf16, NHWC, fused SGD, batched loader",
+            "the same with fused SGD, batched loader",
             loaders=("workers", "batched"),
             library="akamaster",
         ),
@@ -115,7 +131,7 @@ def large(depth: int, network: str, batch_size: int) -> Case:
         ours=OURS_ARM,
         peers=_peers(
             "torchvision's network (float32, NCHW)",
-            "the same in bf16, NHWC, fused SGD",
+            "the same with fused SGD",
             loaders=("resident", "resident"),
             library="torchvision",
         ),

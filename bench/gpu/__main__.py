@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -86,9 +85,13 @@ def opened(folder: Path, device: str, *, quick: bool) -> dict[str, Any]:
     """Read what was measured before, and measure the device's ceilings anew."""
     file = folder / "results.json"
     cases = json.loads(file.read_text())["cases"] if file.exists() else {}
+    from reslab import child
+
     argv = [sys.executable, "-m", "bench.gpu.device", device, *(["--quick"] if quick else [])]
-    done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    return {"quick": quick, "ceilings": json.loads(done.stdout), "cases": cases}
+    code, printed = child.run(argv, cwd=ROOT)
+    if code:
+        sys.exit(f"{' '.join(argv)} ended with {code}")
+    return {"quick": quick, "ceilings": json.loads(printed), "cases": cases}
 
 
 def draw(folder: Path, value: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from bench.gpu.device import exact_convolutions, gpu_peak_mib
 from bench.ours.assembled import assembled, share
-from bench.session import CHECK_RATE, CHECKED, Ended, Session
+from bench.session import CHECK_RATE, CHECKED, Session
 from bench.worker import save
 from reslab.training import loop
 from reslab.training.budget import Clock
@@ -81,10 +81,7 @@ def measure(session: Session, settings: dict[str, Any]) -> None:
         budget=None,
         save_every_s=1e9,
     )
-    try:
-        loop.train(training, watch)
-    except Ended:
-        return
+    loop.train(training, watch)
     raise RuntimeError("the run came to its end before the measurement")
 
 

@@ -68,7 +68,7 @@ def measure(
         warm += others
         turn = Turn(case, options, ours, say)
         for candidate in warm:
-            candidate.units = turn.units_for(candidate.worker)
+            candidate.units = turn.fitting_units(candidate.worker)
             chunks = (candidate.worker.chunk(candidate.units) for _ in range(TRIAL_CHUNKS))
             candidate.rate = max(chunk.rate for chunk in chunks)
             say(f"  {candidate.arm.name}: {candidate.rate:,.6g} {case.unit}")

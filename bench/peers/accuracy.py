@@ -4,7 +4,8 @@
 
 ResNet-20, batches of 128, SGD 0.1 with momentum 0.9 and weight decay 1e-4, divided by ten at half
 and at three quarters of the epochs, pad-and-crop of 4 and flips, ImageNet's mean and deviation.
-The arithmetic is bf16 in NHWC with batched views, which changes the time and not the method.
+The arithmetic is bf16 where the processor has it, in NHWC with batched views, which changes the
+time and not the method.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor
 from bench.peers import loading
 from bench.peers.akamaster import ResNet
 from bench.peers.trainer import Trainer
+from reslab import machine
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MILESTONES = (0.5, 0.75)
@@ -59,7 +61,7 @@ def main() -> None:
         "pad_crop": 4,
         "flip": True,
     }
-    trainer = Trainer(initial(), rate=0.1, tuned=True)
+    trainer = Trainer(initial(), rate=0.1, tuned=True, bf16=machine.has_bf16(torch.device("cpu")))
     batches = loading.batched(settings, MEAN, STD)
     steps = len(loading.files(args.folder / "train")[0]) // BATCH
     for epoch in range(args.epochs):

@@ -16,7 +16,10 @@ class Trainer:
     Args:
         network: with the weights to begin from.
         rate: learning rate.
-        tuned: bf16, NHWC and an optimizer in one pass, instead of what one finds in tutorials.
+        tuned: an optimizer in one pass and no reading of the loss, instead of what one finds in
+            tutorials; with `bf16` and `channels_last`.
+        bf16: compute in bf16 where tuned, else in float32.
+        channels_last: keep channels last (NHWC) where tuned.
         compiled: whether torch compiles the network.
         device: where.
     """
@@ -27,14 +30,18 @@ class Trainer:
         *,
         rate: float,
         tuned: bool,
+        bf16: bool = True,
+        channels_last: bool = True,
         compiled: bool = False,
         device: torch.device | None = None,
     ) -> None:
         self.device = device or torch.device("cpu")
         self.tuned = tuned
+        self.bf16 = bf16
+        self.layout = torch.channels_last if tuned and channels_last else torch.contiguous_format
         self.network = network.to(self.device)
-        if tuned:
-            self.network = self.network.to(memory_format=torch.channels_last)
+        if self.layout is torch.channels_last:
+            self.network = self.network.to(memory_format=self.layout)
         self.criterion = nn.CrossEntropyLoss()
         self.optimizer = torch.optim.SGD(
             self.network.parameters(),
@@ -59,8 +66,8 @@ class Trainer:
             loss.item()
             (output.detach().topk(1).indices.squeeze(1) == labels).float().sum().item()
             return loss
-        with torch.autocast(self.device.type, torch.bfloat16):
-            output = self.forward(images.contiguous(memory_format=torch.channels_last))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            output = self.forward(images.contiguous(memory_format=self.layout))
             loss = self.criterion(output, labels)
         loss.backward()
         self.optimizer.step()

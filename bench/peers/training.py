@@ -13,13 +13,21 @@ from bench.peers.networks import make
 from bench.peers.trainer import Trainer, checked
 from bench.session import SHARED, Session
 
+WARM_UP_S = 30.0  # enough for whoever is slow: one that is will be left out
+
 
 def make_trainer(settings: dict[str, Any], shared: dict[str, Any]) -> Trainer:
     """Return the arm's trainer with the weights that our arm has written."""
     network = make(settings["library"], settings["their_network"], 10)
     network.load_state_dict(shared["weights"])
-    tuned, compiled = bool(settings.get("bf16")), bool(settings.get("compile"))
-    return Trainer(network, rate=0.1, tuned=tuned, compiled=compiled)
+    return Trainer(
+        network,
+        rate=0.1,
+        tuned=bool(settings.get("tuned")),
+        bf16=bool(settings.get("bf16")),
+        channels_last=bool(settings.get("channels_last")),
+        compiled=bool(settings.get("compile")),
+    )
 
 
 def measure(session: Session, settings: dict[str, Any]) -> None:
@@ -32,6 +40,9 @@ def measure(session: Session, settings: dict[str, Any]) -> None:
         trainer.step(*next(batches))
         if number == 0:
             session.mark("first_step_s")
+            second = time.monotonic()
+        elif time.monotonic() - second > WARM_UP_S:
+            break
     session.ready(torch=torch.__version__, threads=torch.get_num_threads())
     for units in session.chunks():
         count, loss, began = 0, torch.zeros(()), time.perf_counter()
@@ -46,7 +57,7 @@ def make_batches(settings: dict[str, Any], shared: dict[str, Any]) -> loading.Ba
     """Return the arm's batches: "workers" of torch's loader, "batched", or "resident"."""
     mean, std = shared["mean"], shared["std"]
     if settings["loader"] == "resident":
-        return loading.resident(settings, shared, bool(settings.get("bf16")))
+        return loading.resident(settings, shared, bool(settings.get("channels_last")))
     del shared["images"]
     if settings["loader"] == "batched":
         return loading.batched(settings, mean, std)

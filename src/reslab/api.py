@@ -38,6 +38,7 @@ def train(
     start: Path | str | None = None,
     deepen_from: Path | str | None = None,
     data_options: DataOptions | None = None,
+    label_from_name: str | None = None,
     progress: bool | None = None,
     observer: Observer | None = None,
     **fields: Unpack[RecipeFields],
@@ -58,6 +59,8 @@ def train(
         start: a trained model to start from.
         deepen_from: a trained model to start from, deepened to `model`.
         data_options: how the data are to be read: the columns of a table, labels in file names.
+        label_from_name: that field of `data_options`: a regular expression whose first group (or
+            the one named ``label``) is the label in an image's path below `data`.
         progress: show how it goes as the command does: a bar and lines in a notebook, on stderr
             elsewhere; None for "in a notebook".
         observer: who watches instead.
@@ -72,6 +75,9 @@ def train(
     from reslab.data.options import DataOptions
     from reslab.training.config import Request
 
+    options = data_options or DataOptions()
+    if label_from_name is not None:
+        options = dataclasses.replace(options, label_from_name=label_from_name)
     request = Request(
         data=str(data),
         model=model,
@@ -83,7 +89,7 @@ def train(
         device=device,
         start=None if start is None else Path(start),
         deepen_from=None if deepen_from is None else Path(deepen_from),
-        data_options=data_options or DataOptions(),
+        data_options=options,
     )
     request = dataclasses.replace(request, command=_command(request))
     watcher = observer or _watcher(progress)

@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 
-from reslab import durable, spec
+from reslab import durable, file_kind, spec
 from reslab.data.preprocess import Preprocess
 from reslab.data.record import FILE as IMAGES
 from reslab.data.record import ImageRecord
@@ -117,7 +117,11 @@ def load(path: Path | str) -> Artifact:
         CheckpointError: there is none, it is damaged, or its weights do not fit its spec.
     """
     folder = find(Path(path))
-    files = durable.read_directory(folder)
+    try:
+        files = durable.read_directory(folder)
+    except CheckpointError:
+        _refuse_what_is_no_weights(durable.current(folder))
+        raise
     try:
         value = json.loads(files[MODEL_JSON].decode("utf-8", "surrogateescape"))
         _check_format(value["format"], folder)
@@ -181,20 +185,48 @@ def _check_format(number: int, folder: Path) -> None:
 def find(path: Path) -> Path:
     """Return the folder of the artifact that a path leads to: itself, a file in it, a run."""
     is_file = path.is_file()
-    if is_file and path.name not in (MODEL_JSON, WEIGHTS):
-        raise CheckpointError(
-            f"{path} is not a model of reslab, which is a folder with {MODEL_JSON} and {WEIGHTS}",
-            remedy="name a run or a model folder; for other programs' files: reslab weights import",
-        )
+    file_kind.refuse_broken_link(path)
+    ours = (path.parent / MODEL_JSON).is_file() and path.name in (MODEL_JSON, WEIGHTS)
+    if is_file and not ours:
+        raise _no_model(path)
     for candidate in [path.parent] if is_file else [path, path / "model"]:
         if (durable.current(candidate) / MODEL_JSON).is_file():
             return candidate
     if not path.exists():
         raise CheckpointError(f"{path} does not exist", remedy="name a run or a model folder")
+    if (path / WEIGHTS).exists() or (path / "pytorch_model.bin").exists():
+        raise CheckpointError(
+            f"{path} holds weights of another program, not a model of reslab",
+            remedy=f"reslab weights import {path}, then name the folder that it writes",
+        )
     raise CheckpointError(
         f"{path} holds no model ({MODEL_JSON} and {WEIGHTS})",
         remedy="name a run directory, its model folder, or resume the run until it is finished",
     )
+
+
+def _no_model(path: Path) -> CheckpointError:
+    """Say what a file is that was named in place of a model."""
+    kind = file_kind.kind_of(path)
+    if kind.holds_weights:
+        return CheckpointError(
+            f"{path} is {kind.what}, not a model of reslab (a folder with {MODEL_JSON} and "
+            f"{WEIGHTS})",
+            remedy=f"reslab weights import {path}, then name the folder that it writes",
+        )
+    error = file_kind.refusal(path, kind)
+    return CheckpointError(
+        error.message, remedy=error.remedy or "name a run or a model folder of reslab"
+    )
+
+
+def _refuse_what_is_no_weights(folder: Path) -> None:
+    """Name what lies in place of the weights, such as a pointer of Git LFS."""
+    weights = folder / WEIGHTS
+    if weights.is_symlink() or weights.is_file():
+        kind = file_kind.kind_of(weights)
+        if kind.name not in ("safetensors", "cut off", "damaged"):  # the manifest says more
+            raise file_kind.refusal(weights, kind)
 
 
 def load_weights(

@@ -9,6 +9,7 @@ from torch import nn
 
 from reslab.analyze.deconvolution import passing, project
 from reslab.models import create_model
+from tolerance import assert_same
 
 
 def images(count, side=12):
@@ -87,7 +88,7 @@ def test_a_residual_block_sends_the_signal_through_branch_and_shortcut():
         back = scale(network.stem.norm, F.relu(branch + signal))
         expected = F.conv_transpose2d(back, network.stem.conv.weight, padding=1)
     found = project(network, x, torch.tensor([unit]), module="stages.stage1.block1")
-    torch.testing.assert_close(found, expected)
+    assert_same(network, found, expected)
 
 
 def test_guided_is_the_product_of_both_rules():
@@ -125,7 +126,7 @@ def test_images_do_not_disturb_each_other_and_nothing_is_left_behind():
     together = project(network, x, units, module="stages.stage2")
     apart = [project(network, x[i : i + 1], units[i : i + 1], module="stages.stage2")
              for i in range(3)]  # fmt: skip
-    torch.testing.assert_close(together, torch.cat(apart), rtol=1e-4, atol=1e-4)
+    assert_same(network, together, torch.cat(apart))
     assert network.training
     assert all(torch.equal(v, state[k]) for k, v in network.state_dict().items())
     assert not any(m._forward_hooks for m in network.modules())

@@ -10,6 +10,7 @@ from torch.func import functional_call
 from reslab.analyze.interpolation import linear_path, recompute_statistics
 from reslab.analyze.landscape import filter_normalised, loss_surface
 from reslab.errors import UsageError
+from tolerance import rounding_of
 
 
 def at_point(network, alpha, beta, seed, statistics):
@@ -73,7 +74,7 @@ def test_a_time_limit_leaves_the_outside_open():
     assert (found.measured, found.complete) == (1, False)
     with torch.no_grad():
         loss = F.cross_entropy(network(images(4)), labels(4)).item()
-    assert found.loss[2][2] == pytest.approx(loss, rel=1e-4)
+    assert found.loss[2][2] == pytest.approx(loss, abs=rounding_of(network, loss))
     assert sum(value is not None for row in found.loss for value in row) == 1
 
 
@@ -100,9 +101,9 @@ def test_the_line_between_two_networks():
     kept = fingerprint(first), fingerprint(second)
     found = linear_path(first, second, images(20), labels(20), alphas=(0, 0.3, 1))
     ends = [point.loss for point in found.points]
-    assert ends[0] == pytest.approx(loss_of(first), rel=1e-6)
-    assert ends[2] == pytest.approx(loss_of(second), rel=1e-6)
-    assert ends[1] == pytest.approx(loss_of(between(first, second, 0.3)), rel=1e-4)
+    for found_loss, network in zip(ends, (first, between(first, second, 0.3), second), strict=True):
+        loss = loss_of(network)
+        assert found_loss == pytest.approx(loss, abs=rounding_of(network, loss))
     height = ends[1] - 0.7 * ends[0] - 0.3 * ends[2]
     assert found.barrier == pytest.approx(max(0, height))
     assert_untouched(first, kept[0])

@@ -12,6 +12,7 @@ from reslab.analyze.maximal import maximal_images
 from reslab.analyze.occlusion import occlusion
 from reslab.errors import DataError, UsageError
 from reslab.models import create_model
+from tolerance import assert_same, rounding_of
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_stage_maps_are_the_channels_that_vary_most(network, images):
     found = stage_maps(network, images, channels=4)
     assert [s.module for s in found] == ["stem", "stages.stage1", "stages.stage2", "stages.stage3"]
     assert found[2].channels.tolist() == variance.topk(4).indices.tolist()
-    torch.testing.assert_close(found[2].maps, inner[:, found[2].channels])
+    assert_same(network, found[2].maps, inner[:, found[2].channels])
 
 
 def test_maximal_images_against_all_maps_at_once(network, images):
@@ -86,11 +87,11 @@ def test_maximal_images_against_all_maps_at_once(network, images):
     for unit in range(maps.shape[1]):
         values = maps[:, unit].flatten(1).max(dim=1).values
         best = values.argsort(descending=True, stable=True)[:4]
-        torch.testing.assert_close(found.values[unit], values[best])
+        assert_same(network, found.values[unit], values[best])
         assert found.images[unit].tolist() == best.tolist()
         for rank, image in enumerate(best.tolist()):
             row, column = found.places[unit, rank].tolist()
-            torch.testing.assert_close(maps[image, unit, row, column], found.values[unit, rank])
+            assert_same(network, maps[image, unit, row, column], found.values[unit, rank])
 
 
 def test_occlusion_against_one_cover_at_a_time(network, images):
@@ -118,11 +119,13 @@ def test_occlusion_against_one_cover_at_a_time(network, images):
                     if -5 <= y - centre_y <= 3 and -5 <= z - centre_x <= 3:
                         x[0, :, y, z] = 0
             with torch.no_grad():
-                chance = other(x).softmax(1)[0, c]
-            torch.testing.assert_close(found.covered[i, row, column], chance)
+                logits = other(x)
+            chance, bound = logits.softmax(1)[0, c], rounding_of(network, logits)
+            torch.testing.assert_close(found.covered[i, row, column], chance, rtol=0, atol=bound)
     with torch.no_grad():
         whole = other(images[:2]).softmax(1)[[0, 1], classes]
-    torch.testing.assert_close(found.drop, whole[:, None, None] - found.covered)
+    drop = whole[:, None, None] - found.covered
+    torch.testing.assert_close(found.drop, drop, rtol=0, atol=bound)
 
 
 def test_occlusion_covers_every_pixel_of_a_map_of_any_size(network):
@@ -136,8 +139,9 @@ def test_occlusion_of_a_calibrated_model_is_in_its_probabilities(network, images
     classes = torch.tensor([0, 3])
     found = occlusion(network, images[:2], classes, patch=9, cell=16, temperature=2.5)
     with torch.no_grad():
-        whole = (plain(network)(images[:2]) / 2.5).softmax(1)[[0, 1], classes]
-    torch.testing.assert_close(found.whole, whole)
+        logits = plain(network)(images[:2])
+    whole = (logits / 2.5).softmax(1)[[0, 1], classes]
+    torch.testing.assert_close(found.whole, whole, rtol=0, atol=rounding_of(network, logits))
     plainly = occlusion(network, images[:2], classes, patch=9, cell=16)
     assert not torch.allclose(found.covered, plainly.covered)
 
@@ -146,10 +150,11 @@ def test_feature_vectors_are_what_the_classifier_sees(network, images):
     vectors = feature_vectors(network, images, batch_size=4)
     other = plain(network)
     with torch.no_grad():
-        logits = other(images).double()
+        found = other(images)
         classifier = other.get_classifier().double()
     expected = vectors @ classifier.weight.numpy(force=True).T + classifier.bias.numpy(force=True)
-    np.testing.assert_allclose(logits.numpy(), expected, atol=1e-5)
+    bound = rounding_of(network, found)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=bound)
     with pytest.raises(DataError, match="no images"):
         feature_vectors(network, images[:0])
 

@@ -17,6 +17,7 @@ from reslab.analyze.signal import signal_by_depth
 from reslab.errors import UsageError
 from reslab.nn.highway import HighwayLayer
 from reslab.nn.preact import AdditiveBlock, SharedActivationBlock
+from tolerance import assert_same, rounding, rounding_of, terms_of
 
 
 def rms(x):
@@ -37,7 +38,8 @@ def test_signal_is_that_of_bare_autograd(statistics):
     loss = F.cross_entropy(logits, labels(12))
     gradients = torch.autograd.grad(loss, list(outputs.values()), retain_graph=True)
     loss.backward()
-    assert found.loss == pytest.approx(loss.item(), rel=1e-5)
+    bound = rounding(torch.float32, terms_of(network))
+    assert found.loss == pytest.approx(loss.item(), rel=bound)
     assert [step.name for step in found.steps] == list(outputs)
     for step, gradient in zip(found.steps, gradients, strict=True):
         assert step.activation_rms == pytest.approx(rms(outputs[step.name]), rel=1e-4)
@@ -53,7 +55,7 @@ def test_parts_of_a_batch_add_up():
     network = awake("plain20")
     whole = signal_by_depth(network, images(10), labels(10))
     parts = signal_by_depth(network, images(10), labels(10), batch_size=3)
-    assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert parts.loss == pytest.approx(whole.loss, abs=rounding_of(network, whole.loss))
     for one, other in zip(whole.steps + whole.layers, parts.steps + parts.layers, strict=True):
         assert one.activation_rms == pytest.approx(other.activation_rms, rel=1e-4)
     assert parts.gradient_ratio == pytest.approx(whole.gradient_ratio, rel=1e-3)
@@ -103,7 +105,7 @@ def test_the_two_terms_of_every_kind_of_block_make_its_output(name, monkeypatch)
         if hasattr(block, "norm"):
             total = block.norm(total)
         y = block.act(total) if hasattr(block, "act") else total
-        assert torch.allclose(y, block.forward(x), atol=1e-5)
+        assert_same(block, y, block.forward(x))
         seen.append((rms(branch), rms(shortcut)))
         return branch, shortcut
 

@@ -23,6 +23,10 @@ def measure(session: Session, settings: dict[str, Any]) -> None:
     for units in session.chunks():
         began = time.perf_counter()
         time.sleep(0.002 * units / settings["speed"])
+        if settings.get("hangs"):
+            started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            Path(settings["log"]).write_text(f"{os.getpid()} {started.pid}\n")
+            started.wait()
         if settings.get("child"):
             subprocess.run([sys.executable, "-c", CHILD], check=True)
         with Path(settings["log"]).open("a") as log:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+import torch
 from bench.cases import CASES
 from bench.chart import chart
 from bench.harness import relative_difference
 from bench.spread import spread
 from bench.table import table
 
-from bench import results
+from bench import ceilings, results
 
 MACHINE = {
     "processor": "A <processor> & more",
@@ -57,6 +59,38 @@ def measured(title: str, groups: dict, limit_s: float | None = None) -> dict:
         "commit": "abcdef0",
         "versions": {"torch": "2.13.0"},
     }
+
+
+def test_the_table_names_the_kind_of_processor_and_how_large_the_products_were(value):
+    assert "bf16 product of 4096 x 4096" in table(value), "as measured before sides were kept"
+    value["machine"] |= {"instructions": "avx2", "bf16": False}
+    value["ceilings"] |= {"bf16_side": 1024, "float32_side": 2048}
+    text = table(value)
+    assert "more with AVX2, 2 cores" in text
+    assert "bf16 product of 1024 x 1024" in text
+    assert "float32 product of 2048 x 2048" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ({"instructions": "avx512", "bf16": True}, r"an-epyc-\d+-cores"),
+        ({"instructions": "avx2", "bf16": False}, r"an-epyc-avx2-\d+-cores"),
+    ],
+)
+def test_each_kind_of_processor_has_a_folder_of_its_own(kind, expected, monkeypatch):
+    monkeypatch.setattr(results, "processor", lambda: "An EPYC (R)".replace(" (R)", ""))
+    monkeypatch.setattr(results, "instructions", lambda: kind)
+    assert re.fullmatch(expected, results.machine_name())
+
+
+def test_a_ceiling_takes_a_bounded_time_however_slow_the_product_is(monkeypatch):
+    monkeypatch.setattr(ceilings, "BUDGET_S", 0.0)
+    rate, side = ceilings.product_gflops(torch.float32, (16, 32, 64))
+    assert side == 16
+    assert rate > 0
+    monkeypatch.setattr(ceilings, "BUDGET_S", 1e6)
+    assert ceilings.product_gflops(torch.float32, (16, 32, 64))[1] == 64
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ CASES = ["train-resnet20", "train-resnet18", "load-cold", "load", "infer-resnet5
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision: make test-all"),
+    pytest.mark.skipif(
+        find_spec("torchvision") is None, reason="needs torchvision: make test-all installs it"
+    ),
 ]
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench.case import OURS, Arm, Case, Options, Skipped
-from bench.harness import WorkerError, measure
+from bench.harness import ROOT, WorkerError, measure
+
+from bench import harness
 
 MODULE = "tests.bench.sample_arms"
 
@@ -22,7 +27,9 @@ def arm(letter: str, group: str = "as found", speed: float = 1.0, **settings: An
     )
 
 
-def run(tmp_path: Path, *peers: Arm, ours: Arm | None = None, pairs: int = 4) -> tuple[dict, str]:
+def run(
+    tmp_path: Path, *peers: Arm, ours: Arm | None = None, pairs: int = 4, bf16: bool = True
+) -> tuple[dict, str]:
     log = tmp_path / "log"
     options = Options(
         data=None,
@@ -33,6 +40,7 @@ def run(tmp_path: Path, *peers: Arm, ours: Arm | None = None, pairs: int = 4) ->
         threads=1,
         scratch=tmp_path,
         out=tmp_path,
+        bf16=bf16,
     )
     case = Case(
         name="sample",
@@ -73,6 +81,58 @@ def test_whoever_may_be_as_fast_is_measured_and_the_hardest_counts(tmp_path):
     assert "slow" not in measured
     assert peer["ratio"]["median"] == min(measured.values())
     assert peer["name"] == min(measured, key=lambda name: measured[name])
+
+
+def test_whoever_is_far_slower_is_dropped_after_one_unit_and_its_kin_are_not_tried(tmp_path):
+    found, log = run(
+        tmp_path,
+        arm("half", bf16=True, speed=0.01),
+        arm("half, compiled", bf16=True, speed=0.01),
+        arm("quick", speed=2.0),
+        arm("other", speed=1.0),
+        pairs=1,
+        bf16=False,
+    )
+    trials = found["groups"]["as found"]["trials"]
+    assert list(trials) == ["quick", "other", "half", "half, compiled"], "the likely type first"
+    assert trials["half"]["hopeless"]
+    assert trials["half, compiled"] == {"failed": "not tried: 'half' was far too slow"}
+    assert log.count("half") == 1
+    assert found["groups"]["as found"]["name"] == "quick"
+
+
+def test_an_arm_that_does_not_answer_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness, "PATIENCE_S", 1.0)
+    found, _ = run(tmp_path, arm("stuck", hangs=True), arm("B"), pairs=1)
+    trials = found["groups"]["as found"]["trials"]
+    assert trials["stuck"]["failed"].startswith("no answer within 1 s")
+    assert found["groups"]["as found"]["name"] == "B"
+
+
+BENCH = """
+import sys
+from pathlib import Path
+from tests.bench.test_harness import arm, run
+run(Path(sys.argv[1]), ours=arm("A", "ours", hangs=True))
+"""
+
+
+def test_nothing_is_left_of_a_bench_that_was_killed(tmp_path):
+    argv = [sys.executable, "-c", BENCH, str(tmp_path)]
+    bench = subprocess.Popen(argv, cwd=ROOT, start_new_session=True)
+    log = tmp_path / "log"
+    deadline = time.monotonic() + 120
+    while not (log.is_file() and log.read_text().endswith("\n")):
+        assert time.monotonic() < deadline
+        assert bench.poll() is None
+        time.sleep(0.05)
+    started = [Path("/proc", pid, "stat") for pid in log.read_text().split()]
+    assert all(stat.exists() for stat in started)
+    bench.kill()
+    bench.wait()
+    while any(stat.exists() and " Z " not in stat.read_text() for stat in started):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_an_arm_has_an_environment_of_its_own(tmp_path):

@@ -52,7 +52,7 @@ def test_a_step_is_no_dearer_than_before(network: str, tmp_path: Path) -> None:
     from reslab.training.step import train_step
 
     if not kernels.available():
-        pytest.skip(f"fused passes: {kernels.reason()}")
+        pytest.skip(f"needs the compiled kernels; here: {kernels.reason()}")
     wanted = request(
         {
             "own": str(tmp_path),

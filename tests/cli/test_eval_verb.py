@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -14,9 +15,11 @@ from PIL import Image
 
 from reslab import artifact
 from reslab.cli.main import main
+from reslab.data.dataset import ArrayImages, Dataset, FileImages
 from reslab.data.open import open_dataset
 from reslab.data.preprocess import Preprocess
-from reslab.data.split import complete_splits, splits_to_json
+from reslab.data.record import ImageRecord
+from reslab.data.split import complete_splits, image_keys, splits_to_json
 from reslab.evaluate import protocol
 from reslab.nn import build
 from reslab.predict import load
@@ -39,6 +42,7 @@ def save_model(
     *,
     seed: int = 0,
     provenance: dict[str, object] | None = None,
+    images: ImageRecord | None = None,
 ) -> Path:
     torch.manual_seed(seed)
     preprocess = Preprocess(img_size=8, resize_size=9)
@@ -46,7 +50,8 @@ def save_model(
     with torch.no_grad():  # spread the answers over the classes
         classifier = network.get_classifier()
         classifier.weight.mul_(8)  # type: ignore[operator, union-attr]
-    model = artifact.Artifact(network, classes, preprocess, provenance=provenance or {})
+    known = provenance or {}
+    model = artifact.Artifact(network, classes, preprocess, provenance=known, images=images)
     artifact.save(model, run / "model")
     return run
 
@@ -220,10 +225,7 @@ def flat_run(flat: Path, tmp_path: Path) -> Path:
     """Return a run on the flat folder, of which it held out 9 images for the test."""
     dataset = open_dataset(flat)
     split = complete_splits(dataset, val_fraction=0.1, test_fraction=0.3, seed=5)
-    provenance: dict[str, object] = {"dataset": {"fingerprint": dataset.fingerprint()}}
-    run = save_model(tmp_path / "run", provenance=provenance)
-    (run / "split.json").write_text(json.dumps(splits_to_json(split)))
-    return run
+    return save_model(tmp_path / "run", images=ImageRecord.of(split))
 
 
 def measured(run: Path, data: Path, out: Path, *words: str) -> set[str]:
@@ -234,83 +236,174 @@ def measured(run: Path, data: Path, out: Path, *words: str) -> set[str]:
         return {str(Path(row["image"]).relative_to(data)) for row in csv.DictReader(file)}
 
 
-def names_of(run: Path, split: str) -> set[str]:
-    recorded = json.loads((run / "split.json").read_text())
-    return {name for names in recorded[split].values() for name in names}
+@pytest.fixture
+def names(flat: Path) -> dict[str, set[str]]:
+    """Return which files of the flat folder its run put into which split."""
+    split = complete_splits(open_dataset(flat), val_fraction=0.1, test_fraction=0.3, seed=5)
+    keys = image_keys(split)
+    return {str(name): {keys[i] for i in numbers} for name, numbers in split.splits.items()}
+
+
+def rename_all(folder: Path) -> dict[str, str]:
+    """Give every file of a folder another name, in another order; return new name -> old name."""
+    old_names = {}
+    for number, path in enumerate(sorted(folder.rglob("*.png"), reverse=True)):
+        renamed = path.with_name(f"IMG_{number:04d}.png")
+        old_names[str(renamed.relative_to(folder))] = str(path.relative_to(folder))
+        path.rename(renamed)
+    return old_names
 
 
 def test_of_a_folder_that_has_grown_the_test_and_the_new_images_are_measured(
-    flat: Path, flat_run: Path, tmp_path: Path, capsys: Capture
+    flat: Path, flat_run: Path, names: dict[str, set[str]], tmp_path: Path, capsys: Capture
 ) -> None:
     Image.new("RGB", (9, 9), "red").save(flat / "red" / "new.png")
-    found = measured(flat_run, flat, tmp_path / "out.csv")
-    assert found == names_of(flat_run, "test") | {"red/new.png"}
+    assert measured(flat_run, flat, tmp_path / "out.csv") == names["test"] | {"red/new.png"}
     captured = capsys.readouterr()
     assert json.loads(captured.out)["split"] == "test"
     (line,) = captured.err.splitlines()
     assert line == (
-        f"by their names, 30 of these 31 images are those of {flat_run} and split as then; "
+        f"30 of these 31 images are those of {flat_run} and are split as then; "
         "the others are for the test (--split all measures all)"
     )
 
 
-def test_of_a_copy_and_of_a_part_no_training_image_is_measured(
-    flat: Path, flat_run: Path, tmp_path: Path, capsys: Capture
+def test_of_a_copy_under_other_names_no_training_image_is_measured(
+    flat: Path, flat_run: Path, names: dict[str, set[str]], tmp_path: Path, capsys: Capture
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(flat, copy, copy_function=shutil.copyfile)
-    assert measured(flat_run, copy, tmp_path / "out.csv") == names_of(flat_run, "test")
-    assert measured(flat_run, copy, tmp_path / "out.csv", "--split", "val") == names_of(
-        flat_run, "val"
-    )
-    gone = sorted(names_of(flat_run, "test"))[0]
-    (flat / gone).unlink()
-    assert measured(flat_run, flat, tmp_path / "out.csv") == names_of(flat_run, "test") - {gone}
+    assert measured(flat_run, copy, tmp_path / "out.csv") == names["test"]
+    assert measured(flat_run, copy, tmp_path / "out.csv", "--split", "val") == names["val"]
+    old_name = rename_all(copy)
+    found = measured(flat_run, copy, tmp_path / "out.csv")
+    assert {old_name[name] for name in found} == names["test"]
+    gone = sorted(found)[0]
+    (copy / gone).unlink()
+    assert measured(flat_run, copy, tmp_path / "out.csv") == found - {gone}
+    model_alone = shutil.copytree(flat_run / "model", tmp_path / "elsewhere")
+    assert measured(model_alone, copy, tmp_path / "out.csv") == found - {gone}
     assert "warning" not in capsys.readouterr().err
 
 
-def test_images_with_the_names_of_training_images_can_be_measured_with_a_warning(
-    flat: Path, flat_run: Path, tmp_path: Path, capsys: Capture
+def test_an_archive_of_the_folder_is_the_same_data_set(
+    flat: Path, flat_run: Path, names: dict[str, set[str]], tmp_path: Path, capsys: Capture
+) -> None:
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", flat)
+    command = ["eval", str(flat_run), packed, "--csv", str(tmp_path / "out.csv")]
+    assert main([*command, "--device", "cpu"]) == 0
+    with open(tmp_path / "out.csv", encoding="utf-8", newline="") as file:
+        found = {"/".join(Path(row["image"]).parts[-2:]) for row in csv.DictReader(file)}
+    assert found == names["test"]
+    assert capsys.readouterr().err == ""
+
+
+def test_other_images_with_the_names_of_training_images_are_all_measured(
+    flat_run: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    draw(tmp_path / "new", {"red": 10, "green": 10, "blue": 10}, seed=9)
+    assert len(measured(flat_run, tmp_path / "new", tmp_path / "out.csv")) == 30
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["split"] == "all images"
+    assert captured.err == ""
+
+
+def test_training_images_can_be_measured_with_a_warning(
+    flat: Path, flat_run: Path, names: dict[str, set[str]], tmp_path: Path, capsys: Capture
 ) -> None:
     Image.new("RGB", (9, 9), "red").save(flat / "red" / "new.png")
     assert len(measured(flat_run, flat, tmp_path / "out.csv", "--split", "all")) == 31
     captured = capsys.readouterr()
     assert json.loads(captured.out)["split"] == "all images"
-    count = len(names_of(flat_run, "train"))
+    count = len(names["train"])
     (line,) = captured.err.splitlines()
-    assert line == (
-        f"warning: {count} of these 31 images have the names of images that {flat_run} "
-        "was trained on"
-    )
-    for name in names_of(flat_run, "val") | names_of(flat_run, "test") | {"red/new.png"}:
+    assert line == f"warning: {flat_run} was trained on {count} of these 31 images"
+    for name in names["val"] | names["test"] | {"red/new.png"}:
         (flat / name).unlink()
-    assert measured(flat_run, flat, tmp_path / "out.csv") == names_of(flat_run, "train")
-    assert f"warning: {count} of these {count} images have the names" in capsys.readouterr().err
+    assert measured(flat_run, flat, tmp_path / "out.csv") == names["train"]
+    assert f"trained on {count} of these {count} images" in capsys.readouterr().err
 
 
-def test_a_test_split_of_the_data_themselves_is_kept_when_they_grow(
+def test_a_test_split_of_the_data_themselves_is_kept_and_what_was_seen_is_said(
     data: Path, tmp_path: Path, capsys: Capture
 ) -> None:
-    dataset = open_dataset(data)
-    provenance: dict[str, object] = {"dataset": {"fingerprint": dataset.fingerprint()}}
-    run = save_model(tmp_path / "run", provenance=provenance)
-    (run / "split.json").write_text(json.dumps(splits_to_json(dataset)))
-    Image.new("RGB", (9, 9), "red").save(data / "test" / "red" / "new.png")
+    run = save_model(tmp_path / "run", images=ImageRecord.of(open_dataset(data)))
+    shutil.copy(data / "train" / "red" / "0.png", data / "test" / "red" / "leak.png")
     Image.new("RGB", (9, 9), "red").save(data / "train" / "red" / "new.png")
     assert len(measured(run, data, tmp_path / "out.csv")) == 25
-    assert capsys.readouterr().err == ""
+    assert f"{run} was trained on 1 of these 25 images" in capsys.readouterr().err
     assert len(measured(run, data, tmp_path / "out.csv", "--split", "train")) == 7
-    assert "6 of these 7 images have the names" in capsys.readouterr().err
+    assert f"{run} was trained on 6 of these 7 images" in capsys.readouterr().err
 
 
-def test_images_that_are_no_files_have_no_names_to_go_by(tmp_path: Path) -> None:
-    digits = open_dataset("digits")
-    run = save_model(tmp_path / "run")
-    record = {"train": {"0": [digits.images.name(n) for n in range(40)]}}
-    (run / "split.json").write_text(json.dumps(record))
+def test_what_the_model_before_was_trained_on_counts_too(
+    flat: Path, names: dict[str, set[str]], tmp_path: Path, capsys: Capture
+) -> None:
+    """A model that was fine-tuned on other images still knows those of its first training."""
+    first = ImageRecord.of(
+        complete_splits(open_dataset(flat), val_fraction=0.1, test_fraction=0.3, seed=5)
+    )
+    draw(tmp_path / "second", {"red": 4, "green": 4, "blue": 4}, seed=9)
+    second = complete_splits(open_dataset(tmp_path / "second"), val_fraction=0, seed=0)
+    run = save_model(tmp_path / "run", images=ImageRecord.of(second, earlier=first.seen))
+    found = measured(run, flat, tmp_path / "out.csv")
+    assert found == names["val"] | names["test"]
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_images_of_an_array_are_known_by_their_pixels(tmp_path: Path) -> None:
+    digits = complete_splits(open_dataset("digits"), val_fraction=0.1, seed=0)
+    run = save_model(tmp_path / "run", digits.classes[:3], images=ImageRecord.of(digits))
     model = artifact.load(run)
-    assert protocol.with_splits_by_name(digits, run, model) is digits
-    assert protocol.seen_in_training(digits, np.arange(40), run, model).count == 0
+    some = digits.splits["train"][:40]
+    part = Dataset("part", digits.classes, digits.images.take(some), digits.labels[some], {})
+    assert protocol.seen_in_training(part, np.arange(40), run, model).count == 40
+    inverted = ArrayImages(255 - np.stack([digits.images.read(int(n)) for n in some]))
+    other = Dataset("other", digits.classes, inverted, digits.labels[some], {})
+    assert protocol.seen_in_training(other, np.arange(40), run, model).count == 0
+
+
+@pytest.fixture
+def old_run(flat: Path, tmp_path: Path) -> Path:
+    """Return a run on the flat folder as the first versions left it: no digests, names only."""
+    dataset = open_dataset(flat)
+    split = complete_splits(dataset, val_fraction=0.1, test_fraction=0.3, seed=5)
+    about = {"fingerprint": first_fingerprint(dataset)}
+    run = save_model(tmp_path / "old", provenance={"data": str(flat), "dataset": about})
+    (run / "split.json").write_text(json.dumps(splits_to_json(split)))
+    return run
+
+
+def first_fingerprint(dataset: Dataset) -> str:
+    """Return what `Dataset.fingerprint` returned before it went by content."""
+    assert isinstance(dataset.images, FileImages)
+    files = hashlib.sha256()
+    for path in dataset.images.paths:
+        status = (dataset.images.root / path).stat()
+        files.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    whole = hashlib.sha256(files.hexdigest().encode())
+    whole.update("\0".join(dataset.classes).encode())
+    whole.update(dataset.labels.tobytes())
+    return whole.hexdigest()
+
+
+def test_an_old_run_knows_the_very_folder_it_was_made_on(
+    flat: Path, old_run: Path, names: dict[str, set[str]], tmp_path: Path, capsys: Capture
+) -> None:
+    assert measured(old_run, flat, tmp_path / "out.csv") == names["test"]
+    assert capsys.readouterr().err == ""
+    Image.new("RGB", (9, 9), "red").save(flat / "red" / "new.png")
+    assert measured(old_run, flat, tmp_path / "out.csv") == names["test"] | {"red/new.png"}
+    assert "30 of these 31 images are those of" in capsys.readouterr().err
+
+
+def test_an_old_run_does_not_take_other_images_for_its_own(
+    old_run: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    draw(tmp_path / "new", {"red": 10, "green": 10, "blue": 10}, seed=9)
+    assert len(measured(old_run, tmp_path / "new", tmp_path / "out.csv")) == 30
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{old_run} does not record which images it was trained on")
 
 
 def test_validation_that_a_run_held_out_of_train_can_be_asked_for(

@@ -12,6 +12,7 @@ from reslab import api
 from reslab.cli import train as verb
 from reslab.cli.main import build_parser, main
 from reslab.data.augment import Augment
+from reslab.data.options import DataOptions
 from reslab.training.config import Request
 from reslab.training.recipe import Recipe, override
 
@@ -49,6 +50,7 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "--mixup": ("0.3", 0.3),
     "--cutmix": ("0.6", 0.6),
     "--img-size": ("96", 96),
+    "--bit-depth": ("12", 12),
     "--resize": ("pad", "pad"),
     "--normalisation": ("pixel-mean", "pixel-mean"),
     "--val": ("0.25", 0.25),
@@ -176,6 +178,12 @@ def test_numbers_lists_and_booleans_of_a_file(requested, tmp_path):
         (["--skip-bad"], "skip_bad", True),
         (["--save-every", "2m"], "save_every_s", 120.0),
         (["--cache", "c"], "cache", Path("c")),
+        (["--root", "/p"], "data_options", DataOptions(root="/p")),
+        (
+            ["--columns", "path=file,label=breed"],
+            "data_options",
+            DataOptions(columns={"path": "file", "label": "breed"}),
+        ),
     ],
 )
 def test_the_other_flags_reach_the_request(requested, words, field, expected):
@@ -196,6 +204,26 @@ def test_every_flag_has_help_and_a_place():
 def test_without_data_the_remedy_is_named(capsys):
     assert main(["train"]) == 2
     assert "no data given; name a folder" in capsys.readouterr().err
+
+
+def test_data_may_be_named_by_a_flag_but_not_twice(monkeypatch, capsys):
+    asked = []
+
+    def stop(request: Request, observer: object = None) -> None:
+        asked.append(request.data)
+        raise Reached
+
+    monkeypatch.setattr(api, "train_request", stop)
+    # RESLAB_DATA is the folder of fetched data sets: it names no data set.
+    monkeypatch.setenv("RESLAB_DATA", "/somewhere")
+    with pytest.raises(Reached):
+        verb.run(build_parser("train").parse_intermixed_args(["--data", "photos"]))
+    assert asked == ["photos"]
+    assert main(["train"]) == 2
+    assert "no data given" in capsys.readouterr().err
+    for command in (["train"], ["plan"], ["train", "--resume", "run"]):
+        assert main([*command, "digits", "--data", "photos"]) == 2
+        assert "DATA and --data both name the images" in capsys.readouterr().err
 
 
 def test_fewer_workers_than_none_are_refused_before_there_is_a_run(tmp_path, monkeypatch, capsys):

@@ -4,16 +4,15 @@ import dataclasses
 
 import pytest
 import torch
-from networks import DEEP, ONE_A_KIND, SMALL, batch, slow_unless, small_size
+from networks import DEEP, batch, small_size
 from safetensors.torch import load_file, save_file
 
+from families import EVERY, slow_unless
 from reslab import catalog
 from reslab import spec as specs
 from reslab.nn import build, fuse
 
-SOME = slow_unless(set(SMALL) | set(ONE_A_KIND))
 MANY_PARAMS = 1e7
-QUICK = slow_unless(set(ONE_A_KIND))
 
 
 def built(name, most_blocks=None):
@@ -56,7 +55,7 @@ def without_dropout(network):
     return network
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", EVERY)
 def test_every_parameter_gets_a_gradient(name):
     """In float64: 1200 layers without shortcuts leave the range of float32 at their start."""
     network = without_dropout(built(name)).double()
@@ -70,7 +69,7 @@ def test_every_parameter_gets_a_gradient(name):
         assert parameter.grad.any(), parameter_name
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_memory_layout_does_not_matter(name):
     """In float64: deep plain networks magnify every rounding at their start."""
     network = without_dropout(built(name, most_blocks=18))
@@ -82,7 +81,7 @@ def test_the_memory_layout_does_not_matter(name):
     torch.testing.assert_close(again, exact)
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", EVERY)
 def test_bfloat16_comes_close(name):
     """In evaluation mode: statistics of a batch of two would magnify every rounding."""
     network = built(name, most_blocks=4).eval()
@@ -94,7 +93,7 @@ def test_bfloat16_comes_close(name):
     assert (rough - logits).norm() < 0.1 * logits.norm()
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", EVERY)
 def test_saved_weights_give_the_same_network(name, tmp_path):
     """With the batch's statistics, which keep the values of any depth finite."""
     first, second = (without_dropout(built(name)) for _ in range(2))
@@ -111,7 +110,7 @@ def test_saved_weights_give_the_same_network(name, tmp_path):
         assert torch.equal(logits, second(images))
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", EVERY)
 def test_recomputed_activations_give_the_same_gradients(name):
     images, found = None, []
     for recompute in (False, True):
@@ -130,7 +129,7 @@ def test_recomputed_activations_give_the_same_gradients(name):
         torch.testing.assert_close(a, b)
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", EVERY)
 def test_fused_passes_are_the_same_function(name):
     network, fused = (without_dropout(built(name, most_blocks=4)) for _ in range(2))
     assert fuse(fused) == sum(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
@@ -144,7 +143,7 @@ def test_fused_passes_are_the_same_function(name):
         assert (ours - evaluated).norm() < 0.02 * evaluated.norm() + 1e-5
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", EVERY)
 def test_auxiliary_heads_never_change_the_logits(name):
     network = settled(without_dropout(built(name)))
     images = batch(network.spec, small_size(network))

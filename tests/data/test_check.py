@@ -54,6 +54,17 @@ def test_a_sound_folder_has_no_findings(root: Path) -> None:
     assert check(root, deep=False).decoded == 0
 
 
+def test_too_few_images_to_hold_out_a_test_are_found(tmp_path: Path) -> None:
+    """Training would refuse them: the check must not call them sound."""
+    write_pictures(tmp_path / "two", {"a": 2, "b": 2})
+    report = check(tmp_path / "two")
+    assert not report.ok
+    (found,) = [f for f in report.findings if f.kind == "no-test"]
+    assert found.remedy.startswith("use --test 0.5, ")
+    write_pictures(tmp_path / "three", {"a": 3, "b": 3})
+    assert check(tmp_path / "three").ok
+
+
 def test_unreadable_files_are_all_listed(root: Path) -> None:
     bad = sorted((root / "train" / "a").iterdir())[:4]
     bad[0].write_bytes(b"")

@@ -92,6 +92,14 @@ def test_a_bomb_is_read_no_further_than_its_header_says(tmp_path: Path) -> None:
         read_idx(tmp_path / "a.gz")
 
 
+@pytest.mark.parametrize("shape", [(20, 0, 5), (20, 6, 0)])
+def test_images_without_pixels_are_refused(tmp_path: Path, shape: tuple[int, int, int]) -> None:
+    write(tmp_path)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(np.zeros(shape, np.uint8)))
+    with pytest.raises(DataError, match="has images without pixels"):
+        open_dataset(tmp_path)
+
+
 def test_companions_must_agree(tmp_path: Path) -> None:
     write(tmp_path)
     labels = tmp_path / "train-labels-idx1-ubyte"
@@ -103,7 +111,7 @@ def test_companions_must_agree(tmp_path: Path) -> None:
         open_dataset(tmp_path)
 
 
-@pytest.mark.skipif(not FASHION.is_dir(), reason="the package dataset-fashion-mnist is missing")
+@pytest.mark.skipif(not FASHION.is_dir(), reason="needs apt-get install dataset-fashion-mnist")
 def test_fashion_mnist() -> None:
     dataset = open_dataset(FASHION)
     assert dataset.name == "fashion-mnist"

@@ -448,6 +448,9 @@ def test_the_cache_is_where_the_environment_says(
     assert cache_folder() == tmp_path / "mine"
     assert cache_folder(tmp_path) == tmp_path
     monkeypatch.delenv("RESLAB_DATA")
+    monkeypatch.setenv("RESLAB_CACHE", str(tmp_path / "cache"))
+    assert cache_folder() == tmp_path / "cache" / "data"
+    monkeypatch.delenv("RESLAB_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "reslab" / "data"
 

@@ -160,3 +160,43 @@ def test_the_first_difference_is_named() -> None:
     relabelled.labels[5] = 0
     with pytest.raises(DataError, match=r"c1/5\.png \(.*\) was 'c1' and is now 'c0'"):
         splits_from_json(relabelled, value)
+
+
+@pytest.mark.parametrize(
+    ("counts", "asked", "share"),
+    [((2, 2), 0.2, 0.5), ((2, 1), 0.2, 0.5), ((10, 40), 0.01, 0.1), ((3, 3, 3), 0.1, 0.34)],
+)
+def test_the_share_that_is_proposed_works(
+    counts: tuple[int, ...], asked: float, share: float
+) -> None:
+    dataset = labelled(counts)
+    with pytest.raises(DataError, match=rf"use --test {share:g}, add images") as raised:
+        complete_splits(dataset, val_fraction=0, test_fraction=asked, seed=0)
+    assert "--test 0 " in raised.value.remedy
+    split = complete_splits(dataset, val_fraction=0, test_fraction=share, seed=0).splits
+    held = np.bincount(dataset.labels[split["test"]], minlength=len(counts))
+    assert all(1 <= h < n for h, n in zip(held, counts, strict=True) if n > 1)
+
+
+def test_of_one_image_a_class_nothing_can_be_held_out() -> None:
+    dataset = labelled((1, 1, 1))
+    with pytest.raises(DataError, match="no class has more than one image; add images, or use"):
+        complete_splits(dataset, val_fraction=0, seed=0)
+    none_held = complete_splits(dataset, val_fraction=0.1, test_fraction=0, seed=0)
+    assert none_held.splits.keys() == {"train"}
+
+
+def test_the_share_that_is_proposed_for_groups_works() -> None:
+    groups = tuple(f"g{number // 4}" for number in range(12)) * 2
+    dataset = dataclasses.replace(labelled((12, 12)), groups=groups)
+    with pytest.raises(DataError, match=r"the groups are too large; use --test 0\.\d+") as raised:
+        complete_splits(dataset, val_fraction=0, test_fraction=0.05, seed=0)
+    share = float(raised.value.remedy.split()[2].rstrip(","))
+    split = complete_splits(dataset, val_fraction=0, test_fraction=share, seed=0).splits
+    assert len(split["test"]) == 8
+
+
+def labelled(counts: tuple[int, ...]) -> Dataset:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    images = ArrayImages(np.zeros((len(labels), 1, 1), np.uint8))
+    return Dataset("set", tuple(map(str, range(len(counts)))), images, labels, {})

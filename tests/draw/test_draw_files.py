@@ -25,7 +25,9 @@ from reslab.errors import MachineError
 
 SVG = "{http://www.w3.org/2000/svg}"
 CHROMIUM = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs a browser: apt-get install chromium"
+)
 LIBERATION = Path("/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
 
 
@@ -114,7 +116,9 @@ def test_text_is_readable_on_every_colour(theme):
     assert contrast(theme.soft, theme.sheet) >= 4.5
 
 
-@pytest.mark.skipif(not LIBERATION.exists(), reason="no font with Helvetica's widths here")
+@pytest.mark.skipif(
+    not LIBERATION.exists(), reason="needs Liberation Sans: apt-get install fonts-liberation"
+)
 def test_widths_are_those_of_the_font():
     font = ImageFont.truetype(str(LIBERATION), 1000)
     printable = [chr(code) for code in range(32, 127)]

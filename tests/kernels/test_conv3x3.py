@@ -5,11 +5,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from reslab import kernels
 from reslab.kernels import conv3x3, library
 
-pytestmark = pytest.mark.skipif(
-    not library.has("conv3x3"), reason="needs a C compiler and a processor that multiplies bf16"
-)
+if not library.has("conv3x3"):
+    pytest.skip(
+        "bf16 convolutions need a C compiler and a processor with AVX512-BF16 (Cooper Lake, "
+        f"Sapphire Rapids, Zen 4 or newer); the kernels here: {kernels.reason()}",
+        allow_module_level=True,
+    )
 
 
 def nhwc(*shape, seed):

@@ -1,9 +1,6 @@
 """The fused passes against the equations in float64, and what happens where there are none."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -11,9 +8,17 @@ from torch import nn
 
 from reslab import kernels
 from reslab.kernels import library, norm_act, reference
+from tolerance import rounding
 
-NATIVE = pytest.mark.skipif(not kernels.available(), reason=kernels.reason())
-TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 5e-3}  # of the norm: half a unit of bf16 is 2e-3
+NATIVE = pytest.mark.skipif(
+    not kernels.available(), reason=f"needs the compiled kernels; here: {kernels.reason()}"
+)
+# Of the norm. In float32 some 16 roundings one after the other: sums are over blocks, whose sums
+# are added up. In bf16 that of the result, at most half a unit, and a little for what led to it.
+TOLERANCE = {
+    torch.float32: rounding(torch.float32, 16),
+    torch.bfloat16: 0.6 * torch.finfo(torch.bfloat16).eps,
+}
 
 
 def nhwc(*shape, dtype, seed):
@@ -90,7 +95,7 @@ def test_evaluation_uses_the_running_statistics(added):
     r64 = residual.double() if added else None
     with torch.no_grad():
         y = norm_act(norm, x, residual)
-        assert distance(y, by_the_equations(norm, x.double(), r64, True)) < 1e-6
+        assert distance(y, by_the_equations(norm, x.double(), r64, True)) < TOLERANCE[torch.float32]
     torch.testing.assert_close(norm_act(norm, x, residual), y)  # the form that has a gradient
     assert norm.num_batches_tracked == 0
 
@@ -242,39 +247,3 @@ def test_torchs_defaults_change_nothing(setting):
                 torch.set_default_dtype(before)
         found.append((x.grad, norm.weight.grad, norm.bias.grad))
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("environment", "why"),
-    [({"RESLAB_NATIVE": "0"}, "RESLAB_NATIVE=0"), ({"CC": "false", "PATH": ""}, "no C compiler")],
-)
-def test_without_a_compiler_the_answers_are_the_same(environment, why, tmp_path):
-    script = (
-        "import torch\n"
-        "from reslab import kernels\n"
-        "x = torch.ones(1, 16, 2, 2).contiguous(memory_format=torch.channels_last)\n"
-        "y = kernels.norm_act(torch.nn.BatchNorm2d(16).eval(), x)\n"
-        "print(kernels.reason(), float(y.sum()))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"RESLAB_CACHE": str(tmp_path)} | environment,
-    )
-    assert why in done.stdout
-    assert float(done.stdout.split()[-1]) == pytest.approx(64, abs=1e-3)
-
-
-def test_a_compiler_that_fails_is_no_error(tmp_path):
-    script = "from reslab import kernels; print(kernels.reason(), kernels.available())"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"RESLAB_CACHE": str(tmp_path), "CC": "false"},
-    )
-    assert "do not compile" in done.stdout
-    assert "False" in done.stdout

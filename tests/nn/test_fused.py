@@ -13,7 +13,9 @@ from reslab.nn.fused import (
     NarrowConv,
 )
 
-pytestmark = pytest.mark.skipif(not kernels.available(), reason=kernels.reason())
+pytestmark = pytest.mark.skipif(
+    not kernels.available(), reason=f"needs the compiled kernels; here: {kernels.reason()}"
+)
 
 
 def pair(name):
@@ -55,7 +57,10 @@ def test_every_pass_is_taken():
     assert kinds.count(nn.ReLU) == 9  # the blocks' own, which the fused form does not call
 
 
-@pytest.mark.skipif(not library.has("conv3x3"), reason="this processor does not multiply bf16")
+@pytest.mark.skipif(
+    not library.has("conv3x3"),
+    reason="needs bf16 convolutions: a processor with AVX512-BF16 and a C compiler",
+)
 def test_in_bf16_narrow_convolutions_are_taken():
     """All but the stem; as near to float32 as torch's bf16 is."""
     plain, fused = pair("resnet20")

@@ -271,7 +271,7 @@ def test_values_that_are_not_allowed(field, value):
     ("name", "rate"),
     [
         ("googlenet_bn", 5e-4),
-        ("googlenet", 5e-4),
+        pytest.param("googlenet", 5e-4, marks=pytest.mark.slow),
         pytest.param("googlenet_naive", 3e-5, marks=pytest.mark.slow),
     ],
 )

@@ -13,6 +13,7 @@ from reslab.nn import Network, build
 from reslab.nn.surgery import deepen, deeper_names, deeper_spec
 from reslab.nn.surgery.deeper import places
 from reslab.spec import StageSpec
+from tolerance import rounding
 
 PAIRS = [
     ("plain20", "plain56"),
@@ -57,20 +58,31 @@ def largest_difference(one: Network, other: Network, x: torch.Tensor) -> float:
     return ((after - before).abs().max() / before.abs().max()).item()
 
 
+def rounding_of_new_layers(network: Network, deeper: Network) -> float:
+    """A new convolution hands one value on; its norm scales and shifts it: four roundings."""
+    before, after = (
+        sum(isinstance(m, nn.Conv2d) for m in one.modules()) for one in (network, deeper)
+    )
+    return rounding(torch.float32, 4 * (after - before))
+
+
 @pytest.mark.parametrize(("shallow", "deep"), PAIRS)
 def test_the_same_logits(shallow, deep):
     network = used(small(shallow))
     deeper = deepen(network, deep)
     assert deeper.spec == specs.replace(small(deep), name=deep)
     assert len(list(deeper.parameters())) > len(list(network.parameters()))
-    assert largest_difference(network, deeper, torch.randn(8, 3, 16, 16)) <= 2e-6
+    difference = largest_difference(network, deeper, torch.randn(8, 3, 16, 16))
+    assert difference <= rounding_of_new_layers(network, deeper)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("shallow", "deep"), IMAGENET)
 def test_the_same_logits_of_imagenet_networks(shallow, deep):
     network = used(specs.replace(small(shallow), img_size=64))
-    assert largest_difference(network, deepen(network, deep), torch.randn(4, 3, 64, 64)) <= 2e-6
+    deeper = deepen(network, deep)
+    difference = largest_difference(network, deeper, torch.randn(4, 3, 64, 64))
+    assert difference <= rounding_of_new_layers(network, deeper)
 
 
 def test_a_small_imagenet_network_with_bottlenecks():
@@ -142,7 +154,7 @@ def test_new_blocks_learn(name):
     network = build(spec)
     train(network, x, y, steps=12)
     deeper = deepen(network, f"{name}32", x[:256])
-    torch.testing.assert_close(deeper.eval()(x), network.eval()(x), rtol=0, atol=1e-5)
+    assert largest_difference(network, deeper, x) <= rounding_of_new_layers(network, deeper)
     before = F.cross_entropy(network.train()(x), y)
     new = deeper.stages.stage3.block2
     kept = {key: value.clone() for key, value in new.named_parameters()}
@@ -168,7 +180,8 @@ def test_dead_channels_stay_dead():
     nn.init.zeros_(network.stages.stage1.block3.branch.norm2.weight)
     nn.init.constant_(network.stages.stage1.block3.branch.norm2.bias, -1)
     deeper = deepen(network, "plain32", torch.randn(16, 3, 16, 16))
-    assert largest_difference(network, deeper, torch.randn(4, 3, 16, 16)) <= 2e-6
+    difference = largest_difference(network, deeper, torch.randn(4, 3, 16, 16))
+    assert difference <= rounding_of_new_layers(network, deeper)
     assert torch.isfinite(deeper.train()(torch.randn(4, 3, 16, 16))).all()
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from reslab.child import Child
 from reslab.plan import predict, worker
 from reslab.plan.memory import available_mib, process_mib
 from reslab.plan.subject import imagine
@@ -131,18 +132,20 @@ def test_memory_is_what_the_system_tells():
 
 
 @pytest.mark.slow
-def test_running_out_of_memory_is_an_answer():
+def test_running_out_of_memory_is_an_answer(tmp_path):
     huge = task_of("resnet56", img_size=64, batch_size=4096)
     asked = {"task": huge.to_json(), "seconds": 0.1, "began": time.time()}
-    script = (
-        "import resource, runpy; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)); "
-        "runpy.run_module('reslab.plan.worker', run_name='__main__')"
+    limited = (
+        "import resource\n"
+        "from reslab.plan.worker import main as measure\n"
+        "def main(parent):\n"
+        "    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
+        "    return measure(parent)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], input=json.dumps(asked), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"out_of_memory": True}
+    (tmp_path / "limited.py").write_text(limited)
+    with Child("limited", path=[tmp_path]) as child:
+        child.send(asked)
+        assert child.receive() == {"out_of_memory": True}
 
 
 TRAINING = """

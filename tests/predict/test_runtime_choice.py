@@ -19,6 +19,7 @@ from reslab.predict.runtimes import KINDS, Auto, Candidate, Kind, Runtime, choos
 from reslab.predict.runtimes.agreement import agreement, close_calls, close_margin, same_labels
 from reslab.predict.runtimes.eager import reference
 from reslab.spec import ResNetSpec, StageSpec, StemSpec, replace
+from tolerance import assert_same
 
 CPU = torch.device("cpu")
 Change = Callable[[Tensor], Tensor]
@@ -96,13 +97,13 @@ def test_the_network_stays_as_it_is(
         wanted = network(images())
     network.train(training)
     chosen, _ = auto(network)
-    torch.testing.assert_close(chosen(images()), wanted)
+    assert_same(network, chosen(images()), wanted)
     assert all(module.training == training for module in network.modules())
 
     network.train()  # nor does what becomes of it later change the answers
     with torch.no_grad():
         network.get_classifier().weight.zero_()  # type: ignore[operator, union-attr]
-    torch.testing.assert_close(chosen(images()), wanted)
+    assert_same(network, chosen(images()), wanted)
 
 
 def test_the_network_stays_on_its_device(network: Network):
@@ -117,7 +118,7 @@ def test_few_images_are_computed_at_once(network: Network, only_kinds: Callable[
     with torch.inference_mode():
         wanted = network(images())
     for _ in range(2):
-        torch.testing.assert_close(chosen(images()), wanted)
+        assert_same(network, chosen(images()), wanted)
     assert (built, said) == ([], [])
 
 
@@ -136,7 +137,7 @@ def test_many_images_are_worth_a_startup(network: Network, only_kinds: Callable[
     assert quick.startup_s < 10.0
     # It is torch itself: what it was measured to be worth decides, not what was promised.
     assert bool(said) == (quick.speed > 1.0)
-    torch.testing.assert_close(chosen(images()), wanted)
+    assert_same(network, chosen(images()), wanted)
 
 
 def test_without_a_count_the_past_is_the_guess(
@@ -165,7 +166,7 @@ def test_other_answers_are_never_taken(
     chosen.expect(10**9)
     for _ in range(2):
         with torch.inference_mode():
-            torch.testing.assert_close(chosen(images()), network(images()))
+            assert_same(network, chosen(images()), network(images()))
     assert built == ["wrong fp32"], "once is enough"
     assert said == []
     (candidate,) = chosen.candidates

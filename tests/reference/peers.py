@@ -17,12 +17,15 @@ COMPARED: dict[str, set[str]] = {}
 
 def peer(name: str) -> ModuleType:
     """Import torchvision, timm or another peer; skip the test where that cannot be done."""
-    if name in ("torchvision", "timm"):
+    if name.partition(".")[0] in ("torchvision", "timm", "transformers"):
         _declare_operators()
     try:
         return importlib.import_module(name)
     except Exception as error:  # a broken installation raises what it likes
-        pytest.skip(f"{name} cannot be imported ({type(error).__name__}: {error}); make test-all")
+        pytest.skip(
+            f"{name} cannot be imported ({type(error).__name__}: {error}); "
+            "make test-all installs it"
+        )
 
 
 def _declare_operators() -> None:

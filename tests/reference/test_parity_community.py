@@ -24,7 +24,9 @@ def imported(network: nn.Module, **options: str) -> nn.Module:
     return found.network
 
 
-@pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
+@pytest.mark.parametrize(
+    "depth", [20, *(pytest.param(depth, marks=pytest.mark.slow) for depth in (32, 44, 56, 110))]
+)
 def test_akamaster_pads_on_both_sides(depth):
     theirs = shake(akamaster(depth))
     found = convert(Weights(Path("checkpoint.th"), theirs.state_dict()))
@@ -69,7 +71,7 @@ def test_a_script_that_pads_at_the_end():
     ("shortcut", "head", "layout"),
     [("downsample", "fc", "cifar-models"), ("shortcut", "linear", "kuangliu")],
 )
-@pytest.mark.parametrize("depth", [20, 56])
+@pytest.mark.parametrize("depth", [20, pytest.param(56, marks=pytest.mark.slow)])
 def test_projections(depth, shortcut, head, layout):
     theirs = shake(ScriptResNet((depth - 2) // 6, "B", shortcut=shortcut, head=head))
     found = convert(Weights(Path("w.pt"), theirs.state_dict()))
@@ -90,7 +92,12 @@ def test_the_wide_network_that_people_train_on_cifar():
 
 
 @pytest.mark.parametrize(
-    ("depth", "ours"), [(20, "resnet20"), (18, "resnet18"), (50, "resnet50_v15")]
+    ("depth", "ours"),
+    [
+        (20, "resnet20"),
+        pytest.param(18, "resnet18", marks=pytest.mark.slow),
+        (50, "resnet50_v15"),
+    ],
 )
 @pytest.mark.parametrize("bias", [False, True])
 def test_converted_lua_networks(depth, ours, bias):

@@ -210,8 +210,8 @@ class NastyNames:
     def read(self, index: int) -> np.ndarray:
         return self.images.read(index)
 
-    def fingerprint(self) -> str:
-        return "f"
+    def digests(self) -> np.ndarray:
+        return self.images.digests()
 
 
 def test_whatever_the_names_they_stay_text(tmp_path: Path, finished: Page) -> None:

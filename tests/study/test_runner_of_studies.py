@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 import re
 import signal
 import subprocess
@@ -63,6 +62,13 @@ STUDY = Study(
 """
 
 
+class Nobody:
+    """A parent that does not listen."""
+
+    def write(self, value: Any) -> None:
+        """Drop a value."""
+
+
 @pytest.fixture
 def question(tmp_path: Path) -> Path:
     path = tmp_path / "question.py"
@@ -84,53 +90,50 @@ def test_one_run_from_nothing_to_its_numbers(question, tmp_path):
     folder = StudyFolder(tmp_path / "study")
     folder.claim(study, setting)
 
-    with open(os.devnull, "w") as told:
+    def work(arm: str, *, retry: bool = False) -> Any:
+        return do(plan[arm], folder, Line(Nobody(), plan[arm].id), retry=retry)
 
-        def work(arm: str, *, retry: bool = False) -> Any:
-            return do(plan[arm], folder, Line(told, plan[arm].id), retry=retry)
+    thin, again = work("thin"), work("again")
+    assert (thin.status, thin.run_dir) == ("finished", "thin/seed-0")
+    assert thin.metrics["members"] == 1
+    assert thin.series == {"seeds": [0.0]}
+    assert thin.metrics["train_images_measured"] == 1438
+    assert len(thin.rows) == 1
+    assert thin.recipe["steps"] == 4
+    assert again.metrics["train_loss"] < thin.metrics["train_loss"]
+    test_pct = json.loads((folder.path / "thin/seed-0/evaluation/test.json").read_text())
+    assert thin.metrics["test_error_pct"] == pytest.approx(100 - test_pct["accuracy_pct"])
+    assert artifact.load(folder.path / "thin/seed-0").network.spec.name == "thin"
+    assert (folder.path / "thin/seed-0/report.html").is_file()
 
-        thin, again = work("thin"), work("again")
-        assert (thin.status, thin.run_dir) == ("finished", "thin/seed-0")
-        assert thin.metrics["members"] == 1
-        assert thin.series == {"seeds": [0.0]}
-        assert thin.metrics["train_images_measured"] == 1438
-        assert len(thin.rows) == 1
-        assert thin.recipe["steps"] == 4
-        assert again.metrics["train_loss"] < thin.metrics["train_loss"]
-        test_pct = json.loads((folder.path / "thin/seed-0/evaluation/test.json").read_text())
-        assert thin.metrics["test_error_pct"] == pytest.approx(100 - test_pct["accuracy_pct"])
-        assert artifact.load(folder.path / "thin/seed-0").network.spec.name == "thin"
-        assert (folder.path / "thin/seed-0/report.html").is_file()
+    wild, lost = work("wild"), work("lost")
+    assert (wild.status, wild.metrics) == ("diverged", {})
+    assert "no longer finite" in wild.error
+    assert lost.status == "failed"
+    assert "freeze must be -1 to" in lost.error
+    assert work("together").series == {"seeds": [0.0]}
 
-        wild, lost = work("wild"), work("lost")
-        assert (wild.status, wild.metrics) == ("diverged", {})
-        assert "no longer finite" in wild.error
-        assert lost.status == "failed"
-        assert "freeze must be -1 to" in lost.error
-        assert work("together").series == {"seeds": [0.0]}
+    # With another seed to come the same arm has more runs to put together.
+    wider = {run.id: run for run in expand(study, Setting(seeds=2))}
+    assert folder.stage(plan["together"]) == "done"
+    assert folder.stage(wider["together/seed-0"]) == "measure"
 
-        # With another seed to come the same arm has more runs to put together.
-        wider = {run.id: run for run in expand(study, Setting(seeds=2))}
-        assert folder.stage(plan["together"]) == "done"
-        assert folder.stage(wider["together/seed-0"]) == "measure"
-
-        # What is done is not done again; a run whose outcome was lost is only measured again.
-        before = (folder.path / "thin/seed-0/config.json").stat().st_mtime_ns
-        assert work("thin") == thin
-        folder.outcome_file("thin/seed-0").unlink()
-        assert folder.stage(plan["thin"]) == "measure"
-        assert work("thin") == thin
-        assert (folder.path / "thin/seed-0/config.json").stat().st_mtime_ns == before
-        assert folder.stage(plan["lost"]) == "failed"
-        assert folder.stage(plan["lost"], retry=True) == "new"
+    # What is done is not done again; a run whose outcome was lost is only measured again.
+    before = (folder.path / "thin/seed-0/config.json").stat().st_mtime_ns
+    assert work("thin") == thin
+    folder.outcome_file("thin/seed-0").unlink()
+    assert folder.stage(plan["thin"]) == "measure"
+    assert work("thin") == thin
+    assert (folder.path / "thin/seed-0/config.json").stat().st_mtime_ns == before
+    assert folder.stage(plan["lost"]) == "failed"
+    assert folder.stage(plan["lost"], retry=True) == "new"
 
 
 def test_training_error_is_that_of_the_finished_network_without_augmentation(question, tmp_path):
     """Against the command that evaluates any model on any split."""
     study, setting = load_study(str(question)), Setting(seeds=1)
     run, folder = expand(study, setting)[0], StudyFolder(tmp_path / "study")
-    with open(os.devnull, "w") as told:
-        outcome = do(run, folder, Line(told, run.id), retry=False)
+    outcome = do(run, folder, Line(Nobody(), run.id), retry=False)
     out = tmp_path / "eval.json"
     with open(out, "w") as file, contextlib.redirect_stdout(file):
         model = str(folder.path / run.id)
@@ -160,8 +163,7 @@ def test_a_folder_keeps_to_one_study(question, tmp_path):
 
 def test_a_run_with_other_settings_is_not_taken_for_the_same(question, tmp_path):
     run, folder = expand(load_study(str(question)), Setting())[0], StudyFolder(tmp_path / "study")
-    with open(os.devnull, "w") as told:
-        do(run, folder, Line(told, run.id), retry=False)
+    do(run, folder, Line(Nobody(), run.id), retry=False)
     question.write_text(SOURCE.replace("STEPS", "5"))
     changed = expand(load_study(str(question)), Setting())[0]
     with pytest.raises(UsageError, match=r"other settings: overrides .*4.* -> .*5"):

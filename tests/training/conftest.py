@@ -35,10 +35,11 @@ class Launcher:
         log: Path,
         env: dict[str, str] | None = None,
         out: Path | None = None,
+        cwd: Path | None = None,
     ) -> int:
         """Start a command; stderr goes into the log, stdout too unless it has a file."""
         order = {"argv": argv, "log": str(log), "env": env or {}, "out": out and str(out)}
-        return self._ask(order)
+        return self._ask(order | {"cwd": cwd and str(cwd)})
 
     def wait(self, pid: int) -> int:
         """Return the exit code; a signal that killed it is negative."""
@@ -50,8 +51,9 @@ class Launcher:
         log: Path,
         env: dict[str, str] | None = None,
         out: Path | None = None,
+        cwd: Path | None = None,
     ) -> int:
-        return self.wait(self.start(argv, log, env, out))
+        return self.wait(self.start(argv, log, env, out, cwd))
 
     def close(self) -> None:
         assert self._process.stdin is not None

@@ -1,12 +1,15 @@
 """A process that has imported everything and forks children that run commands.
 
 A child is a real process with its own memory, started in milliseconds instead of the seconds
-that importing torch takes. Line in: {"argv": [...], "env": {...}, "log": "...", "out": "..."};
+that importing torch, compiling the kernels and counting a first network's costs take.
+
+Line in: {"argv": [...], "env": {...}, "log": "...", "out": "..."};
 line out: the child's pid. Without "out", stdout goes into the log too.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -17,11 +20,14 @@ import torch
 import reslab.cli.train
 import reslab.report.page
 import reslab.training.job  # noqa: F401
+from reslab import catalog, kernels
+from reslab.analyze.cost import measure
 from reslab.cli.main import main
 
 
 def run_child(order: dict) -> None:
     os.environ.update(order["env"])
+    os.chdir(order.get("cwd") or ".")
     torch.set_num_threads(1)
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     out = order.get("out")
@@ -35,6 +41,11 @@ def run_child(order: dict) -> None:
         sys.stdout.flush()
         os._exit(code)
 
+
+torch.set_num_threads(1)
+measure(catalog.entry("resnet20").spec)  # imports what torch computes shapes with
+kernels.available()
+gc.freeze()  # a child's collections then leave the pages alone that it shares
 
 for line in sys.stdin:
     order = json.loads(line)

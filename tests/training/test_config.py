@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reslab import catalog
+from reslab.data.options import DataOptions
 from reslab.errors import UsageError
 from reslab.training.config import Choice, Config, Request, changed_recipe, lengthened
 from reslab.training.recipe import to_json
@@ -53,6 +54,7 @@ def make_config(**request: object) -> Config:
             "skip_bad": True,
             "save_every_s": 0.1,
             "cache": Path("cache"),
+            "data_options": DataOptions(columns={"label": "breed"}, root="/photos"),
             "command": ("reslab", "train", "photos/"),
         },
     ],

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from running import FAST, Finished
 
-from reslab.data.shapes import ShapeSettings, write_folder
-
 
 def model_files(run: Path) -> dict[str, bytes]:
     return {
@@ -85,29 +83,11 @@ def test_what_belongs_to_the_run_cannot_be_given_again(digits_run, resume, flag,
     resume(digits_run.path, flag, value).refused(2, flag, "start a new run")
 
 
-def test_data_cannot_be_given_again(digits_run, resume):
-    resume(digits_run.path, "digits").refused(2, "DATA")
-
-
 def test_what_is_no_run_is_named(resume, tmp_path):
     resume(tmp_path / "nothing").refused(4, "nothing is no run directory", "config.json")
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "config.json").write_text("{")
     resume(tmp_path / "damaged").refused(4, "config.json is damaged")
-
-
-@pytest.mark.parametrize("change", ["pixels", "another", "removed"])
-def test_changed_data_are_refused(train, resume, tmp_path, change):
-    data = tmp_path / "photos"
-    files = write_folder(data, ShapeSettings(num=24, size=16, classes=2))
-    run = train(data, "--epochs", "1").succeeded()
-    if change == "pixels":
-        files[0].write_bytes(files[1].read_bytes())
-    elif change == "another":
-        (files[0].with_name("another.jpg")).write_bytes(files[0].read_bytes())
-    else:
-        files[0].unlink()
-    resume(run.path).refused(3, "have changed since the run began")
 
 
 def test_damaged_checkpoints_give_way_to_older_ones(copied_run, resume, digits_run):

@@ -53,7 +53,7 @@ def test_nonsense_stops_the_run_before_it_overwrites_anything(train):
 @pytest.mark.parametrize("name", ["cuda:7", "cuda"])
 def test_a_device_that_is_not_there(train, name):
     if torch.cuda.is_available() and torch.cuda.device_count() > int(name.partition(":")[2] or 0):
-        pytest.skip("this machine has that device")
+        pytest.skip(f"needs a machine without {name}")
     run = train("digits", "--device", name)
     run.refused(5, f"'{name}'", "--device cpu")
     assert not run.path.exists()
@@ -81,9 +81,9 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         mounted = subprocess.run(mount, capture_output=True, text=True)
     except FileNotFoundError:
-        pytest.skip("there is no mount command")
+        pytest.skip("needs mount: apt-get install mount")
     if mounted.returncode:
-        pytest.skip(f"cannot mount a disk of one megabyte: {mounted.stderr.strip()}")
+        pytest.skip(f"needs root, to mount a disk of one megabyte: {mounted.stderr.strip()}")
     yield place
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 

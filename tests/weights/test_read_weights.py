@@ -12,6 +12,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -168,12 +169,136 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(CheckpointError, match="is not a file"):
         read(tmp_path / "nothing.pth")
     (tmp_path / "w.onnx").write_bytes(b"")
-    with pytest.raises(UsageError, match="not a file of weights"):
+    with pytest.raises(CheckpointError, match="is an empty file"):
         read(tmp_path / "w.onnx")
 
 
 def test_keras_files_need_a_package(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
-    (tmp_path / "m.weights.h5").write_bytes(b"")
+    (tmp_path / "m.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     with pytest.raises(MachineError, match=r"h5py.*pip install 'reslab\[keras\]'"):
         read(tmp_path / "m.weights.h5")
+
+
+def test_numbers_and_texts_among_the_tensors(tmp_path):
+    state = {**STATE, "epoch": 3, "arch": "resnet", "_extra_state": None}
+    notes = assert_state(saved(tmp_path / "w.pth", state))
+    assert notes == ("left aside what is no layer's: 'epoch', 'arch', '_extra_state'",)
+
+
+def test_counters_of_programs_among_the_tensors(tmp_path):
+    """Of thop's profiler, of averaged models, and of training, as tensors."""
+    counters = {
+        "n_averaged": torch.tensor(7),
+        "epoch": torch.tensor(3),
+        "conv.total_ops": torch.zeros(1, dtype=torch.float64),
+        "conv.total_params": torch.zeros(1, dtype=torch.float64),
+    }
+    notes = assert_state(saved(tmp_path / "w.pth", {**counters, **STATE}))
+    assert "'n_averaged', 'epoch', 'conv.total_ops', 'conv.total_params'" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "notes"),
+    [
+        ({"checkpoint": {"model": {"state_dict": STATE}}}, 0),
+        ({"epoch": 1, "ema": {"decay": 0.999, "module": STATE}}, 0),
+        ({"fold": 1, "models": [STATE]}, 0),
+        ({"state_dict": STATE, "class_weights": torch.ones(3)}, 0),
+        ({"optimizer": {"momentum": {k: v + 1 for k, v in STATE.items()}}, "model": STATE}, 0),
+        ({"optimizer_states": [{"exp_avg": torch.ones(9, 9)}], "state_dict": STATE}, 0),
+        ({"teacher": {"w": torch.ones(1)}, "student": STATE}, 1),
+        ({"a": {"x": torch.ones(7)}, "state_dict": STATE}, 1),
+    ],
+)
+def test_where_the_weights_lie_in_a_checkpoint(tmp_path, checkpoint, notes):
+    assert len(assert_state(saved(tmp_path / "w.pth", checkpoint))) == notes
+
+
+def test_the_state_of_a_training_is_no_weights(tmp_path):
+    momentum = {"optimizer": {"conv.weight": torch.ones(4)}, "lr_scheduler": {"last": 3}}
+    with pytest.raises(CheckpointError, match=r"but the state of a training.*'optimizer'"):
+        read(saved(tmp_path / "w.pth", momentum))
+
+
+def test_a_key_may_be_a_path_or_what_names_begin_with(tmp_path):
+    nested = saved(
+        tmp_path / "n.pth", {"ema": {"state": {"net": STATE}}, "net": {"w": torch.ones(2)}}
+    )
+    assert_state(nested, "ema.state.net")
+    assert_state(nested, "ema")
+    flat = {f"student.{k}": v for k, v in STATE.items()} | {
+        f"teacher.{k}": v + 1 for k, v in STATE.items()
+    }
+    notes = assert_state(saved(tmp_path / "f.pth", flat), "student")
+    assert notes == ("took the 2 tensors under 'student'; 2 others were left",)
+    with pytest.raises(UsageError, match="did you mean 'student'"):
+        read(tmp_path / "f.pth", "studnt")
+
+
+def test_values_of_training_programs_are_left_aside(tmp_path):
+    """NumPy's numbers and arrays and folders: torch's own guard refuses such files."""
+    checkpoint = {
+        "best_acc": np.float64(91.5),
+        "confusion": np.ones((2, 2)),
+        "folder": Path("runs"),
+        "state_dict": STATE,
+    }
+    path = saved(tmp_path / "w.pth", checkpoint)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, weights_only=True)
+    assert assert_state(path) == ()
+
+
+def test_arrays_in_place_of_tensors_are_named(tmp_path):
+    path = saved(tmp_path / "w.pth", {"conv.weight": np.ones(3)})
+    with pytest.raises(CheckpointError, match="holds NumPy arrays, not tensors; save them as safe"):
+        read(path)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_weights_in_several_files(tmp_path, suffix):
+    stem = "model" if suffix == ".safetensors" else "pytorch_model"
+    write = save_file if suffix == ".safetensors" else torch.save
+    names = [f"{stem}-0000{n}-of-00002{suffix}" for n in (1, 2)]
+    table = dict(zip(STATE, names, strict=True))
+    for tensor, name in table.items():
+        write({tensor: STATE[tensor]}, tmp_path / name)
+    index = tmp_path / f"{stem}{suffix}.index.json"
+    index.write_text(json.dumps({"metadata": {"total_size": 9}, "weight_map": table}))
+    for path in (index, tmp_path, tmp_path / names[0], tmp_path / names[1]):
+        assert assert_state(path) == ("read 2 files that belong together",)
+    (tmp_path / names[1]).unlink()
+    for path in (index, tmp_path / names[0]):
+        with pytest.raises(CheckpointError, match=rf"missing are {names[1]}; download them all"):
+            read(path)
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(CheckpointError, match="a folder without files of weights"):
+        read(tmp_path)
+    saved(tmp_path / "best.pth", STATE)
+    assert_state(tmp_path)
+    saved(tmp_path / "last.pth", STATE)
+    with pytest.raises(CheckpointError, match=r"2 files .*best\.pth, last\.pth\); name one"):
+        read(tmp_path)
+    save_file(STATE, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert_state(tmp_path)
+    (tmp_path / "model.json").write_text("{}")
+    for path in (tmp_path, tmp_path / "model.safetensors"):
+        with pytest.raises(CheckpointError, match="a model of reslab already"):
+            read(path)
+
+
+def test_whole_modules_of_the_old_format_are_named_too(tmp_path):
+    path = saved(tmp_path / "w.pt", torch.nn.Linear(2, 2), _use_new_zipfile_serialization=False)
+    with pytest.raises(CheckpointError, match=r"whole module \(torch\.nn\.modules\.linear\.Linear"):
+        read(path)
+
+
+def test_a_malicious_file_of_the_old_format_is_named(tmp_path):
+    trap = tmp_path / "trap"
+    path = saved(tmp_path / "w.pt", {"x": Evil(trap)}, _use_new_zipfile_serialization=False)
+    with pytest.raises(CheckpointError, match=r"Python objects besides tensors \(posix\.mkdir\)"):
+        read(path)
+    assert not trap.exists()

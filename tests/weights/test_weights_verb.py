@@ -94,7 +94,8 @@ def test_what_the_user_knows(tmp_path, checkpoint, capsys):
     out = tmp_path / "i"
     words = ["--classes", tmp_path / "names.txt", "--mean", "0.5,0.4,0.3", "--std", "1,1,1"]
     _, notes = run(capsys, "import", checkpoint, "--out", out, *words, "--img-size", "40")
-    assert "taken" not in notes
+    assert "name others with" not in notes
+    assert "change it with" not in notes
     model = artifact.load(out)
     assert model.classes == tuple("abcdefghij")
     assert model.preprocess.mean == (0.5, 0.4, 0.3)

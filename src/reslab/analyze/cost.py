@@ -10,6 +10,7 @@ of any shape are measured the same way.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 import sys
@@ -71,6 +72,7 @@ class Cost:
     __repr__ = short_repr
 
 
+@functools.lru_cache(maxsize=32)  # a second to minutes for deep networks, always the same
 def measure(spec: specs.NetworkSpec) -> Cost:
     """Build a network on the meta device and run it once on one image of its size.
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HELP = "look for what is wrong with a data set before training"
 _EXAMPLES = 2
+_MOST_NOTES = 8  # they say how the data are read, which nothing else says
 _CLASS_ROWS = 20
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
@@ -52,13 +53,14 @@ def run(args: argparse.Namespace) -> int:
     from reslab.data.check import check_dataset, mending_plan
     from reslab.data.check.files import default_workers
     from reslab.data.open import collect_dataset
+    from reslab.data.sources.tables.parse import SUFFIXES
     from reslab.durable import write_file
     from reslab.errors import DataError, UsageError
 
     data = Path(args.data).expanduser()
     if args.plan is not None and args.plan.exists():
         raise UsageError(f"{args.plan} exists already", remedy="name another file for the plan")
-    if args.plan is not None and not (data.is_dir() or data.suffix.lower() in (".csv", ".tsv")):
+    if args.plan is not None and not (data.is_dir() or data.suffix.lower() in SUFFIXES):
         raise UsageError("--plan needs a folder or CSV file", remedy="leave it out")
     collected = collect_dataset(args.data, options=data_options_of(args), notify=output.note)
     report = check_dataset(
@@ -166,9 +168,10 @@ def _messages(findings: list[Finding], data: str) -> list[str]:
     from reslab.data.names import shown
 
     folder = f"{shown(Path(data).expanduser())}/"
-    lines = [finding.message.replace(folder, "") for finding in findings[:_EXAMPLES]]
-    if len(findings) > _EXAMPLES:
-        lines.append(f"... and {count(len(findings) - _EXAMPLES, 'more such finding')}")
+    most = _MOST_NOTES if findings[0].severity == "note" else _EXAMPLES
+    lines = [finding.message.replace(folder, "") for finding in findings[:most]]
+    if len(findings) > most:
+        lines.append(f"... and {count(len(findings) - most, 'more such finding')}")
     return lines
 
 

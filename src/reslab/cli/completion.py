@@ -38,7 +38,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 # `reslab.weights.LAYOUTS`, whose module needs torch; a test holds them together.
 PROGRAMS = (
     "torchvision", "timm", "cadene", "cifar-models", "akamaster", "kuangliu", "fb.resnet.torch",
-    "keras",
+    "keras", "transformers",
 )  # fmt: skip
 
 

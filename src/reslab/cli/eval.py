@@ -167,14 +167,17 @@ def _measure(
     samples: Indices,
 ) -> dict[str, Evaluation]:
     """Measure every model; all results are in the class order of the first."""
+    from reslab.cli.output import note
     from reslab.errors import DataError
     from reslab.evaluate.compare import reorder_classes
     from reslab.evaluate.protocol import match_classes
     from reslab.evaluate.views import Setup, evaluate_model
-    from reslab.machine import autocast_dtype, choose_device
+    from reslab.machine import autocast_dtype, choose_device, slow_precision
 
     device = choose_device(args.device)
     precision = autocast_dtype(args.precision, device)
+    if slow := slow_precision(args.precision, device):
+        note(slow)
     classes = next(iter(models.values())).classes
     for name, model in models.items():
         if set(model.classes) != set(classes):

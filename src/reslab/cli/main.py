@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
 
+from reslab.cli import streams
 from reslab.cli.actions import Action, action_first, listing, refuse_flags_of_others
 from reslab.errors import MachineError, ReslabError, UsageError, nearest
 
@@ -110,6 +111,11 @@ def build_group_parser(verb: str) -> Parser:
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
+    with streams.usable():
+        return _answer(words)
+
+
+def _answer(words: list[str]) -> int:
     debug = "--debug" in words
     try:
         with _full_disk_named():
@@ -126,7 +132,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): that is no error of ours.
-        _drop_output()
+        streams.discard(sys.stdout)
         return 0
     except MemoryError:
         _complain("out of memory; use a smaller --batch-size or --img-size")
@@ -149,17 +155,11 @@ def _full_disk_named() -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        _drop_output()
+        streams.discard(sys.stdout)
         raise MachineError(
             f"cannot write {error.filename or 'the output'}: {error.strerror}",
             remedy="free some space or write to another place",
         ) from error
-
-
-def _drop_output() -> None:
-    """Let the rest of stdout go nowhere: when Python ends, it would try once more to write it."""
-    with contextlib.suppress(OSError):  # a stdout that is no file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(words: list[str]) -> int:
@@ -216,9 +216,35 @@ def _overview() -> str:
 
 def _complain(text: str) -> None:
     line = " ".join(text.split())
-    print(f"reslab: {line}".encode(errors="replace").decode(), file=sys.stderr, flush=True)
+    print(f"reslab: {line}".encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
 
 
 def entry() -> NoReturn:
     """Leave the process with the exit code of the command."""
+    streams.open_missing()
+    _forget_working_folder()
+    _speak_utf8()
     sys.exit(main())
+
+
+def _forget_working_folder() -> None:
+    """Import nothing from the working folder, which `python -m` and an empty PYTHONPATH put first.
+
+    A file there that is called queue.py would be run in place of Python's own.
+    """
+    with contextlib.suppress(OSError):  # it was deleted
+        here = os.path.realpath(os.getcwd())
+        if here not in map(os.path.realpath, sys.path):
+            return  # as nearly always: what follows takes longer to import
+    from reslab.child import without_working_folder
+
+    sys.path[:] = without_working_folder(sys.path)
+
+
+def _speak_utf8() -> None:
+    """Start again with UTF-8 names where the locale has ASCII alone (LC_ALL=C with PYTHONUTF8=0).
+
+    The name of a folder would be another one there, and a class called café another class.
+    """
+    if sys.getfilesystemencoding().lower() in ("ascii", "us-ascii") and sys.executable:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])

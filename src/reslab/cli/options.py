@@ -87,6 +87,19 @@ def add_data_arguments(parser: argparse._ActionsContainer) -> None:
         "none for a role that no column plays",
     )
     parser.add_argument("--root", metavar="DIR", help="folder that paths in a table start from")
+    parser.add_argument(
+        "--label-from-name",
+        metavar="REGEX",
+        help="the label is the first group (or the one named label) of this expression in an "
+        "image's path below DATA; a group named split is the split",
+    )
+    parser.add_argument(
+        "--merge-similar-classes",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="make one class of names that differ by case, Unicode form or spaces, or keep them "
+        "apart (default: refuse them)",
+    )
 
 
 def data_options_of(args: argparse.Namespace) -> DataOptions | None:
@@ -97,6 +110,8 @@ def data_options_of(args: argparse.Namespace) -> DataOptions | None:
     options = DataOptions(
         columns={role: header for role, _, header in pairs},
         root=args.root,
+        label_from_name=args.label_from_name,
+        merge_similar_classes=args.merge_similar_classes,
     )
     return options if options.changed() else None
 

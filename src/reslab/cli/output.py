@@ -8,15 +8,17 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from reslab.cli.streams import shows
+
 
 def emit_json(value: Any) -> None:
     """Print one JSON document on stdout."""
-    _write(json.dumps(value, indent=2, ensure_ascii=False))
+    _write(value, indent=2)
 
 
 def emit_line(value: Any) -> None:
     """Print one JSON value on a line of its own, at once."""
-    _write(json.dumps(value, ensure_ascii=False))
+    _write(value, indent=None)
     sys.stdout.flush()
 
 
@@ -76,6 +78,10 @@ def _printable(text: str) -> str:
     return "".join(c if c in "\n\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in safe)
 
 
-def _write(text: str) -> None:
+def _write(value: Any, indent: int | None) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
     # A lone surrogate stands for a byte of a file name; JSON writes it as an escape, \udcff.
-    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+    text = text.encode("utf-8", "backslashreplace").decode()
+    if not shows(text):  # an escape of JSON's own, where stdout would write one of Python's
+        text = json.dumps(value, indent=indent)
+    sys.stdout.write(text + "\n")

@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     say = None if args.quiet else note
     effort = Effort(fresh=bool(args.fresh), note=say, memory_mib=memory_mib)
     if say is not None:
-        _introduce(subject, memory_mib)
+        _introduce(subject, memory_mib, (subject.chosen.recipe.precision, *(args.precisions or ())))
     if args.time is not None:
         named = args.model not in (None, "auto") or args.start is not None
         usual = usual_networks(subject.chosen.recipe.img_size)
@@ -115,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _refuse_nonsense(args: argparse.Namespace) -> None:
+    train.take_data(args)
     if args.resume is not None:
         raise UsageError("plan looks at new runs", remedy="leave --resume out")
     if args.data is None and args.images is None:
@@ -161,10 +162,10 @@ def _wishes(args: argparse.Namespace) -> Any:
     )
 
 
-def _introduce(subject: Subject, memory_mib: float | None) -> None:
+def _introduce(subject: Subject, memory_mib: float | None, precisions: tuple[str, ...]) -> None:
     """Say what is looked at, and on what machine."""
     from reslab.data.chunks import available_cores
-    from reslab.machine import describe
+    from reslab.machine import describe, slow_precision
 
     machine = describe(subject.device)
     where = f"{machine['cpu']}, {available_cores()} cores"
@@ -176,3 +177,6 @@ def _introduce(subject: Subject, memory_mib: float | None) -> None:
     note(f"{subject.dataset.name}: {counts} images")
     for choice in subject.chosen.choices:
         note(f"{choice.what}: {choice.chosen} ({choice.why})")
+    bf16 = "bf16" if "bf16" in precisions else ""
+    if slow := slow_precision(bf16, subject.device):
+        note(slow)

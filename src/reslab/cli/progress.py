@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from reslab.cli.output import note
@@ -14,8 +13,9 @@ if TYPE_CHECKING:
 
 def make_observer(quiet: bool) -> Observer:
     """Return who tells the user: only the first process speaks, and not when asked to be quiet."""
+    from reslab import machine
     from reslab.training.observe import Silent
 
-    if quiet or os.environ.get("RANK", "0") != "0":
+    if machine.launch().rank or quiet:
         return Silent()
     return Bar() if on_terminal() else Lines(note)

@@ -119,6 +119,9 @@ IMAGES = (
     Setting("--early-share", "early_share", float, "share of the run that is early (0: none)"),
     Setting("--resize", "resize", str, "how images become square", ("squash", "crop", "pad")),
     Setting(
+        "--bit-depth", "bit_depth", int, "bits in use of 16-bit images (0: found in the images)"
+    ),
+    Setting(
         "--normalisation",
         "normalisation",
         str,
@@ -249,10 +252,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resume is None:
         fill_from_environment(_parser(), args)
     overrides = overrides_of(args)
-    if args.place is not None:
-        if args.data is not None:
-            raise UsageError("DATA and --data both name the images", remedy="leave one of them out")
-        args.data = args.place
+    take_data(args)
     if args.resume is not None:
         _refuse_with_resume(args)
     elif args.data is None:
@@ -273,6 +273,18 @@ def run(args: argparse.Namespace) -> int:
         if not args.quiet:
             _say(result)
     return 0
+
+
+def take_data(args: argparse.Namespace) -> None:
+    """Take what --data says for DATA.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if args.place is not None:
+        if args.data is not None:
+            raise UsageError("DATA and --data both name the images", remedy="leave one of them out")
+        args.data = args.place
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -297,6 +309,8 @@ def _refuse_with_resume(args: argparse.Namespace) -> None:
         "--skip-bad": args.skip_bad,
         "--columns": args.columns,
         "--root": args.root,
+        "--label-from-name": args.label_from_name,
+        "--merge-similar-classes": args.merge_similar_classes,
         "--save-every": args.save_every,
         "--probe": args.probe,
         "--probe-every": args.probe_every,

@@ -51,7 +51,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         "--allow-partial",
         action="store_true",
         default=None,
-        help="leave out what does not fit, initialise what is missing",
+        help="leave out what does not fit, initialise what is missing (at most half of the layers)",
     )
     parser.add_argument("--classes", type=Path, metavar="FILE", help="a class name a line")
     parser.add_argument("--mean", type=parse_numbers, metavar="R,G,B", help="of images, in 0..1")
@@ -142,9 +142,10 @@ def _report_import(imported: Imported, out: Path, *, as_json: bool) -> None:
         output.note(line)
     print(out)
     output.note(
-        f"{spec.name} by {converted.layout.name}'s names, {spec.num_classes} classes, "
+        f"{spec.name} by {converted.layout.possessive} names, {spec.num_classes} classes, "
         f"{spec.img_size} pixels"
     )
+    output.note(converted.share.described(spec.name))
     predict = f"reslab predict {out} IMAGES, or " if spec.num_classes else ""
     output.note(f"next: {predict}reslab train DATA --start {out}")
 
@@ -161,13 +162,14 @@ def _import_json(imported: Imported, out: Path) -> dict[str, Any]:
         "notes": list(imported.notes),
         "left_out": list(converted.unplaced),
         "initialised": list(converted.missing),
+        "share": converted.share.to_json(),
     }
 
 
 def _export(args: argparse.Namespace) -> int:
     from reslab import artifact
     from reslab.cli import output
-    from reslab.weights import LAYOUTS, export_file, timm_notes
+    from reslab.weights import LAYOUTS, export_file, export_notes
 
     if args.to is None or args.out is None:
         raise UsageError("reslab weights export needs --to PROGRAM and --out FILE")
@@ -175,7 +177,7 @@ def _export(args: argparse.Namespace) -> int:
     model = artifact.load(args.names[0])
     files = export_file(model, layout, args.out)
     theirs = layout.networks[model.network.spec.name]
-    notes = timm_notes(model) if len(files) > 1 else ()
+    notes = export_notes(model, layout, files)
     for note in notes:
         output.note(f"note: {note}")
     if args.json:

@@ -1,28 +1,26 @@
 """Decode and fit many images at once: by threads, or by processes where the files are small.
 
 Threads share what Pillow's decoders do without Python's lock. Of a small file that is less than
-half of the work, so large numbers of files go to processes instead: each is this module, run as
-a program (`python -m reslab.data.chunks`). It reads its job as one line of JSON, then a line
-"start stop" for each chunk, and answers with a line of JSON and the raw pixels.
+half of the work, so large numbers of files go to processes instead: each is a `Child` that runs
+this module's `main`. It reads its job, then [start, stop] for each chunk, and answers with a line
+of JSON and the raw pixels.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import queue
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from reslab.child import Child, ChildEnded, Parent
 from reslab.data.ahead import in_order
 from reslab.data.arrays import Pixels
 from reslab.data.dataset import FileImages, Images
@@ -36,7 +34,7 @@ _MIN_FILES_FOR_PROCESSES = 8_192
 
 
 def fit_image(images: Images, index: int, preprocess: Preprocess) -> Pixels:
-    """Decode and fit one image; JPEG files are decoded no larger than they are needed."""
+    """Decode and fit one image, as its preprocessing says."""
     if isinstance(images, FileImages):
         return fit_file(images.name(index), preprocess)
     return fit(images.read(index), preprocess)
@@ -124,25 +122,17 @@ class _Processes:
 
     def __init__(self, images: FileImages, preprocess: Preprocess, workers: int) -> None:
         fields = {**preprocess.to_json(), "mean_image": False}
-        job = json.dumps({"root": str(images.root), "paths": images.paths, "preprocess": fields})
-        self._job = job.encode("ascii") + b"\n"
+        self._job = {"root": str(images.root), "paths": images.paths, "preprocess": fields}
         size = preprocess.resize_size
         self._shape = (size, size, preprocess.in_chans)
         self._count = workers
-        self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
-        self._all: list[subprocess.Popen[bytes]] = []
+        self._idle: queue.SimpleQueue[Child] = queue.SimpleQueue()
+        self._all: list[Child] = []
+        self._know_the_job: set[Child] = set()
 
     def __enter__(self) -> _Processes:
-        here = str(Path(__file__).resolve().parents[2])
-        places = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
         for _ in range(self._count):
-            process = subprocess.Popen(
-                [sys.executable, "-m", "reslab.data.chunks"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
-            )
+            process = Child(__name__)
             self._all.append(process)
             self._idle.put(process)
         return self
@@ -151,75 +141,41 @@ class _Processes:
         process = self._idle.get()
         try:
             return self._ask(process, start, stop)
+        except ChildEnded as error:
+            raise MachineError(
+                f"decoding images failed: {error}",
+                remedy="free some memory, or use --workers 1",
+            ) from None
         finally:
             self._idle.put(process)
 
-    def _ask(self, process: subprocess.Popen[bytes], start: int, stop: int) -> Pixels:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            if not getattr(process, "has_job", False):
-                process.stdin.write(self._job)
-                process.has_job = True  # type: ignore[attr-defined]
-            process.stdin.write(b"%d %d\n" % (start, stop))
-            process.stdin.flush()
-        except BrokenPipeError:
-            raise _ended(process) from None
-        answer = process.stdout.readline()
-        if not answer.endswith(b"\n"):
-            raise _ended(process)
-        value = json.loads(answer)
-        if "error" in value:
-            raise DataError(value["error"], remedy=value["remedy"])
+    def _ask(self, process: Child, start: int, stop: int) -> Pixels:
+        if process not in self._know_the_job:
+            process.send(self._job)
+            self._know_the_job.add(process)
+        process.send([start, stop])
+        answer = process.receive()
+        if "error" in answer:
+            raise DataError(answer["error"], remedy=answer["remedy"])
         pixels = np.empty((stop - start, *self._shape), np.uint8)
-        if _read_into(process.stdout, pixels.data.cast("B")) < pixels.nbytes:
-            raise _ended(process)
+        process.receive_into(pixels.data.cast("B"))
         return pixels
 
     def __exit__(self, *_: object) -> None:
         for process in self._all:
             process.kill()
-        for process in self._all:
-            process.communicate()
 
 
-def _read_into(file: IO[bytes], buffer: memoryview) -> int:
-    count = 0
-    while count < len(buffer):
-        part = file.readinto(buffer[count:])  # type: ignore[attr-defined]
-        if not part:
-            break
-        count += part
-    return count
-
-
-def _ended(process: subprocess.Popen[bytes]) -> MachineError:
-    code = process.wait()
-    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    return MachineError(
-        f"a process that decodes images {how}", remedy="free some memory, or use --workers 1"
-    )
-
-
-def _serve(commands: IO[bytes], answers: IO[bytes]) -> None:
+def main(parent: Parent) -> int:
     """Do the job of one process."""
-    job = json.loads(commands.readline())
+    job = parent.read()
     images = FileImages(Path(job["root"]), tuple(job["paths"]))
     preprocess = Preprocess.from_json(job["preprocess"])
-    for command in commands:
-        start, stop = map(int, command.split())
+    for start, stop in parent:
         try:
             pixels = fit_range(images, start, stop, preprocess)
         except DataError as error:
-            reply = {"error": error.message, "remedy": error.remedy}
-            answers.write(json.dumps(reply).encode("ascii") + b"\n")
+            parent.write({"error": error.message, "remedy": error.remedy})
         else:
-            answers.write(b"{}\n")
-            answers.write(pixels.data)
-        answers.flush()
-
-
-if __name__ == "__main__":
-    # An interrupt is for the process that asked; this one ends when its pipe is closed.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _serve(sys.stdin.buffer, sys.stdout.buffer)
+            parent.write({}, pixels.data.cast("B"))
+    return 0

@@ -30,10 +30,12 @@ from reslab.data.sources.cifar import (
 from reslab.data.sources.collected import Collected
 from reslab.data.sources.digits import open_digits
 from reslab.data.sources.download import PUBLISHED, cache_folder, open_published
+from reslab.data.sources.filenames import LabelExpression
 from reslab.data.sources.folder import collect_folder
 from reslab.data.sources.idx import is_idx_folder, open_idx_folder
 from reslab.data.sources.tables.beside import collect_with_tables
 from reslab.data.sources.tables.collect import collect_table
+from reslab.data.sources.tables.parse import OTHER_SUFFIXES as OTHER_TABLE_SUFFIXES
 from reslab.data.sources.tables.parse import SUFFIXES as TABLE_SUFFIXES
 from reslab.errors import DataError, UsageError, nearest, unknown
 
@@ -92,10 +94,13 @@ def collect_dataset(
 ) -> Collected:
     """Open like `open_dataset`, but hand out all faults of folders and CSV files as findings."""
     options = options or DataOptions()
+    if options.label_from_name is not None:
+        LabelExpression(options.label_from_name)  # refused here, whatever the data are
     name, _, settings = str(data).partition(":")
     named = isinstance(data, str) and is_name(data)
     try:
         if named:
+            _refuse_expression(options, f"'{name}'")
             return _collect_named(name, settings, cache, notify)
         path = Path(os.path.expanduser(data))
         return _collect_path(path, str(data), cache, need_train, options)
@@ -155,10 +160,12 @@ def _collect_path(
             f"{refusal.message}, and there is no such file or folder",
             remedy=refusal.remedy or "give the path of a folder or CSV file",
         )
-    if path.suffix.lower() in TABLE_SUFFIXES:
+    if path.suffix.lower() in TABLE_SUFFIXES + OTHER_TABLE_SUFFIXES:
+        _refuse_expression(options, shown(path))
         return collect_table(path, options=options, need_train=need_train)
     if is_archive(path):
         if is_cifar_archive(path):
+            _refuse_expression(options, shown(path))
             return Collected(open_cifar_archive(path))
         unpacked = unpack(path, cache_folder(cache))
         return _collect_folder(unpacked, archive_stem(path), need_train, options)
@@ -170,6 +177,8 @@ def _collect_path(
 
 
 def _collect_folder(folder: Path, name: str, need_train: bool, options: DataOptions) -> Collected:
+    if options.label_from_name is not None:
+        return collect_folder(folder, name=name, need_train=need_train, options=options)
     inner = [folder / part for part in PYTHON_FOLDERS.values()]
     for place in (folder, *inner):
         if is_cifar_folder(place):
@@ -182,8 +191,19 @@ def _collect_folder(folder: Path, name: str, need_train: bool, options: DataOpti
         options,
         name=name,
         need_train=need_train,
-        by_folders=lambda: collect_folder(folder, name=name, need_train=need_train),
+        by_folders=lambda: collect_folder(
+            folder, name=name, need_train=need_train, options=options
+        ),
     )
+
+
+def _refuse_expression(options: DataOptions, data: str) -> None:
+    if options.label_from_name is not None:
+        raise UsageError(
+            f"--label-from-name reads labels from the paths of image files, and {data} brings its "
+            "own",
+            remedy="leave it out",
+        )
 
 
 def _mode(path: Path) -> int:

@@ -25,8 +25,10 @@ class DataOptions:
             the column's header (or its number from 1 in a table without headers); "none" for a
             role that no column plays.
         root: the folder that paths in a table start from, before the table's own is tried.
-        label_from_name: a regular expression that finds the label in an image's path.
-        merge_similar_classes: make one class of class names that differ invisibly.
+        label_from_name: a regular expression that finds the label (and the split) in an image's
+            path below the data folder; see `sources.filenames.LabelExpression`.
+        merge_similar_classes: make one class of class names that differ invisibly (by case,
+            Unicode form, spaces), or keep them apart (False); None refuses them.
 
     Raises:
         UsageError: an unknown role, or one column with two roles.
@@ -35,7 +37,7 @@ class DataOptions:
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     root: str | None = None
     label_from_name: str | None = None
-    merge_similar_classes: bool = False
+    merge_similar_classes: bool | None = None
 
     def __post_init__(self) -> None:
         headers: dict[str, str] = {}
@@ -61,9 +63,30 @@ class DataOptions:
         fields = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
         return {name: value for name, value in fields if value != getattr(default, name)}
 
+    def moved(self, old: str, new: str) -> DataOptions:
+        """Return the options for data that have moved: a root that is gone moves along.
+
+        Args:
+            old: where the data were, a folder or a file.
+            new: where they are.
+        """
+        if self.root is None or os.path.isdir(self.root):
+            return self
+        there = os.path.join(new, os.path.relpath(self.root, os.path.abspath(old)))
+        there = os.path.normpath(there)
+        return dataclasses.replace(self, root=there) if os.path.isdir(there) else self
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
         return dataclasses.asdict(self)
+
+    def as_opened(self) -> DataOptions:
+        """Return the options to open the data of a run again: classes it kept apart stay apart.
+
+        A run that was not told about similar names has none, or is from before they were refused.
+        """
+        merge = bool(self.merge_similar_classes)
+        return dataclasses.replace(self, merge_similar_classes=merge)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> DataOptions:
@@ -82,7 +105,7 @@ def recorded_options(data: str, provenance: Mapping[str, Any]) -> DataOptions:
     places = (provenance.get(name) for name in ("data", "location"))
     if _place(data) not in {_place(place) for place in places if isinstance(place, str)}:
         return DataOptions()
-    return DataOptions.from_json(provenance.get("data_options"))
+    return DataOptions.from_json(provenance.get("data_options")).as_opened()
 
 
 def _place(data: str) -> str:

@@ -18,11 +18,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from reslab.data.arrays import Pixels
+from reslab.data.bit_depth import BIT_DEPTHS, FULL_BIT_DEPTH
 from reslab.display.short import short_repr
 from reslab.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     import torch
+
+    from reslab.data.decode import Rules
 
 ResizePolicy = Literal["squash", "crop", "pad"]
 Interpolation = Literal["bilinear", "bicubic", "box"]
@@ -32,6 +35,7 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "box": Image.Resampling.BOX,
 }
+DECODING_VERSION = 2
 # What "pad" puts around an image, in 0..255.
 BORDER = 128
 
@@ -52,6 +56,12 @@ class Preprocess:
         std: per-channel standard deviation, in [0, 1].
         mean_image: per-pixel mean of shape (resize_size, resize_size, in_chans), in [0, 1],
             used instead of `mean` as in He et al. 2015; None for the per-channel mean.
+        decoding: version of the rules by which files are decoded. 1, of models whose description
+            lacks the field, decodes JPEG files at 1/2, 1/4 or 1/8 of their size while neither
+            side falls below `resize_size`: a file then gives other pixels than an array of its
+            full image. 2 decodes all of the pixels.
+        bit_depth: bits that 16-bit images use: 2**bit_depth - 1 becomes 255, and what is
+            brighter is clipped. Cameras and scanners store 10, 12 or 14 bits this way.
     """
 
     img_size: int
@@ -64,6 +74,8 @@ class Preprocess:
     mean_image: npt.NDArray[np.float32] | None = dataclasses.field(
         default=None, compare=False, repr=False
     )
+    decoding: int = DECODING_VERSION
+    bit_depth: int = FULL_BIT_DEPTH
 
     __repr__ = short_repr
 
@@ -85,6 +97,15 @@ class Preprocess:
             raise unknown("resize policy", self.resize, get_args(ResizePolicy))
         if self.interpolation not in get_args(Interpolation):
             raise unknown("interpolation", self.interpolation, get_args(Interpolation))
+        if self.decoding not in range(1, DECODING_VERSION + 1):
+            raise UsageError(
+                f"decoding must be in 1..{DECODING_VERSION}, received {self.decoding}",
+                remedy="a newer reslab wrote this: upgrade",
+            )
+        if self.bit_depth not in BIT_DEPTHS:
+            raise UsageError(
+                f"bit_depth must be in {BIT_DEPTHS[0]}..{BIT_DEPTHS[-1]}, received {self.bit_depth}"
+            )
 
     @functools.cached_property
     def _constants(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
@@ -121,6 +142,9 @@ class Preprocess:
     ) -> Preprocess:
         """Rebuild what `to_json` described; the mean image is handed in."""
         fields = dict(value)
+        # Models made before these were settings keep their answers.
+        fields.setdefault("decoding", 1)
+        fields.setdefault("bit_depth", FULL_BIT_DEPTH)
         needs_image = fields.pop("mean_image")
         assert needs_image == (mean_image is not None), "the mean image is missing"
         fields["mean"], fields["std"] = tuple(fields["mean"]), tuple(fields["std"])
@@ -155,14 +179,24 @@ def fit(pixels: Pixels, preprocess: Preprocess) -> Pixels:
 
 
 def fit_file(path: str | Path, preprocess: Preprocess) -> Pixels:
-    """Decode an image file, a JPEG no larger than needed, and fit it.
+    """Decode an image file and fit it: what `fit` makes of an array of the same image.
+
+    In decoding version 1 the two differ for large JPEG files.
 
     Raises:
         DataError: the file cannot be decoded; the message names it.
     """
     from reslab.data.decode import decode_file
 
-    return fit(decode_file(path, at_least=preprocess.resize_size), preprocess)
+    at_least = preprocess.resize_size if preprocess.decoding == 1 else None
+    return fit(decode_file(path, at_least=at_least, rules=rules_of(preprocess)), preprocess)
+
+
+def rules_of(preprocess: Preprocess) -> Rules:
+    """Return what a model's preprocessing says of decoding."""
+    from reslab.data.decode import Rules
+
+    return Rules(bit_depth=preprocess.bit_depth, version=preprocess.decoding)
 
 
 def _to_square(image: Image.Image, size: int, preprocess: Preprocess) -> Image.Image:

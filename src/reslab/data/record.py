@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -159,15 +159,17 @@ class ImageRecord:
             classes: of the run.
             names: what the recorded images were called, where that is known.
         """
-        mine, theirs = _unmatched(
-            self.digests, self.labels, dataset.images.digests(), _numbered(dataset, classes)
-        )
         found = image_keys(dataset)
+        names = names if len(names) == len(self.digests) else [""] * len(self.digests)
+        mine, theirs = _unmatched(
+            _listing(self.digests, self.labels, names),
+            _listing(dataset.images.digests(), _numbered(dataset, classes), found),
+        )
         new = {found[number]: number for number in theirs}
         changed, relabelled, missing = [], [], []
         by_digest = {dataset.images.digests()[n].tobytes(): found[n] for n in theirs}
         for number in mine:
-            name = names[number] if len(names) == len(self.digests) else ""
+            name = names[number]
             elsewhere = by_digest.get(self.digests[number].tobytes())
             if elsewhere in new:
                 relabelled.append(elsewhere)
@@ -223,6 +225,17 @@ def recorded_names(
     return names
 
 
+class _Image(NamedTuple):
+    digest: bytes
+    label: int
+    name: str
+
+
+def _listing(digests: Digests, labels: Indices, names: Sequence[str]) -> list[_Image]:
+    triples = zip(digests, labels.tolist(), names, strict=True)
+    return [_Image(digest.tobytes(), label, name) for digest, label, name in triples]
+
+
 def _listed(names: Sequence[str], one: str, many: str) -> str:
     known = [shown(name) for name in names if name]
     few = ", ".join(known[:_NAMED]) + (", ..." if len(known) > _NAMED else "")
@@ -257,18 +270,27 @@ def _sorted(digests: Digests, labels: Indices) -> Indices:
     return np.lexsort((labels, keys(digests)))
 
 
-def _unmatched(
-    mine: Digests, labels: Indices, theirs: Digests, others: Indices
-) -> tuple[list[int], list[int]]:
-    """Return which of mine they lack, and which of theirs I lack; equal ones are counted."""
-    left: dict[tuple[bytes, int], list[int]] = {}
-    for number, (digest, label) in enumerate(zip(theirs, others.tolist(), strict=True)):
-        left.setdefault((digest.tobytes(), label), []).append(number)
+def _unmatched(mine: Sequence[_Image], theirs: Sequence[_Image]) -> tuple[list[int], list[int]]:
+    """Return which of mine they lack, and which of theirs I lack; equal ones are counted.
+
+    Of equal images those of one name belong together.
+    """
+    left: dict[tuple[bytes, int], dict[int, str]] = {}
+    for number, image in enumerate(theirs):
+        left.setdefault(image[:2], {})[number] = image.name
+    mine_left: list[int] = []
+    for number, image in enumerate(mine):
+        those = left.get(image[:2], {})
+        same = next((n for n, name in those.items() if name == image.name), None)
+        if same is None:
+            mine_left.append(number)
+        else:
+            those.pop(same)
     lost = []
-    for number, (digest, label) in enumerate(zip(mine, labels.tolist(), strict=True)):
-        those = left.get((digest.tobytes(), label))
+    for number in mine_left:
+        those = left.get(mine[number][:2], {})
         if those:
-            those.pop(0)
+            those.pop(next(iter(those)))
         else:
             lost.append(number)
     return lost, sorted(number for those in left.values() for number in those)

@@ -151,7 +151,7 @@ def in_memory(images: Images, preprocess: Preprocess) -> Pixels | None:
 
 def store_path(images: Images, preprocess: Preprocess, cache: Path | None = None) -> Path:
     """Return the file that the store of these images is kept in, whether or not it exists."""
-    parts = (
+    parts: tuple[object, ...] = (
         FORMAT_VERSION,
         images.identity(),
         len(images),
@@ -160,6 +160,8 @@ def store_path(images: Images, preprocess: Preprocess, cache: Path | None = None
         preprocess.resize,
         preprocess.interpolation,
     )
+    if preprocess.decoding > 1:  # without this part the name is that of earlier versions
+        parts += (f"decoding {preprocess.decoding}", preprocess.bit_depth)
     key = hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
     return store_folder(cache) / f"{key}.npy"
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
-import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
+from reslab import child
 from reslab.errors import MachineError
 
 BROWSERS = (
@@ -36,7 +35,7 @@ def renderer() -> str:
         MachineError: there is neither.
     """
     for name in BROWSERS:
-        found = shutil.which(name)
+        found = child.program(name)
         if found:
             return found
     if importlib.util.find_spec("cairosvg") is not None:
@@ -81,10 +80,14 @@ def _screenshot(browser: str, svg: str, width: float, height: float, scale: floa
             page.as_uri(),
         ]
         try:
-            subprocess.run(command, capture_output=True, timeout=_PATIENCE_S, check=True)
-            return picture.read_bytes()
-        except (OSError, subprocess.SubprocessError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise MachineError(
-                f"{Path(browser).name} made no picture: {reason}", remedy="write .svg or .html"
-            ) from error
+            code, _ = child.run(command, timeout_s=_PATIENCE_S, heard=False)
+            reason = f"it ended with code {code}"
+            if code == 0 and picture.is_file():
+                return picture.read_bytes()
+        except TimeoutError:
+            reason = f"it took more than {_PATIENCE_S} s"
+        except child.ChildEnded as error:
+            reason = str(error)
+        raise MachineError(
+            f"{Path(browser).name} made no picture: {reason}", remedy="write .svg or .html"
+        )

@@ -6,7 +6,7 @@ import ctypes
 import functools
 import hashlib
 import os
-import shutil
+import shlex
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +16,12 @@ from typing import Any
 
 import torch
 
+from reslab.child import program
 from reslab.durable.cache import make_cache_folder
 from reslab.errors import MachineError
 
 SWITCH = "RESLAB_NATIVE"  # "0" turns the compiled kernels off
+MORE_FLAGS = "RESLAB_NATIVE_FLAGS"  # for the compiler, after ours: "-mno-avx512f"
 COMPILE_SECONDS = 60
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fPIC", "-std=gnu11")
 SOURCES = ("norm_act.c", "conv3x3.c", "zero_pad.c")
@@ -89,12 +91,12 @@ def call(name: str, *arguments: Any) -> None:
 def _find() -> tuple[ctypes.CDLL | None, str]:
     if os.environ.get(SWITCH, "1") == "0":
         return None, f"plain torch ({SWITCH}=0)"
-    compiler = next(filter(None, map(shutil.which, (os.environ.get("CC", "cc"), "gcc"))), None)
+    compiler = next(filter(None, map(program, (os.environ.get("CC") or "cc", "gcc"))), None)
     if os.name != "posix" or compiler is None:
         return None, "plain torch (no C compiler)"
     try:
         library = ctypes.CDLL(str(_compiled(compiler)))
-    except (OSError, subprocess.SubprocessError, MachineError) as error:
+    except (OSError, ValueError, subprocess.SubprocessError, MachineError) as error:
         return None, f"plain torch (the kernels do not compile here: {type(error).__name__})"
     for name, types in _signatures().items():
         if hasattr(library, name):
@@ -111,7 +113,8 @@ def _compiled(compiler: str) -> Path:
     """Return the shared library for these sources, compiler and processor, made if need be."""
     package = resources.files(__package__)
     sources = {name: package.joinpath(name).read_bytes() for name in SOURCES}
-    words = (*sources.values(), *(f.encode() for f in FLAGS), _version(compiler), _processor())
+    flags = _flags()
+    words = (*sources.values(), *(f.encode() for f in flags), _version(compiler), _processor())
     name = f"kernels-{hashlib.sha256(_SEPARATOR.join(words)).hexdigest()[:16]}.so"
     folder = make_cache_folder("kernels")
     wanted = folder / name
@@ -122,7 +125,7 @@ def _compiled(compiler: str) -> Path:
             Path(scratch, source).write_bytes(text)
         made = [str(Path(scratch, source).with_suffix(".o")) for source in sources]
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda one: _object(compiler, one), made))
+            list(pool.map(lambda one: _object(compiler, flags, one), made))
         linked = Path(scratch) / name
         # Not linked with a libgomp of its own: its threads would fight with torch's. The names
         # are found in the one that torch has loaded.
@@ -131,8 +134,13 @@ def _compiled(compiler: str) -> Path:
     return wanted
 
 
-def _object(compiler: str, made: str) -> None:
-    _run(compiler, *FLAGS, "-fopenmp", "-c", str(Path(made).with_suffix(".c")), "-o", made)
+def _flags() -> tuple[str, ...]:
+    """Return the compiler's flags: ours, and then what the environment adds."""
+    return (*FLAGS, *shlex.split(os.environ.get(MORE_FLAGS, "")))
+
+
+def _object(compiler: str, flags: tuple[str, ...], made: str) -> None:
+    _run(compiler, *flags, "-fopenmp", "-c", str(Path(made).with_suffix(".c")), "-o", made)
 
 
 def _run(*words: str) -> bytes:

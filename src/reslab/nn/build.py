@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import torch
+
+from reslab.errors import UsageError
 from reslab.nn.network import Network, too_small
 from reslab.spec import NetworkSpec
 
@@ -36,5 +39,16 @@ def build(spec: NetworkSpec) -> Network:
     assert type(spec) in _BUILDERS, f"no builder for {type(spec).__name__}"
     network = _BUILDERS[type(spec)](spec)
     if spec.img_size < network.min_size:
-        raise too_small(spec, f"{spec.img_size}x{spec.img_size}", network.min_size)
+        received = f"{spec.img_size}x{spec.img_size}"
+        raise too_small(spec, received, network.min_size, small_stem=_fits_small_stem(spec))
     return network
+
+
+def _fits_small_stem(spec: NetworkSpec) -> bool:
+    """Tell whether the network takes its image size with the stem for small images."""
+    try:
+        small = spec.with_stem("small")
+    except UsageError:  # it has only one stem
+        return False
+    with torch.device("meta"):
+        return _BUILDERS[type(small)](small).min_size <= spec.img_size

@@ -193,9 +193,19 @@ def check_input(spec: specs.NetworkSpec, min_size: int, shape: Sequence[int]) ->
         raise too_small(spec, f"{shape[2]}x{shape[3]}", min_size)
 
 
-def too_small(spec: specs.NetworkSpec, received: str, least: int) -> UsageError:
-    """Build the error for images that a network would subsample to nothing."""
+def too_small(
+    spec: specs.NetworkSpec, received: str, least: int, *, small_stem: bool = False
+) -> UsageError:
+    """Build the error for images that a network would subsample to nothing.
+
+    Args:
+        spec: of the network.
+        received: the images' size, as "3x3".
+        least: the least side that the network takes, pixels.
+        small_stem: whether the network's stem for small images takes them.
+    """
+    enlarge = f"--img-size {least} enlarges them"
     return UsageError(
         f"{spec.name} needs images of at least {least}x{least} pixels, received {received}",
-        remedy="resize them, or take a network or stem for small images",
+        remedy=f"{enlarge}, --stem small takes them as they are" if small_stem else enlarge,
     )

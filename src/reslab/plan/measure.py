@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 
+from reslab.child import Child, ChildEnded
 from reslab.errors import MachineError
 from reslab.plan import remember
 from reslab.plan.task import StepCost, Task
@@ -77,26 +75,19 @@ def _in_process(task: Task, seconds: float) -> StepCost:
     if task.threads:
         environment["OMP_NUM_THREADS"] = str(task.threads)
     asked = {"task": task.to_json(), "seconds": seconds, "began": time.time()}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "reslab.plan.worker"],
-            input=json.dumps(asked),
-            capture_output=True,
-            text=True,
-            timeout=LONGEST_S,
-            env=environment,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise MachineError(
-            f"a few steps of {describe(task)} take more than {LONGEST_S // 60} minutes here",
-            remedy="use a smaller --batch-size, --img-size or network",
-        ) from error
-    if done.returncode == -9:  # the system ends who takes more memory than there is
-        raise too_large(task)
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise MachineError(f"measuring {describe(task)} failed: {lines[-1]}")
-    answer = json.loads(done.stdout.splitlines()[-1])
+    with Child("reslab.plan.worker", environment=environment) as child:
+        try:
+            child.send(asked)
+            answer = child.receive(LONGEST_S)
+        except TimeoutError as error:
+            raise MachineError(
+                f"a few steps of {describe(task)} take more than {LONGEST_S // 60} minutes here",
+                remedy="use a smaller --batch-size, --img-size or network",
+            ) from error
+        except ChildEnded as error:
+            if child.process.wait() == -9:  # the system ends who takes more memory than there is
+                raise too_large(task) from None
+            raise MachineError(f"measuring {describe(task)} failed: {error}") from None
     if "out_of_memory" in answer:
         raise too_large(task)
     return StepCost(**answer)

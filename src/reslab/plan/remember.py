@@ -16,7 +16,7 @@ KIND = "plan"
 # Numbers of a recipe that a step costs the same with.
 WITHOUT_COST = ("name", "epochs", "steps", "lr", "momentum", "weight_decay", "schedule")
 # What decides how fast the arithmetic runs, besides the machine.
-VARIABLES = ("OMP_NUM_THREADS", "RESLAB_NATIVE")
+VARIABLES = ("OMP_NUM_THREADS", "RESLAB_NATIVE", "RESLAB_NATIVE_FLAGS")
 
 
 def key_of(task: Task) -> str:

@@ -1,15 +1,13 @@
 """The measuring process: it trains for real, for some seconds, on images of noise.
 
 A process of its own, so that the peak of its memory is the run's and nothing is left behind.
-Run as ``python -m reslab.plan.worker``, it reads a task as JSON and answers with one line.
+Its `main` is what a `reslab.child.Child` runs: it reads a task and answers with one line.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +17,7 @@ import numpy as np
 import torch
 
 from reslab import machine
+from reslab.child import Parent
 from reslab.data.bank import Bank, resident
 from reslab.data.dataset import ArrayImages, Dataset
 from reslab.data.preprocess import Preprocess
@@ -219,9 +218,9 @@ def peak_mib(device: torch.device) -> float:
     return process_mib(largest=True)
 
 
-def main() -> int:
+def main(parent: Parent) -> int:
     """Read a task, measure it, answer."""
-    asked = json.load(sys.stdin)
+    asked = parent.read()
     try:
         cost = measure(Task.from_json(asked["task"]), asked["seconds"], asked["began"])
     except RuntimeError as error:
@@ -230,9 +229,5 @@ def main() -> int:
         answer: dict[str, object] = {"out_of_memory": True}
     else:
         answer = dataclasses.asdict(cost)
-    sys.stdout.write(json.dumps(answer) + "\n")
+    parent.write(answer)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

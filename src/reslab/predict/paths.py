@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable, Iterator
 
 from reslab.data.decode import IMAGE_SUFFIXES
+from reslab.data.litter import is_litter
+from reslab.data.sources.outputs import output_in
 
 
 def find_images(places: Iterable[str]) -> Iterator[str]:
@@ -14,8 +16,8 @@ def find_images(places: Iterable[str]) -> Iterator[str]:
 
     A file that is named itself is yielded whatever it is called. What does not exist, and a
     folder or pattern without images, is yielded as it was given, so that reading it reports it.
-    Folders are searched in the order of names, through links but never twice; names that begin
-    with a dot are left out.
+    Folders are searched in the order of names, through links but never twice; litter and hidden
+    files (`data.litter`) are left out, and so are runs, models and pages of reslab below a folder.
     """
     for place in places:
         if os.path.isdir(place):
@@ -53,13 +55,13 @@ def _below(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
     except OSError:
         yield folder  # cannot be listed: reading it says why
         return
-    visible = [entry for entry in listed if not entry.name.startswith(".")]
+    visible = [entry for entry in listed if not is_litter(entry.name)]
     for entry in visible:
         suffix = os.path.splitext(entry.name)[1].lower()
         if suffix in IMAGE_SUFFIXES and not _is_folder(entry):
             yield entry.path
     for entry in visible:
-        if _is_folder(entry):
+        if _is_folder(entry) and not output_in(entry.path):
             yield from _below(entry.path, seen)
 
 

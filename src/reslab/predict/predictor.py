@@ -24,7 +24,7 @@ from reslab.data.chunks import available_cores
 from reslab.data.preprocess import network_input
 from reslab.display import card, short, wording
 from reslab.errors import CheckpointError, DataError, DivergedError, MachineError, UsageError
-from reslab.machine import autocast_dtype, choose_device
+from reslab.machine import autocast_dtype, choose_device, slow_precision
 from reslab.predict.runtimes import Auto, Row, Runtime, build_runtime, kind_of, shape_of, survey
 from reslab.predict.sources import ImageLike, Read, count_of, read_file, sources_of
 
@@ -97,7 +97,7 @@ class Predictor:
         workers: threads that decode; 0 for one a core.
         runtime: who computes: "eager" (PyTorch as it is), "compiled", "openvino",
             "onnxruntime", or "auto" for what is done first and agrees with PyTorch.
-        notify: told in a line which runtime was chosen.
+        notify: told in a line which runtime was chosen, and where the precision is slow here.
 
     Raises:
         CheckpointError: the model has no classifier.
@@ -128,6 +128,8 @@ class Predictor:
         self.batch_size = batch_size
         self.workers = workers or available_cores()
         autocast_dtype(precision, self.device)  # raises where the device lacks it
+        if notify is not None and (slow := slow_precision(precision, self.device)):
+            notify(slow)
         if runtime != "auto":
             kind_of(runtime, precision, self.device)
         self._runtime, self._precision, self._notify = runtime, precision, notify
@@ -148,11 +150,12 @@ class Predictor:
         return self.artifact.classes
 
     def predict(self, images: ImageLike | Iterable[ImageLike], top: int = 5) -> Predictions:
-        """Label images: one or several paths, folders, Pillow images or uint8 arrays.
+        """Label images: one or several paths, folders, Pillow images or arrays.
 
         Args:
-            images: arrays are (height, width) or (height, width, 3); folders stand for all
-                images below them.
+            images: arrays are uint8 or uint16, (height, width) or (height, width, channels) with
+                1, 2, 3 or 4 channels: grey, grey with alpha, RGB, RGBA. An array gets the answer
+                that its file gets. Folders stand for all images below them.
             top: how many classes to name for each, at most all.
 
         Returns:

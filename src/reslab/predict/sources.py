@@ -12,13 +12,13 @@ import numpy as np
 from PIL import Image
 
 from reslab.data.arrays import Pixels
-from reslab.data.decode import decode_image
+from reslab.data.decode import decode_array, decode_image
 from reslab.data.names import shown
-from reslab.data.preprocess import Preprocess, fit, fit_file
+from reslab.data.preprocess import Preprocess, fit, fit_file, rules_of
 from reslab.errors import DataError, UsageError
 from reslab.predict.paths import find_images
 
-ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray[Any, np.dtype[np.uint8]]
+ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray[Any, np.dtype[np.uint8 | np.uint16]]
 Read = Callable[[], Pixels]
 
 
@@ -48,9 +48,15 @@ def sources_of(images: Iterable[ImageLike], preprocess: Preprocess) -> Iterator[
             yield name, partial(_fit_in_memory, image, name, preprocess)
             number += 1
         else:
-            raise UsageError(
-                f"an image is a path, a Pillow image or a uint8 array, not {type(image).__name__}"
-            )
+            raise _no_image(image)
+
+
+def _no_image(value: object) -> UsageError:
+    kind = type(value).__name__
+    remedy = "for 0..255, (height, width, 3): tensor.numpy()" if kind == "Tensor" else ""
+    return UsageError(
+        f"an image is a path, a Pillow image or a uint8 array, not {kind}", remedy=remedy
+    )
 
 
 def read_file(path: str | os.PathLike[str], preprocess: Preprocess) -> Pixels:
@@ -67,16 +73,32 @@ def read_file(path: str | os.PathLike[str], preprocess: Preprocess) -> Pixels:
 def _fit_in_memory(
     image: Image.Image | np.ndarray[Any, Any], name: str, preprocess: Preprocess
 ) -> Pixels:
-    return fit(_pixels(image, name), preprocess)
+    rules = rules_of(preprocess)
+    if isinstance(image, Image.Image):
+        return fit(decode_image(image, name, rules=rules), preprocess)
+    _refuse_array(image, name)
+    return fit(decode_array(image, name, rules=rules), preprocess)
 
 
-def _pixels(image: Image.Image | np.ndarray[Any, Any], name: str) -> Pixels:
-    """Bring an image in memory to what `decode` gives for files."""
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-            raise UsageError(
-                f"{name} is an array of {image.dtype} {image.shape}; it must be uint8, "
-                "(height, width) or (height, width, 3)"
-            )
-        return np.ascontiguousarray(image)
-    return decode_image(image, name)
+def _refuse_array(array: np.ndarray[Any, Any], name: str) -> None:
+    """Accept what `decode_array` reads; say of the rest what to do with it."""
+    kind, channels = array.dtype, array.shape[2:]
+    whole = kind in (np.uint8, np.uint16)
+    if whole and array.ndim in (2, 3) and channels in ((), (1,), (2,), (3,), (4,)) and array.size:
+        return
+    remedy = ""
+    if array.ndim in (2, 3) and not array.size:
+        raise UsageError(f"{name} is an array without pixels, of shape {array.shape}")
+    if np.issubdtype(kind, np.floating):
+        remedy = "for values in 0..1: (array * 255).round().astype('uint8')"
+    elif not whole:
+        remedy = "for values in 0..255: array.astype('uint8')"
+    elif array.ndim == 3 and array.shape[0] in (1, 3, 4):
+        remedy = "channels come last: array.transpose(1, 2, 0)"
+    elif array.ndim == 4:
+        remedy = "give the images of a batch as a list: list(array)"
+    raise UsageError(
+        f"{name} is an array of {kind} {array.shape}; it must be uint8 or uint16, "
+        "(height, width), or (height, width, channels) of grey, grey with alpha, RGB or RGBA",
+        remedy=remedy,
+    )

@@ -128,7 +128,7 @@ def _look(
 def _batch(dataset: Dataset, samples: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     import torch
 
-    from reslab.data.preprocess import fit
+    from reslab.data.chunks import fit_image
 
-    fitted = {int(s): fit(dataset.images.read(int(s)), preprocess) for s in samples.unique()}
+    fitted = {int(s): fit_image(dataset.images, int(s), preprocess) for s in samples.unique()}
     return torch.from_numpy(np.stack([fitted[int(s)] for s in samples]))

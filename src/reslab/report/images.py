@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reslab.data.bit_depth import BIT_DEPTHS, FULL_BIT_DEPTH
 from reslab.data.dataset import Dataset
 from reslab.errors import DataError, ReslabError
 from reslab.report.augmented import Views, augmented_views
@@ -60,11 +61,14 @@ def pictures(run: Run, dataset: Dataset | None) -> Images:
     common = (evaluation.samples, evaluation.labels, chances)
     wrong = surest_mistakes(chances, evaluation.labels, MOST)
     doubt = most_doubtful(chances, MOST + len(wrong))
+    recorded = run.section("preprocess").get("bit_depth")
+    known = isinstance(recorded, int) and recorded in BIT_DEPTHS
+    depth: int = recorded if known and recorded is not None else FULL_BIT_DEPTH
     doubt = doubt[~np.isin(doubt, wrong)][:MOST]
     return dataclasses.replace(
         images,
-        mistakes=gallery(dataset, wrong, *common, guesses=1),
-        doubtful=gallery(dataset, doubt, *common, guesses=2),
+        mistakes=gallery(dataset, wrong, *common, guesses=1, bit_depth=depth),
+        doubtful=gallery(dataset, doubt, *common, guesses=2, bit_depth=depth),
     )
 
 
@@ -82,7 +86,7 @@ def _reopen(run: Run) -> Dataset:
     places = (str(run.config.get(name) or "") for name in ("location", "data"))
     dataset = open_dataset(
         first_there(tuple(filter(None, places)) or ("",)),
-        options=DataOptions.from_json(run.config.get("data_options")),
+        options=DataOptions.from_json(run.config.get("data_options")).as_opened(),
         skip_bad=bool(run.section("request").get("skip_bad")),
     )
     record = read_record(run.folder)

@@ -12,7 +12,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from reslab.data.arrays import Pixels
-from reslab.data.dataset import Dataset
+from reslab.data.bit_depth import FULL_BIT_DEPTH
+from reslab.data.dataset import Dataset, FileImages, Images
+from reslab.data.decode import Rules, decode_file
 from reslab.display import wording
 from reslab.display.short import short_repr
 from reslab.errors import ReslabError
@@ -78,6 +80,7 @@ def gallery(
     probabilities: npt.NDArray[np.float64],
     *,
     guesses: int,
+    bit_depth: int = FULL_BIT_DEPTH,
 ) -> list[Picture]:
     """Make pictures of some rows of an evaluation; images that cannot be read are left out.
 
@@ -88,12 +91,13 @@ def gallery(
         labels: the class of each row.
         probabilities: (N, C).
         guesses: how many of the most probable classes to name, besides the true one.
+        bit_depth: bits that 16-bit images use, as the model says.
     """
     pictures = []
     for row in rows.tolist():
         index = int(samples[row])
         try:
-            uri, pixelated = picture_uri(dataset.images.read(index))
+            uri, pixelated = picture_uri(_read(dataset.images, index, bit_depth))
         except ReslabError:
             continue
         order = np.argsort(-probabilities[row], kind="stable")[:guesses].tolist()
@@ -115,6 +119,12 @@ def gallery(
             )
         )
     return pictures
+
+
+def _read(images: Images, index: int, bit_depth: int) -> Pixels:
+    if isinstance(images, FileImages):
+        return decode_file(images.name(index), rules=Rules(bit_depth=bit_depth))
+    return images.read(index)
 
 
 def picture_uri(pixels: Pixels) -> tuple[str, bool]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
-import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
+from reslab.child import Child, ChildEnded
 from reslab.data.chunks import available_cores
 from reslab.study.expansion import PlannedRun
 
@@ -46,25 +44,14 @@ class Worker:
             # Threads that wait by spinning take the cores from the other processes.
             environment.setdefault("OMP_WAIT_POLICY", "passive")
         self.run: PlannedRun | None = None
-        self._log = log
-        with open(log, "ab") as stderr:
-            # A session of its own: Ctrl-C reaches the parent alone, who then asks to stop.
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "reslab.study.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                env=environment,
-                text=True,
-                encoding="utf-8",
-                start_new_session=True,
-            )
+        self._child = Child("reslab.study.worker", environment=environment, log=log)
         self._say(told)
-        assert self.process.stdout is not None
-        listener = threading.Thread(
-            target=self._listen, args=(self.process.stdout, heard), daemon=True
-        )
-        listener.start()
+        threading.Thread(target=self._listen, args=(heard,), daemon=True).start()
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The process itself."""
+        return self._child.process
 
     def give(self, run: PlannedRun) -> None:
         """Tell it the next run."""
@@ -73,43 +60,25 @@ class Worker:
 
     def stop(self) -> None:
         """Ask it to save and end."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGTERM)
+        self._child.stop()
 
     def end(self, *, within_s: float) -> None:
         """Tell it that nothing follows, and wait; it is killed where it does not end."""
         self._say(None)
-        try:
-            self.process.wait(within_s)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            assert stream is not None
-            with contextlib.suppress(OSError):
-                stream.close()
+        self._child.end(within_s=within_s)
 
-    def epitaph(self) -> str:
+    def last_words(self) -> str:
         """Say why it is gone."""
-        code = self.process.wait()
-        if code < 0:
-            name = signal.Signals(-code).name
-            return f"its process was ended by {name}" + (
-                " (too little memory?)" if code == -signal.SIGKILL else ""
-            )
-        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return f"its process ended with code {code}: {lines[-1] if lines else 'it said nothing'}"
+        return self._child.last_words()
 
     def _say(self, value: Any) -> None:
-        assert self.process.stdin is not None
-        with contextlib.suppress(OSError, ValueError):  # it is gone, which is heard of elsewhere
-            self.process.stdin.write(json.dumps(value) + "\n")
-            self.process.stdin.flush()
+        with contextlib.suppress(ChildEnded):  # which is heard of elsewhere
+            self._child.send(value)
 
-    def _listen(self, stream: IO[str], heard: queue.Queue[tuple[Worker, Event | None]]) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            for line in stream:
-                heard.put((self, json.loads(line)))
+    def _listen(self, heard: queue.Queue[tuple[Worker, Event | None]]) -> None:
+        with contextlib.suppress(ChildEnded, OSError, ValueError):
+            while True:
+                heard.put((self, self._child.receive()))
         heard.put((self, None))
 
 
@@ -158,7 +127,7 @@ class Crew:
         if event is None:
             worker.end(within_s=STOP_S)
             self._workers.remove(worker)
-            return None if run is None else (run, {"event": "gone", "why": worker.epitaph()})
+            return None if run is None else (run, {"event": "gone", "why": worker.last_words()})
         assert run is not None
         assert event["run"] == run.id
         if event["event"] == "done":

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
+from reslab import machine
 from reslab.data.chunks import available_cores
 from reslab.durable import Lock
 from reslab.errors import StoppedError
@@ -119,6 +120,10 @@ def run_study(
         place.recover(plan)
         board = Board(plan, place, retry)
         watcher.planned(plan, len(plan) - len(board.waiting))
+        if any(_asks_for_bf16(run) for run in board.waiting) and (
+            slow := machine.slow_precision("bf16", machine.choose_device(setting.device))
+        ):
+            watcher.note(slow)
         told = {
             "study": reference,
             "setting": dataclasses.asdict(setting),
@@ -143,6 +148,10 @@ def run_study(
         results = place.results(study, setting, plan)
         results.save(place.path)
         return results
+
+
+def _asks_for_bf16(run: PlannedRun) -> bool:
+    return run.request is not None and run.request.overrides.get("precision") == "bf16"
 
 
 class Board:

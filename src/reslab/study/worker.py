@@ -1,25 +1,21 @@
 """A process that does a study's runs, one after the other, as its parent names them.
 
 A process of its own, so that a run that is killed takes no other with it; one for many runs, so
-that torch is started once. Run as ``python -m reslab.study.worker``, it reads a line of JSON
-with the study, then a line for each run, and answers in lines of JSON: what happens during a
-run, and ``{"event": "done"}`` once its outcome is in the study's folder.
+that torch is started once. Its `main` is what a `reslab.child.Child` runs: it reads the study,
+then the name of each run, and answers what happens during a run, and ``{"event": "done"}`` once
+its outcome is in the study's folder.
 
-When its parent is gone it ends at once: whatever was saved goes on with the next start.
+When its parent is gone it ends at once: what was saved is continued by the next start.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import queue
-import sys
-import threading
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol
 
+from reslab.child import Parent
 from reslab.durable import Lock
 from reslab.errors import DivergedError, MachineError, ReslabError, StoppedError
 from reslab.study.expansion import PlannedRun, Setting, expand
@@ -37,21 +33,28 @@ STEP_EVERY_S = 0.5
 WAIT_S = 10.0
 
 
+class Answers(Protocol):
+    """Where lines go: the parent."""
+
+    def write(self, value: Any) -> None:
+        """Write a JSON value."""
+        ...
+
+
 class Line:
     """Tells the parent about one run; an observer of its training.
 
     Args:
-        stream: where the lines go.
+        parent: where the lines go.
         run_id: the run.
     """
 
-    def __init__(self, stream: TextIO, run_id: str) -> None:
-        self._stream, self._run_id, self._told = stream, run_id, 0.0
+    def __init__(self, parent: Answers, run_id: str) -> None:
+        self._parent, self._run_id, self._told = parent, run_id, 0.0
 
     def say(self, event: str, **values: Any) -> None:
         """Write a line."""
-        self._stream.write(json.dumps({"event": event, "run": self._run_id, **values}) + "\n")
-        self._stream.flush()
+        self._parent.write({"event": event, "run": self._run_id, **values})
 
     def note(self, text: str) -> None:
         """Leave the notes of a run to its own files."""
@@ -148,28 +151,16 @@ def _finished(run_id: str, folder: StudyFolder) -> FinishedRun:
     return FinishedRun(arm, int(seed), folder.path / run_id)
 
 
-def listen(words: queue.Queue[str]) -> None:
-    """Pass on what the parent says; end with it."""
-    for word in sys.stdin:
-        words.put(word)
-    os._exit(1)  # nobody is left to hear of anything
-
-
-def main() -> int:
+def main(parent: Parent) -> int:
     """Do runs until there are no more."""
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a user's file prints must not come between the lines
-    words: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=listen, args=(words,), daemon=True).start()
-    told = json.loads(words.get())
+    told = parent.read()
     study = load_study(told["study"])
     plan = {run.id: run for run in expand(study, Setting(**told["setting"]))}
     folder = StudyFolder(Path(told["folder"]))
-    while True:
-        name = json.loads(words.get())
+    for name in parent:
         if name is None:
-            return 0
-        line = Line(stream, name)
+            break
+        line = Line(parent, name)
         try:
             do(plan[name], folder, line, retry=told["retry"])
         except StoppedError as error:
@@ -177,7 +168,4 @@ def main() -> int:
         except KeyboardInterrupt:
             return 130
         line.say("done")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return 0

@@ -9,8 +9,10 @@ import torch
 
 from reslab import models
 from reslab import spec as specs
+from reslab.data.bit_depth import FULL_BIT_DEPTH
 from reslab.data.dataset import Dataset, FileImages
 from reslab.data.decode import read_header
+from reslab.data.used_bits import find_used_bits
 from reslab.errors import UsageError
 from reslab.nn import build
 from reslab.spec.whitened import WhitenedSpec
@@ -126,6 +128,8 @@ def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) 
         # The time sets the length; the schedule is stretched or shrunk to it.
         changes |= {"steps": 0, "epochs": float(MOST_EPOCHS_IN_TIME)}
     recipe = override(recipe, changes)
+    if recipe.bit_depth == 0:
+        recipe = override(recipe, {"bit_depth": _bit_depth(dataset, choices)})
     if recipe.dropout is not None:
         spec = dataclasses.replace(spec, dropout=recipe.dropout)
     length = f"{recipe.steps} steps" if recipe.steps else f"{recipe.epochs:g} epochs"
@@ -133,6 +137,25 @@ def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) 
         length = f"what fits into {request.time_s:g} s, at most {length}"
     choices.append(Choice("length", length, f"recipe {recipe.name}"))
     return Chosen(spec, recipe, tuple(choices))
+
+
+def _bit_depth(dataset: Dataset, choices: list[Choice]) -> int:
+    """Find what is white in 16-bit images; 0 where there are none."""
+    used = find_used_bits(dataset)
+    if used is None:
+        return 0
+    white = f"{(1 << used.bit_depth) - 1:,}"
+    looked_at = f"in {used.images:,} 16-bit image{'s' if used.images != 1 else ''}"
+    if used.is_coarse:
+        why = (
+            f"values reach {white} {looked_at}, but 999 of 1,000 pixels need {used.typical} bits: "
+            f"they are dark; consider --bit-depth {used.typical}"
+        )
+        choices.append(Choice("bit-depth", str(used.bit_depth), why))
+    elif used.bit_depth < FULL_BIT_DEPTH:
+        why = f"no value above {white} {looked_at}: that is white, brighter ones are clipped"
+        choices.append(Choice("bit-depth", str(used.bit_depth), why))
+    return used.bit_depth
 
 
 def _fitting(recipe: Recipe, spec: specs.NetworkSpec) -> Recipe:

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from reslab import machine
 from reslab.errors import MachineError, UsageError
 
 TIMEOUT_S = 1800
@@ -66,13 +67,13 @@ def joined(device: torch.device) -> Iterator[World]:
     """Join the processes that torchrun started, or be the only one.
 
     Raises:
-        MachineError: the other processes cannot be reached, or one of them has died.
+        MachineError: the environment is incomplete, the others cannot be reached, or one has died.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    told = machine.launch()
+    rank, size = told.rank, told.size
     if size == 1:
         yield World()
         return
-    rank = int(os.environ["RANK"])
     backend = "nccl" if device.type == "cuda" else "gloo"
     if device.type == "cuda":
         torch.cuda.set_device(device)

@@ -31,6 +31,7 @@ from reslab.training.source import (
     initial_spec,
     kept_settings,
     load_source,
+    origin_notes,
     refuse_other_weights,
 )
 
@@ -52,6 +53,8 @@ def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[
         notify=observer.note,
     )
     source = load_source(request)
+    for line in origin_notes(source):
+        observer.note(line)
     dataset, recorded = _recorded(dataset, request, source, observer)
     dataset = _split(dataset, request, val_fraction=0.0)
     settings = {**kept_settings(request, source), **recorded, **request.overrides}
@@ -136,7 +139,7 @@ def reopen(run: RunDirectory, config: Config, observer: Observer, data: str = ""
     try:
         dataset = open_dataset(
             place,
-            options=request.data_options,
+            options=request.data_options.moved(config.location, place).as_opened(),
             skip_bad=request.skip_bad,
             notify=observer.note,
         )

@@ -194,6 +194,8 @@ def _execute(job: Job) -> Result:
     """Train to the end, evaluate, save; leave an honest status whatever happens."""
     run, writes = job.run, job.world.writes
     job.observer.note(f"run directory: {run.path}")
+    if writes and (slow := machine.slow_precision(job.config.recipe.precision, job.device)):
+        job.observer.note(slow)
     if job.device.type == "cpu":
         machine.keep_memory()
     with failures_recorded(run, job.config.recipe, job.device, job.observer, writes=writes):

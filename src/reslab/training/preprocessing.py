@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from reslab.data.bank import Bank
+from reslab.data.bit_depth import FULL_BIT_DEPTH
 from reslab.data.dataset import Dataset
 from reslab.data.preprocess import Preprocess
 from reslab.data.statistics import statistics
@@ -32,6 +33,7 @@ def geometry(recipe: Recipe, in_chans: int) -> Preprocess:
         resize=recipe.resize,
         mean=(0.5,) * in_chans,
         std=(0.5,) * in_chans,
+        bit_depth=recipe.bit_depth or FULL_BIT_DEPTH,
     )
 
 

@@ -79,6 +79,8 @@ class Recipe:
         early_share: share of the run (of its time, where that is limited) that trains on
             images of `early_size`; 0 for none.
         resize: how images of other shapes are fitted to a square.
+        bit_depth: bits that 16-bit images use: 2**bit_depth - 1 is white; 0 to find it in the
+            training images.
         val_fraction: share of train held out for validation where the data has no such split.
         track_test: measure the test split after each epoch too, as the papers' figures do;
             no decision ever looks at it.
@@ -127,6 +129,7 @@ class Recipe:
     early_size: int = 0
     early_share: float = 0.0
     resize: Literal["squash", "crop", "pad"] = "squash"
+    bit_depth: int = 0
     val_fraction: float = 0.1
     track_test: bool = False
     rows_per_epoch: int = 1
@@ -153,6 +156,7 @@ class Recipe:
             _need(0 <= value < float("inf"), name, value, "0 or more and finite")
         for name in ("patience", "plateau_patience", "img_size", "early_size"):
             _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        _need(0 <= self.bit_depth <= 16, "bit_depth", self.bit_depth, "in 1..16, or 0 to find it")
         _need(0 < self.gamma <= 1, "gamma", self.gamma, "in (0, 1]")
         for name in ("momentum", "smoothing", "dropout", "ema", "val_fraction", "early_share"):
             value = getattr(self, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -42,6 +42,21 @@ def seen_before(request: Request) -> Digests | None:
     return None if record is None else record.seen
 
 
+def origin_notes(source: Artifact | None) -> list[str]:
+    """Say where a model was imported of whose weights only a part came from the file."""
+    imported = source.provenance.get("imported") if source is not None else None
+    share = imported.get("share") if isinstance(imported, Mapping) else None
+    if not isinstance(share, Mapping):
+        return []
+    filled, whole = share.get("filled_values"), share.get("network_values")
+    if not isinstance(filled, int) or not isinstance(whole, int) or filled >= whole:
+        return []
+    return [
+        f"the start was imported in part: {whole - filled:,} of its {whole:,} numbers did not come "
+        "from its file and are new"
+    ]
+
+
 def initial_spec(request: Request, source: Artifact | None) -> specs.NetworkSpec | None:
     """Return the network that the source prescribes, or None without one.
 
@@ -73,8 +88,11 @@ def kept_settings(request: Request, source: Artifact | None) -> dict[str, Any]:
     fitted = {"resize": source.preprocess.resize}
     if request.deepen_from is not None:
         pixel_mean = source.preprocess.mean_image is not None
-        return {**fitted, "normalisation": "pixel-mean" if pixel_mean else "channel"}
-    return {**fitted, "normalisation": "start"} if request.overrides.get("freeze") else {}
+        kept = {**fitted, "bit_depth": source.preprocess.bit_depth}
+        return {**kept, "normalisation": "pixel-mean" if pixel_mean else "channel"}
+    if not request.overrides.get("freeze"):
+        return {}
+    return {**fitted, "bit_depth": source.preprocess.bit_depth, "normalisation": "start"}
 
 
 def refuse_other_weights(chosen: Recipe) -> None:

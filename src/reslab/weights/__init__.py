@@ -8,7 +8,7 @@ from reslab.weights.convert import Converted, MisfitError, convert, to_layout
 from reslab.weights.importing import Imported, Request, import_file
 from reslab.weights.layouts import LAYOUTS
 from reslab.weights.read import SUFFIXES, read
-from reslab.weights.write import export_file, timm_notes
+from reslab.weights.write import export_file, export_notes
 
 __all__ = [
     "LAYOUTS",
@@ -19,8 +19,8 @@ __all__ = [
     "Request",
     "convert",
     "export_file",
+    "export_notes",
     "import_file",
     "read",
-    "timm_notes",
     "to_layout",
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab.errors import UsageError
+from reslab.weights.transformers_config import labels
 
 IMAGENET_CLASSES = 1000
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -17,7 +18,7 @@ CIFAR10_INPUT = 32
 def class_names(
     num_classes: int, img_size: int, config: Mapping[str, Any], file: Path | None
 ) -> tuple[tuple[str, ...], str]:
-    """Name the logits: from a file, from timm's `config.json`, or by what is usual.
+    """Name the logits: from a file, from timm's or transformers' `config.json`, or as is usual.
 
     Args:
         num_classes: number of logits.
@@ -35,9 +36,9 @@ def class_names(
         return _from_file(file, num_classes), ""
     if num_classes == 0:
         return (), "no classifier: start a training from it (reslab train DATA --start MODEL)"
-    told = config.get("label_names")
+    told = config.get("label_names") or labels(config)
     if isinstance(told, Sequence) and len(told) == num_classes:
-        return tuple(str(name) for name in told), ""
+        return _told_apart([str(name) for name in told])
     remedy = "name others with --classes FILE"
     if num_classes == IMAGENET_CLASSES:
         return imagenet_classes(), f"1000 logits were taken for ImageNet's classes; {remedy}"
@@ -45,6 +46,17 @@ def class_names(
         return CIFAR10, f"10 logits for 32 pixels were taken for CIFAR-10's classes; {remedy}"
     numbers = tuple(str(number) for number in range(num_classes))
     return numbers, f"the file names no classes: they are called 0 to {num_classes - 1}; {remedy}"
+
+
+def _told_apart(names: list[str]) -> tuple[tuple[str, ...], str]:
+    """Add its number to a name that several logits have, as ImageNet's two cranes."""
+    shared = sorted({name for name in names if names.count(name) > 1})
+    if not shared:
+        return tuple(names), ""
+    numbered = (f"{name} ({i})" if name in shared else name for i, name in enumerate(names))
+    return tuple(numbered), (
+        f"several classes are called '{shared[0]}': their numbers were added to the names"
+    )
 
 
 def imagenet_classes() -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from reslab.data.preprocess import Preprocess
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.spec import NetworkSpec, Stem
-from reslab.weights import preparation
+from reslab.weights import preparation, transformers_config
 from reslab.weights.class_names import class_names
 from reslab.weights.convert import Converted, convert
 from reslab.weights.layout import ZeroPadding
@@ -112,6 +112,8 @@ def _preprocess(
             remedy="use it from Python: reslab.create_model(NAME, pretrained=FILE)",
         )
     told, changed = preparation.from_timm(weights.config, spec)
+    if told is None and not changed:
+        told, changed = transformers_config.preparation(weights.preprocessor, spec)
     notes = list(changed)
     found = told or converted.layout.preprocess(spec)
     if request.img_size is not None:
@@ -163,5 +165,6 @@ def _provenance(
             "notes": notes,
             "left_out": list(converted.unplaced),
             "initialised": list(converted.missing),
+            "share": converted.share.to_json(),
         }
     }

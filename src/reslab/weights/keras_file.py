@@ -24,8 +24,12 @@ INSIDE = "model.weights.h5"
 NORM = ("weight", "bias", "running_mean", "running_var")
 
 
-def read_keras(path: Path) -> dict[str, torch.Tensor]:
+def read_keras(path: Path, *, is_archive: bool = False) -> dict[str, torch.Tensor]:
     """Read the tensors of a Keras file, named and laid out as torch has them.
+
+    Args:
+        path: the file.
+        is_archive: whether it is Keras 3's archive (`.keras`) around a file of weights.
 
     Returns:
         ``conv2d_3.weight`` (output, input, height, width), ``batch_normalization_3.weight``,
@@ -43,7 +47,7 @@ def read_keras(path: Path) -> dict[str, torch.Tensor]:
         ) from error
     try:
         source: Any = path
-        if path.suffix.lower() == ".keras":
+        if is_archive:
             with zipfile.ZipFile(path) as archive:
                 source = io.BytesIO(archive.read(INSIDE))
         with h5py.File(source, "r") as file:

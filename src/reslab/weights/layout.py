@@ -50,6 +50,11 @@ class Layout:
     small_stem: bool = False
     writable: bool = True
 
+    @property
+    def possessive(self) -> str:
+        """Its name as an owner, for messages: timm's, transformers'."""
+        return f"{self.name}'" if self.name.endswith("s") else f"{self.name}'s"
+
     __repr__ = short_repr
 
     def knows(self, spec: NetworkSpec) -> bool:

@@ -15,7 +15,7 @@ from reslab.weights import preparation
 from reslab.weights.inception_names import timm_inception, torchvision_googlenet
 from reslab.weights.keras_names import by_kind
 from reslab.weights.layout import Layout
-from reslab.weights.resnet_names import by_attribute, by_position
+from reslab.weights.resnet_names import by_attribute, by_position, in_transformers
 from reslab.weights.sequential_names import in_sequence
 
 # torchvision's and timm's bottleneck networks have their stride on the 3x3 convolution.
@@ -145,6 +145,17 @@ FB_LUA = Layout(
     },
     preprocess=preparation.imagenet,
 )
+TRANSFORMERS = Layout(
+    name="transformers",
+    source="Hugging Face transformers (ResNetForImageClassification)",
+    names={ResNetSpec: in_transformers},
+    # The paper's bottleneck, with its stride on the 1x1, is its downsample_in_bottleneck.
+    networks={
+        **{ours: f"resnet-{theirs.removeprefix('resnet')}" for ours, theirs in RESNETS.items()},
+        **{f"resnet{depth}": f"resnet-{depth}" for depth in (50, 101, 152)},
+    },
+    preprocess=preparation.bicubic,
+)
 KERAS_TUTORIALS = (
     "keras_preact_9_9_9",
     "keras_preact_3_4_6",
@@ -164,7 +175,17 @@ KERAS = Layout(
 def _all_layouts() -> Registry[Layout]:
     """List the layouts; where several fit a file equally, the first is taken."""
     layouts: Registry[Layout] = Registry("layout")
-    for layout in (TORCHVISION, TIMM, CADENE, CIFAR_MODELS, AKAMASTER, KUANGLIU, FB_LUA, KERAS):
+    for layout in (
+        TORCHVISION,
+        TIMM,
+        TRANSFORMERS,
+        CADENE,
+        CIFAR_MODELS,
+        AKAMASTER,
+        KUANGLIU,
+        FB_LUA,
+        KERAS,
+    ):
         layouts.register(layout.name, layout)
     return layouts
 

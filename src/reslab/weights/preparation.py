@@ -43,6 +43,11 @@ def inception(spec: NetworkSpec) -> Preprocess:
     return _square(spec, size, math.floor(size / 0.875), half, half, "bicubic")
 
 
+def bicubic(spec: NetworkSpec) -> Preprocess:
+    """As `imagenet`, but resized bicubically: transformers' ConvNext processor."""
+    return dataclasses.replace(imagenet(spec), interpolation="bicubic")
+
+
 def cifar10(spec: NetworkSpec) -> Preprocess:
     """The whole image, CIFAR-10's mean and std."""
     return _square(spec, spec.img_size, spec.img_size, CIFAR10_MEAN, CIFAR10_STD)

@@ -1,14 +1,12 @@
 """Files of weights as other programs write them, read without running anything in them.
 
-This is the only place that opens a pickle, and only through torch's reader of plain tensors
-(`weights_only`), which builds tensors and containers and calls nothing else.
+What a file is, is told by its content (`file_kind`), not by its name.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,17 +15,39 @@ import torch
 from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 
+from reslab import artifact, file_kind
 from reslab.display.short import short_repr
-from reslab.errors import CheckpointError, UsageError, unknown
+from reslab.errors import CheckpointError
+from reslab.weights.shards import INDEX_SUFFIX, merged, parts_of_index, parts_of_shard
+from reslab.weights.torch_file import read_torch
+from reslab.weights.training_checkpoint import weights_in
 
 TORCH_SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar", ".pkl")
 KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
 SUFFIXES = (".safetensors", *TORCH_SUFFIXES, *KERAS_SUFFIXES)
 CONFIG = "config.json"
-# Where training programs put the weights beside the optimizer and the epoch, the likeliest first.
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
+PREPROCESSOR_CONFIG = "preprocessor_config.json"
+# What programs call the weights in a folder of theirs, the safest first.
+FOREIGN_FILES = (
+    "model.safetensors",
+    f"model.safetensors{INDEX_SUFFIX}",
+    "pytorch_model.bin",
+    f"pytorch_model.bin{INDEX_SUFFIX}",
+)
 # What wrapping modules prepend to every name.
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.")
+PREFIXES = (
+    "module.",
+    "_orig_mod.",
+    "model.",
+    "net.",
+    "network.",
+    "backbone.",
+    "encoder.",
+    "timm_model.",
+)
+# transformers' bare ResNet lacks the prefix that its classifier's file has.
+BARE_TRANSFORMERS = "embedder.embedder.convolution.weight"
+TRANSFORMERS_PREFIX = "resnet."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,133 +58,110 @@ class Weights:
         path: the file.
         tensors: name -> values; prefixes of wrapping modules are taken off.
         notes: what was chosen or left aside while reading, a sentence each.
-        config: the JSON object of a `config.json` beside the file (timm writes one), or empty.
+        config: the JSON object of a `config.json` beside the file (timm and transformers write
+            one), or empty.
+        preprocessor: that of transformers' `preprocessor_config.json`, likewise.
     """
 
     path: Path
     tensors: Mapping[str, torch.Tensor]
     notes: tuple[str, ...] = ()
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    preprocessor: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     __repr__ = short_repr
 
 
-class _Arguments:
-    """What stands in for the command line's arguments in a training checkpoint."""
-
-
 def read(path: Path, key: str | None = None) -> Weights:
-    """Read the tensors of a file.
+    """Read the tensors of a file, or of the one set of weights in a folder.
 
     Args:
-        path: a .safetensors, .pth, .pt, .bin, .weights.h5 or .keras file.
+        path: a file that holds safetensors, a checkpoint of torch.save or Keras' layers, whatever
+            its name; one of several files that belong together, or their index; a folder.
         key: which entry of a training checkpoint holds the weights, e.g. "state_dict_ema";
             None for the usual ones.
 
     Raises:
-        UsageError: another kind of file, or a key that the checkpoint does not have.
-        CheckpointError: the file is missing or damaged, or holds more than tensors.
+        UsageError: a key that the checkpoint does not have.
+        CheckpointError: the file is missing, damaged, no file of weights (then it is said what
+            it is), or holds more than tensors.
     """
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path} is not a file", remedy=f"name a file of weights ({', '.join(SUFFIXES)})"
-        )
-    suffix = path.suffix.lower()
+    path = _file_of(path)
+    kind = file_kind.kind_of(path)
+    parts = parts_of_index(path) if kind.name == "index" else parts_of_shard(path)
     notes: list[str] = []
-    if suffix == ".safetensors":
-        value: Any = _read_safetensors(path)
-    elif suffix in KERAS_SUFFIXES:
+    values = [_read_one(part) for part in parts]
+    value = values[0] if len(values) == 1 else merged(values, path)
+    if len(values) > 1:
+        notes.append(f"read {len(values)} files that belong together")
+    if kind.name in ("hdf5", "keras"):
+        return Weights(path, value)
+    tensors = _without_prefix(weights_in(value, path, key, notes), notes)
+    return Weights(
+        path,
+        _with_prefix(tensors),
+        tuple(notes),
+        _json_beside(path, CONFIG),
+        _json_beside(path, PREPROCESSOR_CONFIG),
+    )
+
+
+def _file_of(path: Path) -> Path:
+    """Return the file of weights that a path leads to: itself, or the usual one in a folder."""
+    folder = path if path.is_dir() else path.parent
+    ours = (folder / artifact.MODEL_JSON).is_file()
+    if ours and (path.is_dir() or path.name in (artifact.WEIGHTS, artifact.MODEL_JSON)):
+        raise CheckpointError(
+            f"{folder} is a model of reslab already: there is nothing to import",
+            remedy=f"use it as it is, e.g. reslab predict {folder} IMAGES",
+        )
+    if not path.is_dir():
+        file_kind.refuse_broken_link(path)
+        if not path.is_file():
+            raise CheckpointError(
+                f"{path} is not a file", remedy=f"name a file of weights ({', '.join(SUFFIXES)})"
+            )
+        return path
+    for name in FOREIGN_FILES:
+        if (path / name).is_file() or (path / name).is_symlink():
+            return path / name
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(file.name for file in found[:4])
+        raise CheckpointError(
+            f"{path} holds {len(found)} files that may be weights ({names}"
+            f"{', ...' if len(found) > 4 else ''})",
+            remedy="name one of them",
+        )
+    raise CheckpointError(
+        f"{path} is a folder without files of weights ({', '.join(SUFFIXES)})",
+        remedy="name the file of weights",
+    )
+
+
+def _read_one(path: Path) -> Any:
+    """Read what one file holds, by its kind."""
+    kind = file_kind.kind_of(path)
+    if kind.name == "safetensors":
+        return _read_safetensors(path)
+    if kind.name in ("torch", "torch legacy"):
+        return read_torch(path)
+    if kind.name in ("hdf5", "keras"):
         from reslab.weights.keras_file import read_keras
 
-        return Weights(path, read_keras(path))
-    elif suffix in TORCH_SUFFIXES:
-        value = _read_torch(path)
-    else:
-        raise UsageError(
-            f"{path} is not a file of weights that can be read (known: {', '.join(SUFFIXES)})"
-        )
-    value = _unwrap(value, path, key, notes)
-    return Weights(path, _without_prefix(value, notes), tuple(notes), _config_beside(path))
+        return read_keras(path, is_archive=kind.name == "keras")
+    raise file_kind.refusal(path, kind)
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return safetensors_torch.load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from error
-
-
-def _read_torch(path: Path) -> Any:
-    # Training programs save their arguments beside the weights. They are no tensors either, but
-    # nothing but values, which are put into a class of ours and forgotten.
-    allowed = [(_Arguments, "argparse.Namespace")]
-    try:
-        with torch.serialization.safe_globals(allowed):  # type: ignore[arg-type]
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged pickles make torch raise all kinds
-        raise _refusal(path, error) from error
-
-
-def _refusal(path: Path, error: Exception) -> CheckpointError:
-    """Say what else than tensors a file holds, or that it is damaged."""
-    try:
-        strangers = torch.serialization.get_unsafe_globals_in_checkpoint(os.fspath(path))
-    except Exception:  # an old or damaged file: there is nothing to list
-        strangers = []
-    if strangers:
-        more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
-        return CheckpointError(
-            f"{path} holds Python objects besides tensors ({', '.join(strangers[:3])}{more}), "
-            "which are never loaded",
-            remedy="save its state_dict() alone, best as safetensors, where you trust the file",
-        )
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return CheckpointError(f"{path} is not a readable file of tensors: {reason[:200]}")
-
-
-def _unwrap(
-    value: Any, path: Path, key: str | None, notes: list[str]
-) -> Mapping[str, torch.Tensor]:
-    """Find the mapping of names to tensors inside a training checkpoint."""
-    if isinstance(value, torch.nn.Module):  # torch's reader never returns one
-        raise CheckpointError(f"{path} holds a whole module instead of its weights")
-    if not isinstance(value, Mapping):
-        raise CheckpointError(f"{path} holds a {type(value).__name__}, not named tensors")
-    inner = [name for name, item in value.items() if _is_state(item)]
-    if key is not None:
-        if key not in inner:
-            raise (
-                unknown("key of the checkpoint", key, inner)
-                if inner
-                else CheckpointError(
-                    f"{path} holds the tensors themselves, not under a key",
-                    remedy="leave --key out",
-                )
-            )
-        return _unwrap(value[key], path, None, notes)
-    if _is_state(value):
-        return {str(name): item for name, item in value.items()}
-    known = [name for name in WRAPPERS if name in inner] + [
-        name for name in inner if name not in WRAPPERS
-    ]
-    if not known:
-        raise CheckpointError(f"{path} holds no named tensors")
-    others = [name for name in known[1:] if not _is_optimizer(name)]
-    if others:
-        notes.append(f"took '{known[0]}' of the checkpoint; it has {_quoted(others)} too (--key)")
-    return _unwrap(value[known[0]], path, None, notes)
-
-
-def _is_state(value: Any) -> bool:
-    """Tell whether something maps names to tensors (a counter or two aside)."""
-    if not isinstance(value, Mapping) or not value:
-        return False
-    tensors = sum(isinstance(item, torch.Tensor) for item in value.values())
-    return all(isinstance(name, str) for name in value) and tensors == len(value)
-
-
-def _is_optimizer(name: str) -> bool:
-    return "optim" in name or "sched" in name or "scaler" in name
+        raise CheckpointError(
+            f"{path} is not a readable safetensors file: {error}", remedy=file_kind.AGAIN
+        ) from error
 
 
 def _without_prefix(
@@ -178,8 +175,11 @@ def _without_prefix(
     found = dict(tensors)
     while True:
         for prefix in PREFIXES:
+            if prefix == "encoder." and BARE_TRANSFORMERS in found:
+                continue  # a part of transformers' networks, beside "embedder."
             having = [name for name in found if name.startswith(prefix)]
-            if len(having) > len(found) / 2:
+            clear = len({name.removeprefix(prefix) for name in found}) == len(found)
+            if len(having) > len(found) / 2 and clear:
                 notes.append(f"took the prefix '{prefix}' off the names")
                 found = {name.removeprefix(prefix): value for name, value in found.items()}
                 break
@@ -187,14 +187,21 @@ def _without_prefix(
             return found
 
 
-def _config_beside(path: Path) -> dict[str, Any]:
-    """Read the `config.json` in the file's folder, if there is one that can be read."""
+def _with_prefix(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Name the tensors of transformers' bare network as those of the one with a classifier."""
+    if BARE_TRANSFORMERS not in tensors:
+        return tensors
+    inside = ("embedder.", "encoder.")
+    return {
+        f"{TRANSFORMERS_PREFIX}{name}" if name.startswith(inside) else name: value
+        for name, value in tensors.items()
+    }
+
+
+def _json_beside(path: Path, name: str) -> dict[str, Any]:
+    """Read a JSON object in the file's folder, if there is one that can be read."""
     try:
-        value = json.loads((path.parent / CONFIG).read_bytes())
+        value = json.loads((path.parent / name).read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _quoted(names: list[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:4])

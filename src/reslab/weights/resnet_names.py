@@ -31,6 +31,28 @@ def by_attribute(*, head: str, shortcut: str) -> Names:
     return each_module(rename)
 
 
+def in_transformers(network: Network) -> dict[str, str]:
+    """Name layers as transformers' ResNetForImageClassification does.
+
+    Source: huggingface/transformers, models/resnet/modeling_resnet.py.
+    """
+
+    def rename(name: str) -> str:
+        match name.split("."):
+            case ["stem", layer]:
+                return f"resnet.embedder.embedder.{_WORD[layer]}"
+            case ["stages", stage, block, side, layer]:
+                kind = _WORD[layer.rstrip("123")]
+                place = f"{_number(stage) - 1}.layers.{_number(block) - 1}"
+                part = f"layer.{_number(layer) - 1}" if side == "branch" else "shortcut"
+                return f"resnet.encoder.stages.{place}.{part}.{kind}"
+            case ["head", "classifier"]:
+                return "classifier.1"  # behind nn.Flatten
+        raise AssertionError(name)
+
+    return {name: rename(name) for name, _ in modules_with_tensors(network)}
+
+
 def by_position(network: Network) -> dict[str, str]:
     """Name layers by their places in nested containers, as converted Lua networks do.
 
@@ -61,6 +83,7 @@ def by_position(network: Network) -> dict[str, str]:
 
 
 _POSITION = {"conv": 0, "norm": 1}
+_WORD = {"conv": "convolution", "norm": "normalization"}
 
 
 def _number(name: str) -> int:

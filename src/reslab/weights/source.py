@@ -9,10 +9,7 @@ from reslab.nn import Network
 from reslab.spec import Stem
 from reslab.weights import hub
 from reslab.weights.convert import convert
-from reslab.weights.read import SUFFIXES, read
-
-# What programs call the weights in a folder or repository of theirs, the safest first.
-FOREIGN_FILES = ("model.safetensors", "pytorch_model.bin")
+from reslab.weights.read import FOREIGN_FILES, SUFFIXES, read
 
 
 def load_network(source: str | Path, name: str, stem: Stem | None = None) -> Network:

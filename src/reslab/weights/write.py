@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,17 @@ from reslab import durable
 from reslab.artifact import Artifact
 from reslab.data.preprocess import BORDER, Preprocess
 from reslab.errors import UsageError
+from reslab.spec import ResNetSpec
+from reslab.weights import transformers_config
 from reslab.weights.convert import to_layout
 from reslab.weights.layout import Layout
-from reslab.weights.layouts import TIMM
+from reslab.weights.layouts import TIMM, TRANSFORMERS
 from reslab.weights.preparation import timm_border
-from reslab.weights.read import CONFIG
+from reslab.weights.read import CONFIG, PREPROCESSOR_CONFIG
 
 WRITTEN = (".safetensors", ".pth", ".pt")
+# Programs that read a folder of weights and descriptions.
+FOLDERS = (TIMM, TRANSFORMERS)
 CROP_MODES = {"squash": "squash", "crop": "center", "pad": "border"}
 
 
@@ -31,9 +35,10 @@ def export_file(artifact: Artifact, layout: Layout, out: Path) -> tuple[Path, ..
     Args:
         artifact: the model.
         layout: whose names.
-        out: a .safetensors, .pth or .pt file. For timm also a folder: it gets
-            `model.safetensors` and the `config.json` with classes and preprocessing that
-            ``timm.create_model("local-dir:FOLDER", pretrained=True)`` reads.
+        out: a .safetensors, .pth or .pt file. For timm and transformers also a folder: it gets
+            `model.safetensors` and the descriptions with classes and preprocessing that
+            ``timm.create_model("local-dir:FOLDER", pretrained=True)`` or transformers'
+            ``AutoModelForImageClassification.from_pretrained(FOLDER)`` reads.
 
     Returns:
         The files that were written.
@@ -43,14 +48,15 @@ def export_file(artifact: Artifact, layout: Layout, out: Path) -> tuple[Path, ..
         MachineError: the disk is full or cannot be written.
     """
     tensors = to_layout(artifact.network, layout)
-    if out.suffix == "" and layout is TIMM:
+    if out.suffix == "" and layout in FOLDERS:
         _refuse_to_replace(out)
-        config = json.dumps(timm_config(artifact), indent=2, ensure_ascii=False) + "\n"
-        files = {"model.safetensors": _safetensors(tensors), CONFIG: config.encode()}
+        files = {"model.safetensors": _safetensors(tensors)}
+        for name, value in descriptions(artifact, layout).items():
+            files[name] = (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
         durable.save_directory(out, files)
         return tuple(out / name for name in files)
     if out.suffix not in WRITTEN:
-        folder = " or, for timm, a folder" if layout is TIMM else ""
+        folder = " or, for timm and transformers, a folder" if layout in FOLDERS else ""
         raise UsageError(
             f"cannot write weights to {out}", remedy=f"name a {', '.join(WRITTEN)} file{folder}"
         )
@@ -58,6 +64,28 @@ def export_file(artifact: Artifact, layout: Layout, out: Path) -> tuple[Path, ..
     data = _safetensors(tensors) if out.suffix == ".safetensors" else _pickled(tensors)
     durable.write_file(out, data)
     return (out,)
+
+
+def descriptions(artifact: Artifact, layout: Layout) -> dict[str, dict[str, Any]]:
+    """Return what the program reads beside its weights: file name -> JSON object."""
+    if layout is TIMM:
+        return {CONFIG: timm_config(artifact)}
+    return {
+        CONFIG: transformers_config.config_of(artifact.network, artifact.classes),
+        PREPROCESSOR_CONFIG: transformers_config.preprocessor_of(artifact.preprocess),
+    }
+
+
+def export_notes(artifact: Artifact, layout: Layout, files: Sequence[Path]) -> tuple[str, ...]:
+    """Say what the written files cannot hold or leave open, a sentence each."""
+    spec = artifact.network.spec
+    if layout is TRANSFORMERS:
+        if len(files) > 1:
+            return transformers_config.notes_of(artifact.preprocess)
+        if isinstance(spec, ResNetSpec) and spec.branch == "bottleneck":
+            on_first = spec.stride_on == "1x1"
+            return (f"load it into a network with downsample_in_bottleneck={on_first}",)
+    return timm_notes(artifact) if layout is TIMM and len(files) > 1 else ()
 
 
 def timm_config(artifact: Artifact) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def check_groups(dataset: Dataset) -> list[Finding]:
             f"group '{shown(group)}' is spread over splits "
             f"({', '.join(f'{n} in {split}' for split, n in counts.items())})",
             tuple(dataset.images.name(index) for index in members[group]),
-            "put the whole group in one split",
+            "put the whole group in one split, or leave groups out with --columns group=none",
         )
         for group, counts in sorted(spread.items())
         if len(counts) > 1

@@ -13,7 +13,7 @@ from PIL import Image
 from reslab.data.arrays import Indices, Pixels
 from reslab.data.check.files import fault_of, name_unreadable
 from reslab.data.dataset import Dataset, FileImages, Images
-from reslab.data.decode import decode_file
+from reslab.data.decode import Rules, decode_file
 from reslab.data.findings import Finding
 from reslab.display.short import short_repr
 from reslab.errors import DataError
@@ -54,6 +54,7 @@ def look_at(
     *,
     workers: int,
     known: Mapping[int, str],
+    rules: Rules,
     progress: Callable[[int, int], None] | None,
 ) -> Looks:
     """Decode all images in threads.
@@ -62,6 +63,7 @@ def look_at(
         dataset: whose images.
         workers: threads.
         known: image numbers that are named as unreadable already.
+        rules: what is white in 16-bit files.
         progress: called with (images done, images in all).
     """
     todo = [number for number in range(len(dataset.labels)) if number not in known]
@@ -72,7 +74,7 @@ def look_at(
     chunks = [todo[start : start + _CHUNK] for start in range(0, len(todo), _CHUNK)]
     done = 0
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        results = pool.map(lambda chunk: [_look(dataset.images, n) for n in chunk], chunks)
+        results = pool.map(lambda chunk: [_look(dataset.images, n, rules) for n in chunk], chunks)
         for chunk, looks in zip(chunks, results, strict=True):
             for number, look in zip(chunk, looks, strict=True):
                 if isinstance(look, _Look):
@@ -92,10 +94,10 @@ def look_at(
     )
 
 
-def _look(images: Images, number: int) -> _Look | str:
+def _look(images: Images, number: int, rules: Rules) -> _Look | str:
     try:
         if isinstance(images, FileImages):
-            pixels = decode_file(images.name(number), at_least=_DECODE_SIDE)
+            pixels = decode_file(images.name(number), at_least=_DECODE_SIDE, rules=rules)
         else:
             pixels = images.read(number)
     except DataError as error:

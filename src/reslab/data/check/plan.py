@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reslab.data.findings import Finding
 from reslab.data.names import shown
+from reslab.data.sources.vocabulary import split_word
 
 _ASIDE = {
     "unreadable",
@@ -92,11 +93,11 @@ def _steps(finding: Finding, root: Path, moved: set[str]) -> Iterator[str]:
 
 def _by_worth(paths: Sequence[str], root: Path) -> list[str]:
     """Sort equal images by what is to stay, which comes first."""
-    ranks = {"test": 0, "testing": 0, "val": 1, "valid": 1, "validation": 1}
 
     def worth(path: str) -> tuple[bool, int, str]:
-        top = path.split(os.sep, 1)[0].lower()
-        return os.path.islink(root / path), ranks.get(top, 2), path
+        splits = [split for part in path.split(os.sep)[:-1] if (split := split_word(part))]
+        rank = {"test": 0, "val": 1}.get(splits[0] if splits else "train", 2)
+        return os.path.islink(root / path), rank, path
 
     return sorted(paths, key=worth)
 

@@ -11,8 +11,10 @@ from reslab.data.check.duplicates import find_duplicates
 from reslab.data.check.files import check_headers
 from reslab.data.check.pixels import look_at
 from reslab.data.dataset import Dataset, count_by_class
+from reslab.data.decode import Rules
 from reslab.data.findings import SEVERITIES, Finding, count
 from reslab.data.split import complete_splits
+from reslab.data.used_bits import check_used_bits, find_used_bits
 from reslab.display.short import short_repr
 from reslab.errors import DataError
 
@@ -94,7 +96,15 @@ def check_dataset(
     found += headers.findings
     decoded = 0
     if deep:
-        looks = look_at(dataset, workers=workers, known=headers.unreadable, progress=progress)
+        used = find_used_bits(dataset)
+        found += check_used_bits(dataset, used, workers)
+        looks = look_at(
+            dataset,
+            workers=workers,
+            known=headers.unreadable,
+            rules=Rules() if used is None else Rules(bit_depth=used.bit_depth),
+            progress=progress,
+        )
         found += looks.findings
         found += find_duplicates(dataset, looks, near=near_duplicates)
         decoded = len(looks.numbers)

@@ -24,10 +24,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from reslab.data.decode import IMAGE_SUFFIXES
+from reslab.data.litter import is_litter
 from reslab.data.names import shown
-from reslab.data.sources.collected import SPLIT_WORDS, is_litter
 from reslab.data.sources.outputs import output_folders
 from reslab.data.sources.tables.parse import SUFFIXES as TABLE_SUFFIXES
+from reslab.data.sources.vocabulary import split_word
 from reslab.durable.files import writing
 from reslab.errors import DataError
 
@@ -241,7 +242,7 @@ def _top(home: Path) -> Path:
     """Step into folders that only wrap the rest."""
     while True:
         inside = [path for path in home.iterdir() if not is_litter(path.name)]
-        if len(inside) != 1 or not inside[0].is_dir() or inside[0].name.lower() in SPLIT_WORDS:
+        if len(inside) != 1 or not inside[0].is_dir() or split_word(inside[0].name):
             return home
         if not any(
             path.is_dir() or path.suffix.lower() in TABLE_SUFFIXES for path in inside[0].iterdir()

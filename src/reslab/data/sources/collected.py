@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ import numpy as np
 from reslab.data.dataset import SPLIT_NAMES, Dataset, FileImages, SplitName
 from reslab.data.findings import Finding
 from reslab.data.names import shown
+from reslab.data.options import DataOptions
+from reslab.data.sources.alike import alike_findings, merged_names
 
 SPLIT_WORDS: dict[str, SplitName] = {
     "train": "train",
@@ -27,7 +30,6 @@ SPLIT_WORDS: dict[str, SplitName] = {
     "test": "test",
     "testing": "test",
 }
-_LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
 class Listed(NamedTuple):
@@ -46,11 +48,6 @@ class Listed(NamedTuple):
     split: SplitName | None
     group: str = ""
     where: str = ""
-
-
-def is_litter(name: str) -> bool:
-    """Tell whether a file or folder is hidden or left by a desktop: nobody means it as data."""
-    return name.startswith(".") or name.lower() in _LITTER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +70,7 @@ def collect(
     findings: Sequence[Finding],
     *,
     need_train: bool = True,
+    options: DataOptions | None = None,
 ) -> Collected:
     """Apply the class rules to a listing and build the data set.
 
@@ -83,15 +81,19 @@ def collect(
         findings: what the source has found already; it comes first in the result.
         need_train: ask for a training split (or an unsplit set) of two classes or more; a set
             to evaluate on may have any.
+        options: say whether classes whose names differ invisibly are one; None for an error.
     """
     found = list(findings)
     if not images:
         return Collected(None, tuple(found))
+    images, similar = _with_similar(images, options.merge_similar_classes if options else None)
+    found += similar
     in_train = {image.class_name for image in images if image.split in (None, "train")}
     if not in_train and not need_train:
         in_train = {image.class_name for image in images}
     classes = tuple(sorted(in_train))
-    found += _class_findings(root, images, classes, need_train)
+    alike = {name for finding in similar for name in finding.classes}
+    found += _class_findings(root, images, classes, alike, need_train)
     kept = [image for image in images if image.class_name in in_train]
     if len(classes) < (2 if need_train else 1) or not kept:
         return Collected(None, tuple(found))
@@ -112,13 +114,34 @@ def collect(
     return Collected(dataset, tuple(found))
 
 
+def _with_similar(
+    images: Sequence[Listed], merge: bool | None
+) -> tuple[Sequence[Listed], list[Finding]]:
+    """Treat classes whose names differ invisibly as was asked for."""
+    counts = Counter(image.class_name for image in images)
+    if merge is None:
+        return images, alike_findings(counts)
+    if not merge:
+        return images, []
+    in_train = Counter(x.class_name for x in images if x.split in (None, "train"))
+    renamed, notes = merged_names(counts, in_train)
+    return [
+        image._replace(class_name=renamed.get(image.class_name, image.class_name))
+        for image in images
+    ], notes
+
+
 def _group_names(images: Sequence[Listed]) -> tuple[str, ...]:
     """Give every image without a group one of its own."""
     return tuple(image.group or f"\0{number}" for number, image in enumerate(images))
 
 
 def _class_findings(
-    root: Path, images: Sequence[Listed], classes: Sequence[str], need_train: bool
+    root: Path,
+    images: Sequence[Listed],
+    classes: Sequence[str],
+    alike: Set[str],
+    need_train: bool,
 ) -> list[Finding]:
     found = []
     if need_train and not classes:
@@ -143,7 +166,7 @@ def _class_findings(
         here = [image for image in images if image.split == split]
         if not here:
             continue
-        for extra in sorted({image.class_name for image in here} - known):
+        for extra in sorted({image.class_name for image in here} - known - alike):
             found.append(_extra_class(root, extra, split, here))
     return found
 

@@ -1,277 +1,254 @@
-"""Image folder -> data set, in both layouts, with everything odd about it named.
+"""Image folder -> data set, with everything odd about it named.
 
-``train|val|test/<class>/...`` or a flat ``<class>/...``; files may lie deeper below a class.
-Links are followed inside the folder. One that closes a loop, leads nowhere, or leads out of the
-folder is an error, unless it is the given folder itself: what was not put into the folder would
-otherwise be trained on unseen. Dotfiles are skipped without a word, other files that are no
-images with a warning.
+``train|val|test/<class>/...`` or a flat ``<class>/...``; files may lie deeper below a class. Other
+layouts that people bring are read where that is certain (see `layout`, and docs/data.md). Dotfiles
+and other litter are skipped without a word, other files that are no images with a warning.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reslab.data.decode import IMAGE_SUFFIXES
-from reslab.data.findings import Finding, Severity, count
+from reslab.data.dataset import SplitName
+from reslab.data.findings import count
 from reslab.data.names import shown
-from reslab.data.sources.collected import SPLIT_WORDS, Collected, Listed, collect, is_litter
-from reslab.data.sources.outputs import output_in
+from reslab.data.options import DataOptions
+from reslab.data.sources import levels, lists, masks
+from reslab.data.sources import vocabulary as words
+from reslab.data.sources.collected import Collected, Listed, collect
+from reslab.data.sources.filenames import LabelExpression, labels_finding, labels_in_names
+from reslab.data.sources.layout import find_splits
+from reslab.data.sources.reading import Report, base
+from reslab.data.sources.scan import Scan
+from reslab.data.sources.unlabelled import ask_for_labels
+from reslab.data.sources.wrappers import step_in
 
 
-def collect_folder(root: Path, *, name: str = "", need_train: bool = True) -> Collected:
+def collect_folder(
+    root: Path, *, name: str = "", need_train: bool = True, options: DataOptions | None = None
+) -> Collected:
     """List an image folder.
 
     Args:
         root: the folder; may itself be a link.
         name: of the data set; the folder's own name where empty.
         need_train: see `collected.collect`.
+        options: how it is to be read.
+
+    Raises:
+        UsageError: the expression that finds labels is none.
     """
-    scan = _Scan(root)
-    folders, loose = scan.children(scan.root)
-    splits = scan.split_folders(folders)
-    images: list[Listed] = []
-    if splits:
-        _warn_ignored(scan, [f for f in folders if f not in splits.values()], loose)
-        for split, folder in splits.items():
-            images += _list_classes(scan, folder, split)
+    options = options or DataOptions()
+    scan, report = Scan(root), Report()
+    if options.label_from_name is not None:
+        images = _by_expression(scan, report, LabelExpression(options.label_from_name))
     else:
-        _warn_ignored(scan, [], loose)
-        images += _list_classes(scan, scan.root, None)
-    if not images and not any(finding.severity == "error" for finding in scan.found):
-        scan.add(
+        images = _Reader(scan, report, need_train).read()
+    found = [*scan.findings(report.left_out), *report.found]
+    if not images and not any(finding.severity == "error" for finding in found):
+        report.add(
             "no-images",
             f"{shown(root)} holds no class folders with images",
             [scan.root],
             "lay it out as <class>/<image> or train/<class>/<image>",
         )
-    return collect(name or root.resolve().name, root, images, scan.found, need_train=need_train)
+        found.append(report.found[-1])
+    name = name or root.resolve().name
+    return collect(name, root, images, found, need_train=need_train, options=options)
 
 
-def _list_classes(scan: _Scan, folder: str, split: str | None) -> list[Listed]:
-    """List every class folder below a split folder (or below the root)."""
-    images: list[Listed] = []
-    folders, loose = scan.children(folder)
-    if split is not None:
-        _warn_ignored(scan, [], loose)
-    for class_folder in folders:
-        files, others = scan.files_below(class_folder)
-        if not files:
-            _name_empty(scan, "class", class_folder, _nothing_but(others), split)
-        elif others:
-            scan.add(
-                "ignored",
-                f"{len(others)} file{'s' if len(others) > 1 else ''} below "
-                f"{shown(class_folder)} with no image suffix",
-                others,
-                "they are not used; rename or remove them",
-                warning=True,
-            )
-        word = SPLIT_WORDS.get(split or "")
-        class_name = os.path.basename(class_folder)
-        images += [Listed(scan.relative(path), class_name, word) for path in files]
-    if split is not None and not images:
-        holds = "holds no image in its class folders" if folders else _nothing_but(loose)
-        _name_empty(scan, "split", folder, holds, split)
+def _by_expression(scan: Scan, report: Report, names: LabelExpression) -> list[Listed]:
+    paths = [scan.relative(path) for listing in scan.walk(scan.root) for path in listing.images]
+    images, findings = names.images(scan.root, paths)
+    report.found += findings
     return images
 
 
-def _nothing_but(others: list[str]) -> str:
-    return f"holds no image ({count(len(others), 'other file')})" if others else "is empty"
+class _Reader:
+    """Reads one folder by its layout."""
 
+    def __init__(self, scan: Scan, report: Report, need_train: bool) -> None:
+        self.scan = scan
+        self.report = report
+        self.need_train = need_train
 
-def _name_empty(scan: _Scan, what: str, folder: str, holds: str, split: str | None) -> None:
-    if folder in scan.unreadable:
-        return
-    scan.add(
-        f"{what}-empty",
-        f"{what} folder {shown(folder)} {holds}",
-        [folder],
-        "add images or remove the folder",
-        warning=split not in (None, "train"),
-    )
+    def read(self) -> list[Listed]:
+        """List all images, as far as it is certain what they are."""
+        top = step_in(self.scan, self.report, self.scan.root, must_split=self.need_train)
+        if self.report.num_errors:
+            return []
+        splits = find_splits(self.scan, self.report, top)
+        if not splits.certain:
+            return []
+        if not splits.folders:
+            images = self._read_level(top, None) or []
+            return lists.with_listed_splits(self.scan, self.report, top, images)
+        self._warn_loose(top)
+        for other in self.scan.listing(top).folders:
+            if other not in splits.folders.values() and not words.split_word(base(other)):
+                self.report.leave_out(other, "lies beside train and is no split")
+        return self._read_splits(top, splits.folders)
 
+    def _read_splits(self, top: str, folders: Mapping[SplitName, str]) -> list[Listed]:
+        """List the splits, train first: it says which labels there are."""
+        listed: dict[SplitName, list[Listed]] = {}
+        for split in sorted(folders, key=lambda split: split != "train"):
+            known = {image.class_name for image in listed.get("train", ())}
+            listed[split] = self._read_split(split, folders[split], known, top)
+        return [image for split in folders for image in listed[split]]
 
-def _warn_ignored(scan: _Scan, folders: list[str], files: list[str]) -> None:
-    images = [path for path in files if _is_image(path)]
-    if images:
-        scan.add(
-            "ignored",
-            f"{len(images)} image{'s' if len(images) > 1 else ''} beside the class folders of "
-            f"{shown(os.path.dirname(images[0]))}",
-            images,
-            "they are not used; move them into the folder of their class",
-            warning=True,
+    def _read_split(self, split: SplitName, folder: str, known: set[str], top: str) -> list[Listed]:
+        scan, report = self.scan, self.report
+        must_split = self.need_train and split == "train"
+        errors = report.num_errors
+        inner = step_in(scan, report, folder, must_split=must_split)
+        if report.num_errors > errors:
+            return []
+        annotated = lists.annotated_images(scan, report, folder, inner, split)
+        if annotated is not None:
+            return annotated
+        if scan.listing(inner).images and not scan.folders_with_images(inner):
+            return self._read_names(inner, split, known, top)
+        images = self._read_level(inner, split)
+        if images is None:
+            return []
+        if not images:
+            folders, others = scan.listing(folder).folders, scan.listing(folder).others
+            holds = "holds no image in its class folders" if folders else _nothing_but(others)
+            self._name_empty("split", folder, holds, split)
+        return images
+
+    def _read_names(self, folder: str, split: SplitName, known: set[str], top: str) -> list[Listed]:
+        """List a split whose images lie in no class folders, by the labels in their names."""
+        paths = masks.without_mask_files(self.report, self.scan.listing(folder).images)
+        labels = labels_in_names(paths)
+        if split == "train" or (self.need_train is False and not known):
+            if not labels:
+                ask_for_labels(self.scan, self.report, folder, top, split)
+            return self._named(paths, labels, split)
+        if labels and known and set(labels) <= known:
+            return self._named(paths, labels, split)
+        self.report.leave_out(
+            folder,
+            "lies beside train and has no class folders",
+            f"its {count(len(paths), 'image')} without labels are not used; `reslab predict` "
+            "labels them",
         )
-    for folder in folders:
-        is_split = os.path.basename(folder).lower() in SPLIT_WORDS
-        why = "has no class folders" if is_split else "is no split"
-        scan.add(
-            "ignored",
-            f"folder {shown(folder)} lies beside train and {why}",
-            [folder],
-            "it is not used; move it away if it should not be there",
-            warning=True,
-        )
+        return []
 
+    def _named(
+        self, paths: Sequence[str], labels: Sequence[str], split: SplitName | None
+    ) -> list[Listed]:
+        if not labels:
+            return []
+        images = [
+            Listed(self.scan.relative(path), label, split)
+            for path, label in zip(paths, labels, strict=True)
+        ]
+        self.report.found.append(labels_finding(images, f" of {split}" if split else ""))
+        return images
 
-def _is_image(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES
+    def _read_level(self, folder: str, split: SplitName | None) -> list[Listed] | None:
+        """List every class folder below a split folder (or below the root).
 
-
-class _Scan:
-    """A walk through one folder that follows links only as far as is safe.
-
-    Paths are strings: a `Path` for each of a million files would take longer than the walk.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = os.fspath(root)
-        self.real_root = os.path.realpath(root)
-        self.found: list[Finding] = []
-        self.unreadable: set[str] = set()
-        self._named: set[str] = set()
-        self._above = len(os.path.join(self.root, ""))
-
-    def add(
-        self, kind: str, message: str, paths: list[str], remedy: str, *, warning: bool = False
-    ) -> None:
-        """Add a finding about paths below the root."""
-        severity: Severity = "warning" if warning else "error"
-        self.found.append(Finding(kind, severity, message, tuple(paths), remedy))
-
-    def relative(self, path: str) -> str:
-        """Return the path of a file that was found, from the root on, with forward slashes."""
-        below = path[self._above :]
-        return below if os.sep == "/" else below.replace(os.sep, "/")
-
-    def split_folders(self, folders: list[str]) -> dict[str, str]:
-        """Find the folders that are splits; a class may be called "train" in a flat layout."""
-        splits: dict[str, str] = {}
-        for folder in folders:
-            word = SPLIT_WORDS.get(os.path.basename(folder).lower())
-            if word is None or not self._holds_folders(folder):
-                continue
-            if word in splits:
-                self.add(
-                    "split-twice",
-                    f"both {shown(splits[word])} and {shown(folder)} are the {word} split",
-                    [splits[word], folder],
-                    "keep one of them",
-                )
-            else:
-                splits[word] = folder
-        others = [f for f in folders if f not in splits.values()]
-        return {} if others and "train" not in splits else splits
-
-    def _holds_folders(self, folder: str) -> bool:
-        folders, files = self.children(folder)
-        return bool(folders) or not any(_is_image(path) for path in files)
-
-    def children(self, folder: str) -> tuple[list[str], list[str]]:
-        """Return the sub-folders and the files of a folder, each sorted by name."""
-        folders: list[str] = []
-        files: list[str] = []
-        try:
-            with os.scandir(folder) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            self._name_unreadable(folder, error)
-            return folders, files
-        for entry in listed:
-            if is_litter(entry.name):
-                continue
-            path = entry.path
-            if entry.is_symlink():
-                kind = self._follow(path)
-            else:
-                kind = "folder" if entry.is_dir(follow_symlinks=False) else "file"
-                if kind == "file" and not entry.is_file(follow_symlinks=False):
-                    continue  # a socket or pipe
-            if kind == "folder" and not self._is_output(path):
-                folders.append(path)
-            elif kind == "file":
-                files.append(path)
-        return folders, files
-
-    def _is_output(self, folder: str) -> bool:
-        """Tell whether reslab itself wrote a folder; name it."""
-        what = output_in(folder)
-        if what and folder not in self._named:
-            self._named.add(folder)
-            self.add(
-                "own-output",
-                f"folder {shown(folder)} is {what} of reslab and is not read as data",
-                [folder],
-                "fine as it is; with --out it goes elsewhere",
-                warning=True,
+        Returns:
+            None where it is not clear which folders are the classes.
+        """
+        scan = self.scan
+        listing = scan.listing(folder)
+        holding = scan.folders_with_images(folder)
+        if listing.images and not holding and split is None:
+            return self._read_flat(folder)
+        class_folders = masks.without_mask_folders(scan, self.report, listing.folders)
+        class_folders = [f for f in class_folders if not self._is_unlabelled(f, holding)]
+        placed = self._placed(folder, class_folders, split)
+        if placed is None:
+            return None
+        self._warn_loose(folder)
+        images: list[Listed] = []
+        unused: list[str] = []
+        for class_folder, name, word in placed:
+            images += self._read_class(class_folder, name, word, unused)
+        if unused:
+            below = os.path.commonpath([os.path.dirname(path) for path in unused])
+            self.report.add(
+                "ignored",
+                f"{count(len(unused), 'file')} below {shown(below)} with no image suffix",
+                unused,
+                "they are not used; rename or remove them",
+                severity="warning",
             )
-        return bool(what)
+        return images
 
-    def files_below(self, folder: str) -> tuple[list[str], list[str]]:
-        """Return all image files and all other files below a folder."""
-        images: list[str] = []
-        others: list[str] = []
-        stack = [folder]
-        while stack:
-            folders, files = self.children(stack.pop())
-            for path in files:
-                (images if _is_image(path) else others).append(path)
-            stack += reversed(folders)
-        return images, others
+    def _is_unlabelled(self, folder: str, holding: Sequence[str]) -> bool:
+        """Leave out a folder of images that says itself that they have no labels."""
+        if base(folder).lower() not in ("unlabeled", "unlabelled", "unsup") or len(holding) < 2:
+            return False
+        self.report.leave_out(folder, "holds images without labels, as it says")
+        return True
 
-    def _follow(self, link: str) -> str:
-        """Say what a link leads to; name it where it may not be followed."""
-        try:
-            real = os.path.realpath(link, strict=True)
-            mode = os.stat(real).st_mode
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                self._name_link("link-loop", link, "leads back to itself")
+    def _read_flat(self, folder: str) -> list[Listed]:
+        paths = masks.without_mask_files(self.report, self.scan.listing(folder).images)
+        labels = labels_in_names(paths)
+        if not labels:
+            ask_for_labels(self.scan, self.report, folder, folder, None)
+        return self._named(paths, labels, None)
+
+    def _placed(
+        self, folder: str, class_folders: Sequence[str], split: SplitName | None
+    ) -> list[tuple[str, str, SplitName | None]] | None:
+        """Return (folder, class name, split) for each class folder; None where it is unclear."""
+        scan, report = self.scan, self.report
+        holding = [inner for inner in class_folders if scan.holds_images(inner)]
+        errors = report.num_errors
+        inverted = levels.splits_in_classes(scan, report, folder, holding, split)
+        if inverted is not None:
+            return inverted
+        if report.num_errors > errors:
+            return None
+        for refuse in levels.REFUSALS:
+            if refuse(scan, report, folder, holding, split):
+                return None
+        return [(inner, base(inner), split) for inner in class_folders]
+
+    def _read_class(
+        self, folder: str, class_name: str, split: SplitName | None, unused: list[str]
+    ) -> list[Listed]:
+        scan = self.scan
+        files, others = masks.class_files(scan, self.report, folder)
+        if not files:
+            if words.is_side_word(base(folder)):
+                self.report.leave_out(folder, "holds no image")
             else:
-                self._name_link("link-broken", link, "leads nowhere")
-            return ""
-        inside = real == self.real_root or real.startswith(self.real_root + os.sep)
-        if stat.S_ISDIR(mode) and self._passes_through(real, os.path.dirname(link)):
-            self._name_link("link-loop", link, f"leads back up to {shown(real)}")
-            return ""
-        if not inside:
-            self._name_link("link-outside", link, f"leads out of the folder, to {shown(real)}")
-            return ""
-        if stat.S_ISDIR(mode):
-            return "folder"
-        return "file" if stat.S_ISREG(mode) else ""
+                self._name_empty("class", folder, _nothing_but(others), split)
+        else:
+            unused += others
+        return [Listed(scan.relative(path), class_name, split) for path in files]
 
-    def _passes_through(self, real: str, folder: str) -> bool:
-        """Tell whether walking `real` would come by one of the folders walked to get here."""
-        while True:
-            walked = os.path.realpath(folder)
-            if walked == real or walked.startswith(real.rstrip(os.sep) + os.sep):
-                return True
-            if folder == self.root:
-                return False
-            folder = os.path.dirname(folder)
+    def _warn_loose(self, folder: str) -> None:
+        images = self.scan.listing(folder).images
+        if images:
+            self.report.add(
+                "ignored",
+                f"{count(len(images), 'image')} beside the class folders of {shown(folder)}",
+                images,
+                "they are not used; move them into the folder of their class",
+                severity="warning",
+            )
 
-    def _name_unreadable(self, folder: str, error: OSError) -> None:
-        if folder in self.unreadable:
+    def _name_empty(self, what: str, folder: str, holds: str, split: SplitName | None) -> None:
+        if self.scan.is_unreadable(folder):
             return
-        self.unreadable.add(folder)
-        self.add(
-            "unreadable",
-            f"folder {shown(folder)} cannot be listed ({error.strerror})",
+        self.report.add(
+            f"{what}-empty",
+            f"{what} folder {shown(folder)} {holds}",
             [folder],
-            "check its permissions",
+            "add images or remove the folder",
+            severity="error" if split in (None, "train") else "warning",
         )
 
-    def _name_link(self, kind: str, link: str, what: str) -> None:
-        if link in self._named:
-            return
-        self._named.add(link)
-        remedy = {
-            "link-loop": "remove the link",
-            "link-broken": "remove the link or restore what it led to",
-            "link-outside": "copy the files into the folder, or list them in a CSV",
-        }[kind]
-        self.add(kind, f"link {shown(link)} {what}", [link], remedy)
+
+def _nothing_but(others: Sequence[str]) -> str:
+    return f"holds no image ({count(len(others), 'other file')})" if others else "is empty"

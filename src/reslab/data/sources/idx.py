@@ -114,6 +114,8 @@ def _read_pair(folder: Path, split: str) -> tuple[npt.NDArray[np.uint8], npt.NDA
             f"{shown(images_file)} has {len(pixels)} images, {labels_file.name} has "
             f"{len(labels)} labels"
         )
+    if not pixels.size:
+        raise DataError(f"{shown(images_file)} has images without pixels, shape {pixels.shape}")
     return pixels, labels
 
 

@@ -13,14 +13,21 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reslab.data.dataset import FileImages, SplitName
+from reslab.data.dataset import SplitName
 from reslab.data.findings import Finding, count, list_names
+from reslab.data.litter import is_litter
 from reslab.data.names import shown
 from reslab.data.options import DataOptions
-from reslab.data.sources.collected import Collected, Listed, collect, is_litter
+from reslab.data.sources.collected import Collected, Listed, collect
 from reslab.data.sources.outputs import output_in
 from reslab.data.sources.tables.collect import Listing, list_table
-from reslab.data.sources.tables.parse import SUFFIXES, NoLabelTableError
+from reslab.data.sources.tables.folders import Folders, are_splits
+from reslab.data.sources.tables.parse import (
+    OTHER_SUFFIXES,
+    SUFFIXES,
+    AmbiguousTableError,
+    NoLabelTableError,
+)
 from reslab.data.sources.tables.paths import images_below
 from reslab.data.sources.tables.roles import plain, split_in_name
 from reslab.errors import DataError, UsageError
@@ -28,7 +35,6 @@ from reslab.errors import DataError, UsageError
 _TABLE_FOLDERS = frozenset(
     ("annotations", "annotation", "labels", "tables", "csv", "metadata", "meta", "splits")
 )
-_USE_IT = "give the table itself as DATA to use its labels, or move it out of the folder"
 
 
 def collect_with_tables(
@@ -51,7 +57,11 @@ def collect_with_tables(
     Raises:
         UsageError: columns or a root are given, and there is no table.
     """
-    files = [] if options.label_from_name is not None else _table_files(folder)
+    files = _table_files(folder)
+    if options.label_from_name is not None and not (options.columns or options.root is not None):
+        found = by_folders()
+        unused = [Finding("ignored", "note", f"{shown(file)} is not used") for file in files]
+        return dataclasses.replace(found, findings=(*found.findings, *unused))
     if not files and (options.columns or options.root is not None):
         raise UsageError(
             f"--columns and --root are for tables, and no table is read in {shown(folder)}",
@@ -62,17 +72,24 @@ def collect_with_tables(
     listings, refused = _read(files, folder, options)
     found = by_folders()
     if not listings:
-        return dataclasses.replace(found, findings=_without_tables(found, refused))
-    folders = _Folders(found)
-    unused = [_not_used(error) for error in refused]
-    said = _adding(listings, folders)
-    if not said:
-        files_named = list_names([shown(one.file) for one in listings])
-        note = Finding("table", "note", f"{files_named}: says what the folders say")
-        return dataclasses.replace(found, findings=(*found.findings, note, *unused))
-    images, findings = _combined(folder, said, folders)
-    findings += [*unused, *_uncovered(folder, said, images)]
-    return collect(name, folder, images, findings, need_train=need_train)
+        return _without_tables(found, refused)
+    listings, unused = _chosen(listings, folder)
+    unused += [_not_used(error) for error in refused]
+    folders = Folders(found)
+    told = "labels come from {}"
+    if folders.repeated_by(listings):
+        if not folders.lack(listings):
+            notes = [_repeating(one, folder) for one in listings]
+            return dataclasses.replace(found, findings=(*found.findings, *notes, *unused))
+        listings = folders.with_own_names(listings)
+        told = "splits, groups and images come from {}, classes from the folders"
+    elif folders.classes:
+        told += f", not from the folders ({list_names(folders.names)})"
+    images, findings = _combined(folder, listings, told)
+    findings += unused
+    if not any(finding.kind == "table-line" for finding in findings):
+        findings += _uncovered(folder, images)
+    return collect(name, folder, images, findings, need_train=need_train, options=options)
 
 
 def _table_files(folder: Path) -> list[Path]:
@@ -95,7 +112,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _may_be_table(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+    return path.suffix.lower() in SUFFIXES + OTHER_SUFFIXES and path.is_file()
 
 
 def _read(
@@ -106,14 +123,17 @@ def _read(
     refused: list[DataError] = []
     for file in files:
         try:
-            listing = list_table(file, options, anchor=folder)
             if "submission" in plain(file.stem):
-                raise NoLabelTableError(f"{shown(file)} is a form for answers, no labels")
+                raise NoLabelTableError(f"{shown(file)} is a form for answers and has no labels")
+            listing = list_table(file, options, anchor=folder)
             if not listing.images and listing.rows:
                 first = next((f for f in listing.findings if f.severity == "error"), None)
-                reason = "none of its lines is about an image here"
-                raise DataError(first.message if first else f"{shown(file)}: {reason}")
+                if first is None:
+                    raise DataError(f"{shown(file)}: none of its lines is about an image here")
+                raise DataError(first.message, remedy=first.remedy)
         except DataError as error:
+            if _is_unlabelled_test(file, error):
+                error = DataError(f"{shown(file)} lists test images without labels")
             if file.suffix.lower() != ".json" or _is_detection(error):
                 refused.append(error)
         else:
@@ -125,157 +145,101 @@ def _is_detection(error: DataError) -> bool:
     return isinstance(error, NoLabelTableError) and error.detection
 
 
+def _is_unlabelled_test(file: Path, error: DataError) -> bool:
+    lists = isinstance(error, NoLabelTableError) and error.lists_images and not error.detection
+    return lists and split_in_name(file.stem) == "test"
+
+
 def _not_used(error: DataError) -> Finding:
     return Finding(
         "ignored", "warning", f"{error.message}; the table is not used", (), error.remedy
     )
 
 
-def _without_tables(found: Collected, refused: Sequence[DataError]) -> tuple[Finding, ...]:
-    """Put first why a table was not used where the folders alone make no data set."""
-    serious = [e for e in refused if not isinstance(e, NoLabelTableError) or e.lists_images]
-    first: list[Finding] = []
-    if found.dataset is None and serious:
-        first = [Finding("table", "error", serious[0].message, (), serious[0].remedy)]
-    others = [_not_used(error) for error in refused if not first or error is not serious[0]]
-    return (*first, *found.findings, *others)
+def _without_tables(found: Collected, refused: Sequence[DataError]) -> Collected:
+    """Name the tables that were not used; first, as an error, where the folders are no classes."""
+    doubtful: list[DataError] = [e for e in refused if isinstance(e, AmbiguousTableError)]
+    serious = doubtful or [e for e in refused if _lists_images(e)]
+    if not serious or not (doubtful or found.dataset is None or are_splits(found.dataset.classes)):
+        others = [_not_used(error) for error in refused]
+        return dataclasses.replace(found, findings=(*found.findings, *others))
+    first = Finding("table", "error", serious[0].message, (), serious[0].remedy)
+    others = [_not_used(error) for error in refused if error is not serious[0]]
+    return Collected(None, (first, *found.findings, *others))
 
 
-class _Folders:
-    """What the folders alone say of each image: its class and its split."""
-
-    def __init__(self, found: Collected) -> None:
-        self.classes: dict[str, str] = {}
-        self.splits: dict[str, SplitName] = {}
-        dataset = found.dataset
-        wrong = any(finding.severity == "error" for finding in found.findings)
-        if dataset is None or wrong or not isinstance(dataset.images, FileImages):
-            return
-        paths = dataset.images.paths
-        names = (dataset.classes[label] for label in dataset.labels.tolist())
-        self.classes = dict(zip(paths, names, strict=True))
-        for split, numbers in dataset.splits.items():
-            self.splits |= {paths[number]: split for number in numbers.tolist()}
+def _lists_images(error: DataError) -> bool:
+    return not isinstance(error, NoLabelTableError) or error.lists_images
 
 
-def _adding(listings: Sequence[Listing], folders: _Folders) -> list[Listing]:
-    """Return the tables, or nothing where they all say what the folders say.
+def _chosen(listings: Sequence[Listing], folder: Path) -> tuple[list[Listing], list[Finding]]:
+    """Return the tables of splits, where train and another one have a table each; else all.
 
-    Raises:
-        DataError: a table contradicts the folders, or it is not clear which are meant.
+    Their images are then of those splits. Tables beside them are named.
     """
-    if not folders.classes:
-        return list(listings)
-    repeats = [_repeats(listing, folders) for listing in listings]
-    if not all(repeats):
-        return [one for one, repeat in zip(listings, repeats, strict=True) if not repeat]
-    adding = [one for one in listings if _adds(one, folders)]
-    return [_with_folder_names(one, folders) for one in adding]
+    words = [_split_of(listing.file, folder) for listing in listings]
+    named = [word for word in words if word]
+    if "train" not in named or len(named) < 2 or len(set(named)) < len(named):
+        return list(listings), []
+    kept, others = [], []
+    for listing, word in zip(listings, words, strict=True):
+        if word is None:
+            text = f"{shown(listing.file)} is not used beside the tables of splits"
+            others.append(Finding("ignored", "warning", text))
+        elif listing.has_splits:
+            raise DataError(
+                f"{shown(listing.file)} is named {word} and has a column of splits",
+                remedy="leave one of them out, or give the table that is meant as DATA",
+            )
+        else:
+            images = [image._replace(split=word) for image in listing.images]
+            kept.append(dataclasses.replace(listing, images=images, has_splits=True))
+    return kept, others
 
 
-def _repeats(listing: Listing, folders: _Folders) -> bool:
-    """Tell whether a table makes the same classes as the folders, if under other names.
-
-    Raises:
-        DataError: it agrees with the folders for a part, or covers a small part.
-    """
-    pairs = [
-        (image, folders.classes[image.path])
-        for image in listing.images
-        if image.path in folders.classes
-    ]
-    differing = [
-        (image, name) for image, name in pairs if image.class_name.casefold() != name.casefold()
-    ]
-    forth = {(image.class_name, name) for image, name in pairs}
-    one_to_one = len(forth) == len({a for a, _ in forth}) == len({b for _, b in forth})
-    if pairs and (not differing or one_to_one):
-        return True
-    if len(differing) < len(pairs):
-        image, name = differing[0]
-        raise DataError(
-            f"{shown(listing.file)}, {image.where}: {shown(image.path)} is "
-            f"'{shown(image.class_name)}', but its folder says '{shown(name)}' "
-            f"({len(differing):,} of {count(len(pairs), 'image')} differ)",
-            remedy=_USE_IT,
+def _repeating(listing: Listing, folder: Path) -> Finding:
+    """Say that a table is not needed; of a split, it may have been meant to say more."""
+    word = _split_of(listing.file, folder)
+    if word in ("val", "test") and not listing.has_splits:
+        text = (
+            f"{shown(listing.file)} may list the {word} split, but no table lists train: it is "
+            "not used"
         )
-    if 2 * len(pairs) < len(folders.classes):
-        raise DataError(
-            f"{shown(listing.file)} labels {len(pairs):,} of {len(folders.classes):,} images, and "
-            f"the folders are classes too ({list_names(sorted(set(folders.classes.values())))})",
-            remedy=_USE_IT,
-        )
-    return False
-
-
-def _adds(listing: Listing, folders: _Folders) -> bool:
-    """Tell whether a table that repeats the classes says splits or groups that folders do not.
-
-    Raises:
-        DataError: it says other splits than the folders.
-    """
-    if folders.splits:
-        for image in listing.images:
-            there = folders.splits.get(image.path)
-            if image.split and there and image.split != there:
-                raise DataError(
-                    f"{shown(listing.file)}, {image.where}: {shown(image.path)} is of "
-                    f"{image.split}, but its folder says {there}",
-                    remedy=_USE_IT,
-                )
-    return listing.has_groups or (listing.has_splits and not folders.splits)
-
-
-def _with_folder_names(listing: Listing, folders: _Folders) -> Listing:
-    images = [
-        image._replace(
-            class_name=folders.classes.get(image.path, image.class_name),
-            split=image.split or folders.splits.get(image.path),
-        )
-        for image in listing.images
-    ]
-    return dataclasses.replace(listing, images=images)
+        return Finding("ignored", "warning", text, (), "give train a table too")
+    faults = sum(finding.severity == "error" for finding in listing.findings)
+    but = f"; {count(faults, 'line')} of it with a fault" if faults else ""
+    text = f"{shown(listing.file)} says what the folders say, and they are read{but}"
+    return Finding("table", "note", text)
 
 
 def _combined(
-    folder: Path, listings: Sequence[Listing], folders: _Folders
+    folder: Path, listings: Sequence[Listing], told: str
 ) -> tuple[list[Listed], list[Finding]]:
     """Put tables together: one alone, or one a split.
 
     Raises:
         DataError: two tables stand side by side, and nothing says which is meant.
     """
-    findings = [finding for listing in listings for finding in listing.findings]
-    words = [_split_of(listing.file, folder) for listing in listings]
     named = list_names([shown(os.path.relpath(one.file, folder)) for one in listings], most=4)
-    told = f"labels come from {named}"
-    if folders.classes:
-        names = sorted(set(folders.classes.values()))
-        told += f", not from the folders ({list_names(names)})"
-    findings.insert(0, Finding("table", "note", told))
+    findings = [Finding("table", "note", told.format(named))]
+    findings += [finding for listing in listings for finding in listing.findings]
+    words = [_split_of(listing.file, folder) for listing in listings]
     if len(listings) == 1:
         split = None if words[0] == "train" else words[0]
         images = [i if i.split else i._replace(split=split) for i in listings[0].images]
         return images, findings
-    if None in words or len(set(words)) < len(words) or any(one.has_splits for one in listings):
+    if None in words or len(set(words)) < len(words):
         raise DataError(
             f"{named} all give labels of images in {shown(folder)}",
             remedy="give the one that is meant as DATA, or name them train, val and test",
         )
-    return _one_a_split(listings, words, findings)
-
-
-def _one_a_split(
-    listings: Sequence[Listing], words: Sequence[SplitName | None], findings: list[Finding]
-) -> tuple[list[Listed], list[Finding]]:
-    images: list[Listed] = []
+    images = []
     seen: dict[str, Listing] = {}
-    for listing, word in zip(listings, words, strict=True):
+    for listing in listings:
         for image in listing.images:
             before = seen.setdefault(image.path, listing)
             if before is listing:
-                where = f"{listing.file.name} {image.where}"
-                images.append(image._replace(split=word, where=where))
+                images.append(image._replace(where=f"{listing.file.name} {image.where}"))
                 continue
             text = (
                 f"{shown(listing.file)}, {image.where}: {shown(image.path)} is listed already in "
@@ -291,9 +255,7 @@ def _split_of(file: Path, folder: Path) -> SplitName | None:
     return own or (None if file.parent == folder else split_in_name(file.parent.name))
 
 
-def _uncovered(
-    folder: Path, listings: Sequence[Listing], images: Sequence[Listed]
-) -> list[Finding]:
+def _uncovered(folder: Path, images: Sequence[Listed]) -> list[Finding]:
     """Count the images of the folder that no line is about."""
     listed = {image.path for image in images}
     others = [path for path in images_below(folder) if path not in listed]
@@ -303,8 +265,8 @@ def _uncovered(
     where = ", ".join(f"{shown(top)} {number:,}" for top, number in tops.most_common(3))
     verb = "is" if len(others) == 1 else "are"
     text = (
-        f"{count(len(others), 'image')} of {shown(folder)} {verb} in no line with a label and "
-        f"{verb} not used ({where})"
+        f"{count(len(others), 'image')} {verb} in no line with a label and {verb} not used "
+        f"({where})"
     )
     paths = tuple(os.path.join(folder, path) for path in others)
     return [Finding("ignored", "warning", text, paths, "add lines for them, or leave them so")]

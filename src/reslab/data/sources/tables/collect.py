@@ -15,7 +15,7 @@ from reslab.data.sources.collected import Collected, Listed, collect
 from reslab.data.sources.tables.columns import Columns, choose_columns, with_numbered_columns
 from reslab.data.sources.tables.labels import NoLabelError
 from reslab.data.sources.tables.parse import NoLabelTableError, Row, Table, read_table
-from reslab.data.sources.tables.paths import Found, Missing, Paths
+from reslab.data.sources.tables.paths import Found, Missing, Paths, split_of_path
 from reslab.data.sources.tables.roles import BOXES, plain, split_in_name
 from reslab.data.sources.tables.splits import NoSplitError
 from reslab.errors import UsageError
@@ -61,7 +61,14 @@ def collect_table(
     options = options or DataOptions()
     anchor = table.parent if options.root is None else Path(options.root)
     listing = list_table(table, options, anchor=anchor)
-    return collect(table.stem, anchor, listing.images, listing.findings, need_train=need_train)
+    return collect(
+        table.stem,
+        anchor,
+        listing.images,
+        listing.findings,
+        need_train=need_train,
+        options=options,
+    )
 
 
 def list_table(file: Path, options: DataOptions, *, anchor: Path) -> Listing:
@@ -78,7 +85,7 @@ def list_table(file: Path, options: DataOptions, *, anchor: Path) -> Listing:
     """
     if options.root is not None and not os.path.isdir(options.root):
         raise UsageError(f"--root: there is no folder {shown(options.root)}")
-    split = split_in_name(file.stem) or split_in_name(file.parent.name)
+    split = split_in_name(file.stem)
     paths = Paths(file.parent, anchor=anchor, root=options.root, split=split)
     table = read_table(file)
     if not table.header:
@@ -94,16 +101,39 @@ def list_table(file: Path, options: DataOptions, *, anchor: Path) -> Listing:
         table = with_numbered_columns(table, probe)
     columns = choose_columns(table, options.columns, probe)
     rows = _Rows(table, columns, paths)
-    images = list(rows.images())
-    rows.complete(images)
+    images = rows.complete(list(rows.images()))
+    by_folder: Sequence[Finding] = ()
+    if "split" not in options.columns:
+        images, by_folder = _split_by_folder(file, images)
     return Listing(
         file=file,
         images=images,
-        findings=(*rows.found, *rows.notes(images)),
+        findings=(*rows.found, *rows.notes(images), *by_folder),
         rows=len(table.rows),
         has_splits=any(image.split for image in images),
         has_groups=any(image.group for image in images),
     )
+
+
+def _split_by_folder(file: Path, images: list[Listed]) -> tuple[list[Listed], list[Finding]]:
+    """Take the folders train, val and test that all paths lie in for splits, where no column is."""
+    if any(image.split or os.path.isabs(image.path) for image in images):
+        return images, []
+    splits = [split_of_path(image.path) for image in images]
+    if None in splits or "train" not in splits or len(set(splits)) < 2:
+        return images, []
+    text = (
+        f"{shown(file)}: split from the folders of the paths ({list_names(_parts(images))}); "
+        "--columns split=none takes all as one set"
+    )
+    split = [image._replace(split=one) for image, one in zip(images, splits, strict=True)]
+    return split, [Finding("table", "note", text)]
+
+
+def _parts(images: Sequence[Listed]) -> list[str]:
+    """Return the folders of paths that speak of a split."""
+    parts = {part for image in images for part in image.path.split("/")[:-1]}
+    return sorted(part for part in parts if split_in_name(part))
 
 
 class _Rows:
@@ -139,14 +169,16 @@ class _Rows:
         for fault in self.table.faults:
             self.add(*fault)
 
-    def complete(self, images: Sequence[Listed]) -> None:
-        """Name what only shows when all rows are read."""
+    def complete(self, images: list[Listed]) -> list[Listed]:
+        """Name what only shows when all rows are read; without its test, train is all there is."""
         splits = {image.split for image in images}
         bare = {self._split(row) for row in self._unlabelled}
         if bare == {"test"} and "test" not in splits:
             number = count(len(self._unlabelled), "row")
             text = f"{shown(self.table.file)}: {number} of test without a label left out"
             self.found.append(Finding("ignored", "warning", text))
+            if splits == {"train"}:
+                return [image._replace(split=None) for image in images]
         else:
             for row in self._unlabelled:
                 self.add(self.table.where(row), "the label is empty", "fill it in")
@@ -157,6 +189,7 @@ class _Rows:
         if not self.table.rows and not self.found:
             remedy = "add lines below the column names"
             self.add(f"line {self.table.header_line + 1}", "no images are listed", remedy)
+        return images
 
     def notes(self, images: Sequence[Listed]) -> Iterator[Finding]:
         """Say how the table was read."""
@@ -188,7 +221,7 @@ class _Rows:
             return None
         found = self._paths.find(text, split)
         if isinstance(found, Missing):
-            raise _RowError(f"{shown(os.path.normpath(text))} {found.why}", found.remedy)
+            raise _RowError(f"{shown(text)} {found.why}", found.remedy)
         self._paths.count(found)
         self._refuse_repeat(found.path, row, label)
         group = "" if self._columns.group is None else cells[self._columns.group]

@@ -13,7 +13,13 @@ from reslab.data.decode import IMAGE_SUFFIXES
 from reslab.data.findings import list_names
 from reslab.data.names import shown
 from reslab.data.sources.tables.labels import Labels, choose_labels
-from reslab.data.sources.tables.parse import NoLabelTableError, Table, find_column, list_header
+from reslab.data.sources.tables.parse import (
+    AmbiguousTableError,
+    NoLabelTableError,
+    Table,
+    find_column,
+    list_header,
+)
 from reslab.data.sources.tables.roles import (
     FOLDS,
     GROUP,
@@ -26,7 +32,6 @@ from reslab.data.sources.tables.roles import (
     plain,
 )
 from reslab.data.sources.tables.splits import Splits, choose_splits
-from reslab.errors import DataError
 
 Probe = Callable[[str], str]
 PROBES = 50
@@ -59,12 +64,11 @@ class Columns:
 
 def with_numbered_columns(table: Table, probe: Probe) -> Table:
     """Return the table, its first line taken for a record where that is an image and no header."""
-    known = {*PATH, *LABEL, *SPLIT, *SPLIT_FLAGS, *GROUP}
-    if any(plain(name) in known for name in table.header):
-        return table
-    if any(_is_image_path(name, probe) for name in table.header):
+    if any(name.lower().endswith(tuple(IMAGE_SUFFIXES)) for name in table.header):
         return table.without_header()
-    return table
+    known = {*PATH, *LABEL, *SPLIT, *SPLIT_FLAGS, *GROUP}
+    named = any(plain(name) in known for name in table.header)
+    return table if named or not any(map(probe, table.header)) else table.without_header()
 
 
 def choose_columns(table: Table, wanted: Mapping[str, str], probe: Probe) -> Columns:
@@ -79,7 +83,7 @@ def choose_columns(table: Table, wanted: Mapping[str, str], probe: Probe) -> Col
         NoLabelTableError: there is no column of paths or none of labels.
         DataError: columns contradict each other, or a header that was named is not there.
     """
-    given = {role: find_column(table, header) for role, header in wanted.items()}
+    given = {role: find_column(table, name) for role, name in wanted.items() if role != "split"}
     path = given.get("path")
     if path is None:
         path = _path_column(table, probe)
@@ -92,12 +96,14 @@ def choose_columns(table: Table, wanted: Mapping[str, str], probe: Probe) -> Col
     if groups:
         group = _coarsest(table, groups)
     labels = choose_labels(table, label, taken | set(groups), path)
-    used = {path, *labels.columns, *splits.columns, group}
+    used = {path, *labels.columns, *splits.columns, *groups, group}
     notes = [*labels.notes, *splits.notes]
     if group is not None and plain(table.header[group]) != "group" and "group" not in given:
+        finer = [table.header[column] for column in groups if column != group]
         notes.append(
-            f"images of one '{shown(table.header[group])}' stay in one split "
-            "(--columns group=none if they need not)"
+            f"images of one '{shown(table.header[group])}' stay in one split"
+            + (f", and so those of one {list_names(finer)}" if finer else "")
+            + " (--columns group=none if they need not)"
         )
     if plain(table.header[path]) != "path" or not table.has_header:
         which = [f"paths from '{shown(table.header[path])}'", *labels.said(table)]
@@ -108,19 +114,16 @@ def choose_columns(table: Table, wanted: Mapping[str, str], probe: Probe) -> Col
     return Columns(path, labels, splits, group, tuple(notes))
 
 
-def _is_image_path(text: str, probe: Probe) -> bool:
-    return text.lower().endswith(tuple(IMAGE_SUFFIXES)) or bool(text and probe(text))
-
-
 def _path_column(table: Table, probe: Probe) -> int:
     """Choose among the columns that are called like paths, or find one whose fields are."""
     named = best(table.header, PATH)
     if len(named) == 1 and plain(table.header[named[0]]) == "path":
         return table.once(named[0])
-    hits = {column: _files(table, column, probe) for column in range(len(table.header))}
+    hits = {column: _files(table, column, probe) for column in named}
     leading = [column for column in named if hits[column]]
     if not leading:
-        leading = [c for c, files in hits.items() if 2 * len(files) >= len(_probed(table)) > 0]
+        hits = {column: _files(table, column, probe) for column in range(len(table.header))}
+        leading = [column for column, files in hits.items() if _are_paths(files, table)]
         if len(leading) > 1:
             raise _which(table, "path", leading)
     if not leading:
@@ -139,10 +142,10 @@ def _path_column(table: Table, probe: Probe) -> int:
     return table.once(first)
 
 
-def _which(table: Table, role: str, columns: Sequence[int]) -> DataError:
+def _which(table: Table, role: str, columns: Sequence[int]) -> AmbiguousTableError:
     names = [table.header[column] for column in columns]
     listed = " and ".join(f"'{shown(name)}'" for name in names)
-    return DataError(
+    return AmbiguousTableError(
         f"{shown(table.file)}: {listed} may both be the {role}, and they differ",
         remedy=f"say which with --columns {role}={shown(names[0])}",
     )
@@ -151,6 +154,11 @@ def _which(table: Table, role: str, columns: Sequence[int]) -> DataError:
 def _probed(table: Table) -> list[int]:
     step = max(1, len(table.rows) // PROBES)
     return list(range(0, len(table.rows), step))
+
+
+def _are_paths(files: Mapping[int, str], table: Table) -> bool:
+    """Tell whether most fields of a column lead to files, and each to another one."""
+    return 2 * len(files) >= len(_probed(table)) > 0 and len(set(files.values())) == len(files)
 
 
 def _files(table: Table, column: int, probe: Probe) -> dict[int, str]:
@@ -193,30 +201,23 @@ def _nests(table: Table, fine: int, coarse: int) -> bool:
 
 
 def _unused(table: Table, used: set[int | None]) -> list[str]:
-    """Name the columns that play no role, and what those are for that might."""
+    """Name the columns that play no role, with the flag for those that might."""
     rest = [n for n, name in enumerate(table.header) if n not in used and name]
-    notes = []
+    notes, others = [], []
     for column in rest:
-        name = table.header[column]
-        if plain(name) in FOLDS:
+        name, there = plain(table.header[column]), shown(table.header[column])
+        if name in (*FOLDS, *SPLIT, *SPLIT_FLAGS, "valid"):
             values = sorted(set(table.column(column)) - {""})
+            value = f":{shown(values[0])}" if values and name != "valid" else ""
+            what = "takes it as one" if name == "valid" else "holds those rows out as test"
             notes.append(
-                f"column '{shown(name)}' is not used as a split: "
-                f"--columns split={shown(name)}:{shown(values[0]) if values else 'VALUE'} "
-                "holds that fold out as test"
+                f"column '{there}' is not used as a split: --columns split={there}{value} {what}"
             )
-        elif plain(name) in (*LIKELY_GROUP, *GROUP):
+        elif name in (*GROUP, *LIKELY_GROUP):
             notes.append(
-                f"column '{shown(name)}' is not used: --columns group={shown(name)} keeps what "
-                "it names in one split"
+                f"column '{there}' is not used: --columns group={there} keeps the images of one "
+                f"{there} in one split"
             )
-        elif plain(name) in (*SPLIT, *SPLIT_FLAGS, "valid"):
-            notes.append(
-                f"column '{shown(name)}' is not used as a split: --columns "
-                f"split={shown(name)}:VALUE holds the rows of a value out as test"
-            )
-    said = {*FOLDS, *LIKELY_GROUP, *GROUP, *SPLIT, *SPLIT_FLAGS, "valid"}
-    others = [table.header[n] for n in rest if plain(table.header[n]) not in said]
-    if others:
-        notes.append(f"columns not used: {list_names(others, most=12)}")
-    return notes
+        else:
+            others.append(table.header[column])
+    return [*notes, *([f"columns not used: {list_names(others, most=12)}"] if others else [])]

@@ -9,8 +9,13 @@ from collections.abc import Callable, Sequence
 
 from reslab.data.findings import count, list_names
 from reslab.data.names import shown
-from reslab.data.sources.tables.parse import NoLabelTableError, Table, list_header
-from reslab.data.sources.tables.roles import LABEL, best, plain, truth
+from reslab.data.sources.tables.parse import (
+    AmbiguousTableError,
+    NoLabelTableError,
+    Table,
+    list_header,
+)
+from reslab.data.sources.tables.roles import LABEL, MEASURES, best, plain, truth
 from reslab.errors import DataError
 
 Read = Callable[[Sequence[str]], str]
@@ -104,10 +109,11 @@ def _without_coordinates(table: Table, named: Sequence[int]) -> list[int]:
 
 
 def _repeats(table: Table, column: int) -> bool:
-    """Tell whether the fields may be classes: some are repeated, and they are no measures."""
+    """Tell whether the fields may be classes: they are repeated, and no measures."""
     values = [value for value in table.column(column) if value]
     distinct = set(values)
-    return 0 < len(distinct) < len(values) and not _is_measure(distinct)
+    few = 0 < 2 * len(distinct) <= len(values)
+    return few and plain(table.header[column]) not in MEASURES and not _is_measure(distinct)
 
 
 def _is_measure(distinct: set[str]) -> bool:
@@ -138,7 +144,7 @@ def _best_named(table: Table, columns: Sequence[int]) -> int:
     for other in columns[1:]:
         if not _one_to_one(table, first, other):
             one, two = shown(table.header[first]), shown(table.header[other])
-            raise DataError(
+            raise AmbiguousTableError(
                 f"{shown(table.file)}: '{one}' and '{two}' may both be the label, and they differ",
                 remedy=f"say which with --columns label={one} or --columns label={two}",
             )

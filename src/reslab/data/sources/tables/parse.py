@@ -6,10 +6,12 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reslab.data.decode import IMAGE_SUFFIXES
 from reslab.data.findings import count, list_names
 from reslab.data.names import shown
 from reslab.data.options import UNUSED
@@ -17,6 +19,8 @@ from reslab.data.sources.tables.roles import plain
 from reslab.errors import DataError, nearest
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
+# Not read, but named with what to do.
+OTHER_SUFFIXES = (".xlsx", ".xls", ".ods", ".parquet")
 _DELIMITERS = ",;\t|"
 _MAGIC = (
     (b"PK\x03\x04", "an Excel workbook or another zip", "save the sheet as 'CSV UTF-8'"),
@@ -43,6 +47,10 @@ class NoLabelTableError(DataError):
         super().__init__(message, remedy=remedy)
         self.lists_images = lists_images or detection
         self.detection = detection
+
+
+class AmbiguousTableError(DataError):
+    """A table of images whose columns do not say which is meant, or contradict each other."""
 
 
 class Row(NamedTuple):
@@ -184,6 +192,8 @@ def read_text(file: Path) -> str:
 
 
 def _delimited(file: Path, text: str) -> Table:
+    if "\n" not in text:
+        text = text.replace("\r", "\n")  # an old Mac's
     delimiter, skipped = _delimiter(text)
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
@@ -218,8 +228,8 @@ def _delimiter(text: str) -> tuple[str, int]:
         if line.lower().startswith("sep=") and len(line) == 5 and number == 0:
             return line[4], 1
         if line.strip():
-            fields = {d: len(next(csv.reader([line], delimiter=d))) for d in _DELIMITERS}
-            return max(_DELIMITERS, key=lambda d: fields[d]), 0
+            quoteless = re.sub(r'"[^"]*"', "", line)
+            return max(_DELIMITERS, key=quoteless.count), 0
     return ",", 0
 
 
@@ -274,7 +284,7 @@ def _json(file: Path, text: str) -> Table:
         return dataclasses.replace(records, unit="record")
     if isinstance(value, dict) and {"images", "annotations", "categories"} <= value.keys():
         return _coco(file, value)
-    if isinstance(value, dict) and value and not any(map(_is_nested, value.values())):
+    if isinstance(value, dict) and value and all(map(_is_image_and_label, value.items())):
         rows = [Row(n, [key, _cell(one)]) for n, (key, one) in enumerate(value.items(), start=1)]
         return Table(file, ("path", "label"), rows, unit="entry")
     raise NoLabelTableError(
@@ -282,8 +292,8 @@ def _json(file: Path, text: str) -> Table:
     )
 
 
-def _is_nested(value: object) -> bool:
-    return isinstance(value, list | dict)
+def _is_image_and_label(item: tuple[str, object]) -> bool:
+    return item[0].lower().endswith(tuple(IMAGE_SUFFIXES)) and not isinstance(item[1], list | dict)
 
 
 def _coco(file: Path, value: Mapping[str, Any]) -> Table:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import re
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from reslab.data.dataset import SplitName
 from reslab.data.decode import IMAGE_SUFFIXES
+from reslab.data.litter import is_litter
 from reslab.data.names import shown
-from reslab.data.sources.collected import is_litter
 from reslab.data.sources.outputs import output_in
 from reslab.data.sources.tables.roles import split_in_name
 
@@ -102,26 +103,26 @@ class Paths:
     def described(self) -> Iterator[str]:
         """Say in a line each how paths were read that are not files as they stand."""
         for how, number in self.used.most_common(3):
-            yield f"{number:,} path{'' if number == 1 else 's'} read {', '.join(how)}"
+            yield f"{number:,} path{'' if number == 1 else 's'}: {', '.join(how)}"
 
     def _as_written(self, text: str) -> Found | None:
         if os.path.isabs(text):
             path = os.path.normpath(text)
-            return Found(path, ()) if _is_file(path) else None
+            return Found(path, ()) if self._is_file(path) else None
         bare = not os.path.dirname(text)
         for base in self._bases:
             if bare and base is self._bases[-1]:
                 continue  # a mere name beside the table's folder comes last
             path = os.path.normpath(os.path.join(base, text))
-            if _is_file(path):
+            if self._is_file(path):
                 return Found(self._relative(path), self._against(base))
         return None
 
     def _in_parent(self, text: str) -> Found | None:
         path = os.path.normpath(os.path.join(self._bases[-1], text))
-        return (
-            Found(self._relative(path), self._against(self._bases[-1])) if _is_file(path) else None
-        )
+        if not self._is_file(path):
+            return None
+        return Found(self._relative(path), self._against(self._bases[-1]))
 
     def _nearly(self, text: str) -> Found | Missing | None:
         """Look for the name with a suffix, or in another letter case or Unicode form."""
@@ -144,16 +145,18 @@ class Paths:
         tree = self._images()
         those = tree.matches(text)
         if self._split is not None:
-            those = [path for path in those if _split_of(path) in (None, self._split)]
+            those = [path for path in those if split_of_path(path) in (None, self._split)]
         if len(those) > 1 and (split or self._split):
-            those = [path for path in those if _split_of(path) == (split or self._split)] or those
+            those = [
+                path for path in those if split_of_path(path) == (split or self._split)
+            ] or those
         if not those:
             return None
         if len(those) > 1:
             return _ambiguous([shown(path) for path in those])
         folder = os.path.dirname(those[0])
         head = os.path.normpath(folder[: len(folder) - len(os.path.dirname(text))] or ".")
-        how = (f"from {shown(head)}/",) if head != "." else ()
+        how = (f"read from {shown(head)}/",) if head != "." else ()
         suffix = os.path.splitext(those[0])[1]
         if not text.lower().endswith(suffix.lower()):
             how = (*how, f"with the suffix {suffix}")
@@ -171,20 +174,22 @@ class Paths:
         """Look for the end of another machine's absolute path below --root, the longest first."""
         if self._root is None:
             return None
-        parts = [part for part in re.split(r"[\\/]+", text) if part]
+        parts = _parts(text)
         for start in range(1, len(parts)):
             path = os.path.join(self._root, *parts[start:])
-            if _is_file(path):
-                how = f"from {shown('/'.join(parts[:start]))} on, against {shown(self._root)}"
+            if self._is_file(path):
+                how = f"read against {shown(self._root)} without {shown('/'.join(parts[:start]))}/"
                 return Found(self._relative(path), (how,))
         return None
 
     def _missing(self, text: str, foreign: bool) -> Missing:
         if foreign:
-            return Missing(
-                "does not exist here (an absolute path of another machine?)",
-                "--root DIR says which folder here the paths lie below",
-            )
+            why = "does not exist here (an absolute path of another machine?)"
+            for base in self._bases:
+                for start in range(1, len(_parts(text))):
+                    if self._is_file(os.path.join(base, *_parts(text)[start:])):
+                        return Missing(why, f"use --root {shown(base)}, where the end of it is")
+            return Missing(why, "--root DIR says which folder here the paths lie below")
         try:
             mode = os.stat(os.path.join(self._bases[0], text)).st_mode
         except ValueError:
@@ -206,6 +211,16 @@ class Paths:
                 return f" (there is {shown(self._relative(os.path.join(place, alike)))})"
         return ""
 
+    def _is_file(self, path: str) -> bool:
+        folder, name = os.path.split(path)
+        listing = self._listing(folder)
+        if listing.is_complete:
+            return name in listing.files
+        try:
+            return stat.S_ISREG(os.stat(path).st_mode)
+        except (OSError, ValueError):
+            return False
+
     def _listing(self, folder: str) -> _Listing:
         if folder not in self._listings:
             self._listings[folder] = _Listing(folder)
@@ -218,43 +233,60 @@ class Paths:
 
     def _against(self, base: str) -> tuple[str, ...]:
         if base == self._root:
-            return (f"against {shown(base)}",)
-        return () if base == self._folder else ("against the folder above the table",)
+            return (f"read against {shown(base)}",)
+        return () if base == self._folder else ("read against the folder above the table",)
 
 
 class _Listing:
-    """The files of one folder, by their names without suffix, case and Unicode form."""
+    """The files of one folder: asking it is quicker than asking the system about each."""
 
     def __init__(self, folder: str) -> None:
-        self._by_name: dict[str, list[str]] = {}
-        self._by_stem: dict[str, list[str]] = {}
+        self.files: frozenset[str] = frozenset()
+        self.is_complete = True
         try:
             with os.scandir(folder) as entries:
-                names = sorted(e.name for e in entries if not is_litter(e.name) and e.is_file())
-        except (OSError, ValueError):
-            return
-        for name in names:
-            self._by_name.setdefault(_folded(name), []).append(name)
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() in IMAGE_SUFFIXES:
-                self._by_stem.setdefault(stem, []).append(name)
+                self.files = frozenset(entry.name for entry in entries if entry.is_file())
+        except ValueError:
+            pass
+        except OSError as error:
+            self.is_complete = error.errno in (errno.ENOENT, errno.ENOTDIR)
 
     def matches(self, name: str) -> tuple[list[str], str]:
         """Return the files that a name may mean, and what was done to find them."""
         those = self._by_stem.get(name, [])
         if those:
             return those, f"with the suffix {os.path.splitext(those[0])[1]}"
-        return self._by_name.get(_folded(name), []), "without regard to case"
+        return self._by_folded.get(_folded(name), []), "letter case ignored"
 
     def alike(self, stem: str) -> str:
         """Return a file of the same stem, or of the same number; empty where there is none."""
         those = self._by_stem.get(stem, [])
         if not those and stem.isdecimal():
-            those = [n for s, n in self._numbered() if s.lstrip("0") == stem.lstrip("0")]
+            those = self._by_number.get(stem.lstrip("0"), [])
         return those[0] if len(those) == 1 else ""
 
-    def _numbered(self) -> Iterator[tuple[str, str]]:
-        return ((s, names[0]) for s, names in self._by_stem.items() if s.isdecimal())
+    @functools.cached_property
+    def _by_stem(self) -> dict[str, list[str]]:
+        images = (n for n in self.files if n.lower().endswith(tuple(IMAGE_SUFFIXES)))
+        return _sorted_by(images, lambda name: os.path.splitext(name)[0])
+
+    @functools.cached_property
+    def _by_folded(self) -> dict[str, list[str]]:
+        return _sorted_by(self.files, _folded)
+
+    @functools.cached_property
+    def _by_number(self) -> dict[str, list[str]]:
+        numbered = (stem for stem in self._by_stem if stem.isdecimal())
+        names = (name for stem in numbered for name in self._by_stem[stem])
+        return _sorted_by(names, lambda name: os.path.splitext(name)[0].lstrip("0"))
+
+
+def _sorted_by(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        if not is_litter(name):
+            found.setdefault(key(name), []).append(name)
+    return found
 
 
 class _Tree:
@@ -305,9 +337,14 @@ def images_below(top: str | Path, only: Callable[[str], bool] | None = None) -> 
                 yield prefix + name
 
 
-def _split_of(path: str) -> SplitName | None:
+def split_of_path(path: str) -> SplitName | None:
     """Return the split that the folders of a path speak of; the innermost decides."""
-    words = [split_in_name(part) for part in path.split("/")[:-1]]
+    return _split_of_folder(path.rpartition("/")[0])
+
+
+@functools.cache
+def _split_of_folder(folder: str) -> SplitName | None:
+    words = [split_in_name(part) for part in folder.split("/")]
     return next((word for word in reversed(words) if word), None)
 
 
@@ -315,11 +352,8 @@ def _may_hold_images(name: str) -> bool:
     return name.lower() in _IMAGE_FOLDERS or split_in_name(name) is not None
 
 
-def _is_file(path: str) -> bool:
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except (OSError, ValueError):
-        return False
+def _parts(text: str) -> list[str]:
+    return [part for part in re.split(r"[\\/]+", text) if part]
 
 
 def _folded(name: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from reslab.data.dataset import SplitName
-from reslab.data.sources.collected import SPLIT_WORDS
+from reslab.data.sources.vocabulary import split_and_rest
 
 # Names are compared as `plain` writes them: "Image ID", "image_id" and "imageId" are one name.
 # Within a role, the earlier name is taken where several columns would do.
@@ -47,6 +47,31 @@ LIKELY_GROUP = (
     *("specimenid",),
 )
 FOLDS = ("fold", "folds", "kfold", "foldid", "cvfold", "foldnumber")
+# Numbers or text about an image, never taken for its class unasked.
+MEASURES = frozenset(
+    (
+        "age",
+        "price",
+        "count",
+        "score",
+        "rating",
+        "width",
+        "height",
+        "weight",
+        "size",
+        "year",
+        "date",
+        "time",
+        "text",
+        "caption",
+        "description",
+        "md5",
+        "hash",
+        "url",
+        "filesize",
+        "confidence",
+    )
+)
 BOXES = frozenset(
     ("xmin", "ymin", "xmax", "ymax", "x1", "y1", "x2", "y2", "bbox", "bboxx1", "bboxy1", "roix1")
 )
@@ -73,6 +98,5 @@ def best(header: Sequence[str], names: Sequence[str]) -> list[int]:
 
 def split_in_name(name: str) -> SplitName | None:
     """Find the split that a file or folder name speaks of: ``trainLabels.csv``, ``test1``."""
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
-    found = {SPLIT_WORDS[word.lower()] for word in words if word.lower() in SPLIT_WORDS}
-    return found.pop() if len(found) == 1 else None
+    found = split_and_rest(name)
+    return found[0] if found else None

@@ -10,7 +10,7 @@ from reslab.data.findings import list_names
 from reslab.data.names import shown
 from reslab.data.options import UNUSED
 from reslab.data.sources.collected import SPLIT_WORDS
-from reslab.data.sources.tables.parse import Row, Table, find_column
+from reslab.data.sources.tables.parse import AmbiguousTableError, Row, Table, find_column
 from reslab.data.sources.tables.roles import SPLIT, SPLIT_FLAGS, best, plain, truth
 from reslab.errors import DataError, nearest
 
@@ -77,7 +77,7 @@ def _as_wanted(table: Table, wanted: str) -> Splits:
         return _value(table, column, value)
     column = find_column(table, wanted)
     assert column is not None, "none was handled before"
-    if _is_flag(table, column) and not _only_words(table, column):
+    if all(truth(value) is not None for value in table.column(column)):
         name = plain(table.header[column])
         if name == "valid" or name in SPLIT_FLAGS:
             return _flags(table, [column])
@@ -160,7 +160,7 @@ def _flags(table: Table, columns: Sequence[int]) -> Splits:
     for column in columns:
         kind = SPLIT_FLAGS.get(plain(table.header[column]), "val")
         if kinds.setdefault(kind, column) != column:
-            raise DataError(
+            raise AmbiguousTableError(
                 f"{shown(table.file)}: '{shown(table.header[kinds[kind]])}' and "
                 f"'{shown(table.header[column])}' both mark {kind}",
                 remedy=f"say which with --columns split={shown(table.header[column])}",
@@ -193,7 +193,7 @@ def _sure_of_flags(table: Table, splits: Splits) -> Splits:
     names = " and ".join(shown(table.header[column]) for column in splits.columns)
     if said and 2 * said.count("train") < len(said):
         share = 1 - said.count("train") / len(said)
-        raise DataError(
+        raise AmbiguousTableError(
             f"{shown(table.file)}: by '{names}' {share:.0%} of the rows would not be trained on",
             remedy=f"--columns split={shown(table.header[splits.columns[0]])} if that is meant, "
             "split=none if the column says something else",
@@ -208,7 +208,7 @@ def _refuse_difference(table: Table, one: Splits, other: Splits) -> None:
         first, second = _read(one, row), _read(other, row)
         if first != second:
             names = [table.header[splits.columns[0]] for splits in (one, other)]
-            raise DataError(
+            raise AmbiguousTableError(
                 f"{shown(table.file)}, {table.where(row)}: '{shown(names[0])}' says "
                 f"{first or 'nothing'} and '{shown(names[1])}' says {second or 'nothing'}",
                 remedy=f"say which is the split with --columns split={shown(names[0])}",
