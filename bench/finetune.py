@@ -95,7 +95,8 @@ def paired(one: list[float], other: list[float]) -> Row:
     value = summary(differences)
     if quantile := STUDENT.get(len(differences) - 1):
         half = quantile * statistics.stdev(differences) / math.sqrt(len(differences))
-        value["ci95"] = [round(value["mean"] - half, 3), round(value["mean"] + half, 3)]
+        low, high = value["mean"] - half, value["mean"] + half
+        value["ci95"] = [round(max(low, -100.0), 3), round(min(high, 100.0), 3)]  # of accuracies
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,3 +143,28 @@ def test_an_axis_of_errors_ends_where_errors_do():
         ]
         assert ticks
         assert 0 <= min(ticks) <= max(ticks) <= 100
+
+
+REPORTS = sorted((Path(__file__).parents[2] / "docs" / "studies").glob("*/report.md"))
+
+
+def test_no_published_report_prints_an_error_outside():
+    assert len(REPORTS) > 3
+    for path in REPORTS:
+        text = path.read_text(encoding="utf-8")
+        rows = [
+            line.split(" | ") for line in text.split("## Numbers")[1].splitlines() if "|" in line
+        ]
+        heads = rows[0]
+        # The interval stands right of its metric.
+        errors = [
+            i + 1 for i, head in enumerate(heads) if "rror" in head and "interval" in heads[i + 1]
+        ]
+        assert errors, path
+        for row in rows[2:]:
+            for place in errors:
+                ends = (
+                    re.fullmatch(r"(-?[\d.]+) to (-?[\d.]+)", row[place]) if row[place:] else None
+                )
+                if ends is not None:
+                    assert 0 <= float(ends[1]) <= float(ends[2]) <= 100, (path, row)

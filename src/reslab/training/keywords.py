@@ -94,6 +94,7 @@ class RecipeFields(TypedDict, total=False):
     early_size: int
     early_share: float
     resize: Literal["squash", "crop", "pad"]
+    bit_depth: int
     val_fraction: float
     track_test: bool
     rows_per_epoch: int
