@@ -8,6 +8,7 @@ rotation. Exit code 0: sound, there may be warnings; 3: training would fail or m
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from reslab.durable import write_file
     from reslab.errors import DataError, UsageError
 
-    data = Path(args.data).expanduser()
+    data = Path(os.path.expanduser(args.data))
     if args.plan is not None and args.plan.exists():
         raise UsageError(f"{args.plan} exists already", remedy="name another file for the plan")
     if args.plan is not None and not (data.is_dir() or data.suffix.lower() in (".csv", ".tsv")):
@@ -158,7 +159,7 @@ def _messages(findings: list[Finding], data: str) -> list[str]:
     from reslab.data.findings import count
     from reslab.data.names import shown
 
-    folder = f"{shown(Path(data).expanduser())}/"
+    folder = f"{shown(os.path.expanduser(data))}/"
     lines = [finding.message.replace(folder, "") for finding in findings[:_EXAMPLES]]
     if len(findings) > _EXAMPLES:
         lines.append(f"... and {count(len(findings) - _EXAMPLES, 'more such finding')}")
