@@ -51,6 +51,7 @@ def main() -> int:
             threads=args.threads,
             scratch=Path(scratch),
             out=folder,
+            case_s=args.case_seconds,
             bf16=results.instructions()["bf16"],
         )
         record = results.opened(folder, quick=args.quick)
@@ -100,6 +101,12 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--pairs", type=int, help="pairs a comparison (default: 5)")
     parser.add_argument("--seconds", type=float, help="length of a chunk (default: the case's)")
+    parser.add_argument(
+        "--case-seconds",
+        type=float,
+        default=600.0 if "--quick" in sys.argv else 1800.0,
+        help="after these a case begins with no further candidate (default: 1800; quick: 600)",
+    )
     parser.add_argument("--quick", action="store_true", help="tiny: does everything work?")
     parser.add_argument("--without", default="", metavar="WORD", help="leave such arms out")
     parser.add_argument("--threads", type=int, default=0, help="of every arm (default: the cores)")

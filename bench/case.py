@@ -28,6 +28,7 @@ class Options:
         threads: that every arm computes with; 0 for one a core.
         scratch: folder for what workers write; nothing of it is kept.
         out: folder for results.
+        case_s: seconds after which a case begins with no further candidate, once it has one.
         bf16: whether the processor multiplies bf16, so that peers may be fastest in it.
     """
 
@@ -39,6 +40,7 @@ class Options:
     threads: int
     scratch: Path
     out: Path
+    case_s: float = 1800.0
     bf16: bool = True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -153,6 +154,7 @@ def measure(case: Case, options: Options, say: Say) -> dict[str, Any]:
     scratch.mkdir(parents=True, exist_ok=True)
     settings = {**case.setup(options), "quick": options.quick, "threads": threads(options)}
     settings["bf16_here"] = options.bf16
+    deadline = time.monotonic() + options.case_s
     load_before = round(os.getloadavg()[0], 2)
     missing = case.ours.missing()
     if missing:
@@ -174,6 +176,7 @@ def measure(case: Case, options: Options, say: Say) -> dict[str, Any]:
         facts = ours.start()
         say(f"  ours: ready after {facts['cold']['ready_s']:.1f} s")
         turn = Turn(case, options, ours, say)
+        turn.deadline = deadline
         for group, arms in case.groups().items():
             result["groups"][group] = compare(turn, group, arms, settings, scratch, answers)
         if not turn.rates:  # nobody to compare with
@@ -209,6 +212,7 @@ class Turn:
         self.ours = ours
         self.say = say
         self.rates: list[float] = []
+        self.deadline = math.inf  # time.monotonic() after which no further candidate is begun
         self.first = ours.watched_chunk(1)
         self._units = self.units_for(ours, self.first)
 
@@ -285,6 +289,9 @@ def compare(
     try:
         for arm in in_likely_order(arms, bf16=settings.get("bf16_here", True)):
             fastest = max((one.rate for one in close), default=0.0)
+            if close and time.monotonic() > turn.deadline:
+                trials[arm.name] = {"failed": "not tried: the time of the case was up"}
+                continue
             problem = slow_kin(arm, arms, trials) or answers.problem(arm)
             if problem:
                 trials[arm.name] = {"failed": problem}

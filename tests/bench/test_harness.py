@@ -28,7 +28,7 @@ def arm(letter: str, group: str = "as found", speed: float = 1.0, **settings: An
 
 
 def run(
-    tmp_path: Path, *peers: Arm, ours: Arm | None = None, pairs: int = 4, bf16: bool = True
+    tmp_path: Path, *peers: Arm, ours: Arm | None = None, pairs: int = 4, **machine: Any
 ) -> tuple[dict, str]:
     log = tmp_path / "log"
     options = Options(
@@ -40,7 +40,7 @@ def run(
         threads=1,
         scratch=tmp_path,
         out=tmp_path,
-        bf16=bf16,
+        **machine,
     )
     case = Case(
         name="sample",
@@ -107,6 +107,14 @@ def test_an_arm_that_does_not_answer_is_not_waited_for(tmp_path, monkeypatch):
     trials = found["groups"]["as found"]["trials"]
     assert trials["stuck"]["failed"].startswith("no answer within 1 s")
     assert found["groups"]["as found"]["name"] == "B"
+
+
+def test_no_further_candidate_is_begun_when_the_time_of_a_case_is_up(tmp_path):
+    found, log = run(tmp_path, arm("one"), arm("two"), pairs=1, case_s=0.0)
+    peer = found["groups"]["as found"]
+    assert peer["name"] == "one", "one there always is"
+    assert peer["trials"]["two"] == {"failed": "not tried: the time of the case was up"}
+    assert "two" not in log
 
 
 BENCH = """

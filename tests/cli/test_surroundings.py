@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,6 +37,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def usual(data: Path) -> dict[str, Any]:
+    """What `check` says of the data in UTF-8."""
+    answer: dict[str, Any] = json.loads(run("check", str(data), "--json").stdout)
+    return answer
+
+
 def run(
     *words: str, redirected: str = "", environment: dict[str, str] | None = None, cwd: object = None
 ) -> subprocess.CompletedProcess[bytes]:
@@ -51,8 +59,13 @@ def run(
     )
 
 
-@pytest.mark.parametrize("redirected", ["2>&-", ">&-", "<&-", ">&- 2>&- <&-", "2>/dev/full"])
-@pytest.mark.parametrize("verb", ["check", "list"])
+@pytest.mark.parametrize(
+    ("verb", "redirected"),
+    [
+        *(("list", one) for one in ("2>&-", ">&-", "<&-", ">&- 2>&- <&-", "2>/dev/full")),
+        *(("check", one) for one in ("2>&-", ">&- 2>&- <&-")),
+    ],
+)
 def test_a_stream_that_is_closed_is_no_reason_to_fail(data, verb, redirected):
     done = run(verb, str(data) if verb == "check" else "resnet2*", redirected=redirected)
     assert done.returncode == 0, done.stderr
@@ -99,8 +112,7 @@ def test_a_reader_that_leaves_ends_nothing_badly(data, words):
     [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, ASCII_LOCALE],
     ids=["ascii", "latin-1", "locale C"],
 )
-def test_names_survive_an_encoding_that_lacks_them(data, environment):
-    usual = json.loads(run("check", str(data), "--json").stdout)
+def test_names_survive_an_encoding_that_lacks_them(data, usual, environment):
     assert set(usual["classes"]) == set(CLASSES)
     narrow = run("check", str(data), "--json", environment=environment)
     assert narrow.returncode == 0, narrow.stderr
@@ -207,3 +219,41 @@ def test_what_the_machine_refuses_is_no_internal_error(capsys, monkeypatch, erro
     assert expected in line
     assert "internal error" not in line
     assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["train", "digits", "--seed", "9" * 30], "too large"),
+        (["train", "digits", "--batch-size", "9" * 15], "batch_size must be 16,777,216 or less"),
+        (["train", "digits", "--img-size", "99999"], "or less, received"),
+        (["predict", "x", "y", "--batch-size", "9" * 30], "too large"),
+        (["look", "x", "y", "--seed", "-1"], "must be 0 or more"),
+        (["plan", "--images", "9" * 15, "--model", "resnet20"], "more than there are"),
+        (["train", ""], "the name of the data is empty"),
+        (["check", " "], "the name of the data is empty"),
+    ],
+)
+def test_numbers_and_names_that_nobody_means_are_refused(capsys, words, expected):
+    assert main(words) == 2
+    line = capsys.readouterr().err
+    assert expected in line
+    assert line.count("\n") == 1
+
+
+def test_variables_without_a_value_are_not_set_and_wrong_ones_are_named(monkeypatch, capsys):
+    monkeypatch.setenv("RESLAB_EPOCHS", "")
+    monkeypatch.setenv("RESLAB_BATCH_SIZE", "many")
+    assert main(["train", "digits"]) == 2
+    assert "RESLAB_BATCH_SIZE: 'many' is no whole number" in capsys.readouterr().err
+    monkeypatch.setenv("RESLAB_BATCH_SIZE", " ")
+    monkeypatch.setenv("RESLAB_LR", "fast")
+    assert main(["train", "digits"]) == 2
+    assert "RESLAB_LR: 'fast' is no number" in capsys.readouterr().err
+
+
+def test_a_home_that_nobody_has_is_no_obstacle():
+    environment = {"HOME": "", "PATH": os.environ["PATH"]}
+    done = run("check", "~nobody-has-this-name/x", environment=environment)
+    assert done.returncode == 2
+    assert b"internal error" not in done.stderr

@@ -8,6 +8,7 @@ rotation. Exit code 0: sound, there may be warnings; 3: training would fail or m
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from reslab.durable import write_file
     from reslab.errors import DataError, UsageError
 
-    data = Path(args.data).expanduser()
+    data = Path(os.path.expanduser(args.data))
     if args.plan is not None and args.plan.exists():
         raise UsageError(f"{args.plan} exists already", remedy="name another file for the plan")
     if args.plan is not None and not (data.is_dir() or data.suffix.lower() in SUFFIXES):
@@ -162,7 +163,7 @@ def _messages(findings: list[Finding], data: str) -> list[str]:
     from reslab.data.findings import count
     from reslab.data.names import shown
 
-    folder = f"{shown(Path(data).expanduser())}/"
+    folder = f"{shown(os.path.expanduser(data))}/"
     most = _MOST_NOTES if findings[0].severity == "note" else _EXAMPLES
     lines = [finding.message.replace(folder, "") for finding in findings[:most]]
     if len(findings) > most:

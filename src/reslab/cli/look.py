@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 
+from reslab.cli.options import at_least
+
 HELP = "look inside a trained network: what it sees, and what each layer does"
 
 
@@ -43,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--count", type=int, default=1000, metavar="N", help="images measured (1000)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (0)")
+    parser.add_argument(
+        "--seed", type=at_least(0), default=0, metavar="N", help="of every draw (0)"
+    )
     parser.add_argument(
         "-o",
         "--out",

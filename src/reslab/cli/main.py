@@ -43,6 +43,14 @@ EXAMPLES = """examples:
 """
 
 
+def whole_number(text: str) -> int:
+    """Turn a flag's text into a number that 64 bits hold; one beyond is a slip of the finger."""
+    number = int(text)
+    if not -(2**63) <= number < 2**63:
+        raise argparse.ArgumentTypeError(f"{text} is too large")
+    return number
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line with the nearest spelling."""
 
@@ -91,6 +99,7 @@ def _parser(prog: str, action: Action) -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.register("type", int, whole_number)
     action.add_arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.set_defaults(run=action.run)
@@ -182,6 +191,8 @@ def _named(error: Exception) -> MachineError | None:
         )
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return MachineError(str(error), remedy=_REMEDIES[errno.EAGAIN])
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return MachineError(str(error), remedy="set HOME, or write the path in full")
     return None
 
 

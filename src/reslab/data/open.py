@@ -93,6 +93,8 @@ def collect_dataset(
     notify: Callable[[str], None] | None = None,
 ) -> Collected:
     """Open like `open_dataset`, but hand out all faults of folders and CSV files as findings."""
+    if not str(data).strip():  # as of "$DATA" that is not set: the working folder is not meant
+        raise UsageError("the name of the data is empty", remedy="name a folder or a data set")
     options = options or DataOptions()
     if options.label_from_name is not None:
         LabelExpression(options.label_from_name)  # refused here, whatever the data are

@@ -143,6 +143,9 @@ def resolve(request: Request, observer: Observer | None = None) -> Subject:
     )
 
 
+_MOST_IMAGES = 10**12
+
+
 def imagine(request: Request, *, num_images: int, num_classes: int | None = None) -> Subject:
     """Resolve a request for images that are not there yet.
 
@@ -166,6 +169,8 @@ def imagine(request: Request, *, num_images: int, num_classes: int | None = None
             "2 classes)",
             remedy="use --images and --classes",
         )
+    if num_images > _MOST_IMAGES:
+        raise UsageError(f"{num_images:,} images are more than there are")
     size = int(request.overrides.get("img_size", spec.img_size))
     pixel = np.zeros((), np.uint8)
     dataset = Dataset(

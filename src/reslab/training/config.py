@@ -68,6 +68,10 @@ class Request:
     data_options: DataOptions = dataclasses.field(default_factory=DataOptions)
     command: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not -(2**63) <= self.seed < 2**63:
+            raise UsageError(f"seed must fit into 64 bits, received {self.seed}")
+
     @property
     def source(self) -> Path | None:
         """The trained model that the run starts from, as it is or deepened."""
