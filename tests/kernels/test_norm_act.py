@@ -111,6 +111,14 @@ def test_a_mean_far_from_zero_keeps_its_variance():
 
 
 @NATIVE
+def test_eps_counts_where_there_is_hardly_any_variance():
+    norm = make_norm(16)
+    x = 0.003 * nhwc(8, 16, 9, 9, dtype=torch.float32, seed=0)  # a variance of 0.9 eps
+    wanted = by_the_equations(norm, x.double(), None, True)
+    assert distance(norm_act(norm, x), wanted) < TOLERANCE[torch.float32]
+
+
+@NATIVE
 def test_the_same_bits_for_any_number_of_threads():
     x = nhwc(16, 48, 17, 19, dtype=torch.bfloat16, seed=0).requires_grad_()
     found, before = [], torch.get_num_threads()
