@@ -133,7 +133,8 @@ def source_of(path: Path, **request: object) -> Request:
 def test_what_the_user_says_about_images_counts(plain):
     request = source_of(plain.path, model="plain56", overrides={"resize": "pad"})
     source = load_source(request)
-    assert kept_settings(request, source) == {"normalisation": "pixel-mean", "resize": "squash"}
+    kept = {"normalisation": "pixel-mean", "resize": "squash", "bit_depth": 16}
+    assert kept_settings(request, source) == kept
     spec = initial_spec(request, source)
     assert spec is not None
     assert (spec.name, spec.img_size, spec.in_chans) == ("plain56", 8, 1)

@@ -29,7 +29,7 @@ OTHER: dict[str, Any] = {
     "precision": "bf16", "compile": True,
     "channels_last": False, "checkpoint_activations": True, "normalisation": "pixel-mean",
     "img_size": 96, "early_size": 48, "early_share": 0.2,
-    "resize": "pad", "val_fraction": 0.25, "track_test": True, "rows_per_epoch": 3,
+    "resize": "pad", "bit_depth": 12, "val_fraction": 0.25, "track_test": True, "rows_per_epoch": 3,
 }  # fmt: skip
 VIEWS: dict[str, Any] = {
     "pad_crop": 3, "flip": True, "alternating_flip": True, "crop_scale": (0.3, 0.9),

@@ -128,10 +128,10 @@ class Predictor:
         self.batch_size = batch_size
         self.workers = workers or available_cores()
         autocast_dtype(precision, self.device)  # raises where the device lacks it
-        if notify is not None and (slow := slow_precision(precision, self.device)):
-            notify(slow)
         if runtime != "auto":
             kind_of(runtime, precision, self.device)
+        if notify is not None and (slow := slow_precision(precision, self.device)):
+            notify(slow)
         self._runtime, self._precision, self._notify = runtime, precision, notify
         self._compute: Auto | Runtime | None = None
         self._count: int | None = None
