@@ -29,7 +29,7 @@ test: check
 test-numerics: $(VENV)/installed-test
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
 	    RESLAB_NATIVE_FLAGS=$(if $(filter x86_64,$(shell uname -m)),-mno-avx512f) $(PYTEST) $(NUMERICS)
-	RESLAB_NATIVE=0 RESLAB_TEST_THREADS=2 $(PYTEST) $(NUMERICS)
+	RESLAB_NATIVE=0 $(PYTEST) $(NUMERICS)
 
 test-all: check $(VENV)/installed-reference
 	$(PYTEST) -m "slow or gpu or not slow"

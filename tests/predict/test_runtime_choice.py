@@ -229,11 +229,12 @@ def test_what_is_remembered_belongs_to_network_batch_and_machine(
     other = build(replace(network.spec, num_classes=7))
     assert remember.key_of(other, (16, 3, 8, 8), CPU) != key
     assert remember.key_of(network, (1, 3, 8, 8), CPU) != key
-    torch.set_num_threads(2)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
     try:
         assert remember.key_of(network, (16, 3, 8, 8), CPU) != key
     finally:
-        torch.set_num_threads(1)
+        torch.set_num_threads(threads)
     assert remember.key_of(network, (16, 3, 8, 8), CPU) == key
 
 
