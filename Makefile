@@ -4,6 +4,7 @@
 #                 and without the compiled kernels
 # make test-all   also the tests that are slow or need a GPU, and other people's networks to
 #                 compare with (torchvision, timm, transformers, Keras)
+# make docs   the documentation as a site in build/site; a link that leads nowhere is an error
 # make bench  measure side by side with other people's programs on this machine, for an hour or so:
 #                 make bench DATA=cifar10-jpeg.tar.gz, or CASES="train-resnet20 load"
 # make bench-smoke   the same in minutes and on tiny images: whether it works, not how fast it is
@@ -17,7 +18,7 @@ PYTEST = $(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses 4 --dist workste
 PROCESSES ?= auto
 NUMERICS = $(addprefix tests/,kernels nn look analyze predict contracts)
 
-.PHONY: demo test test-numerics test-all bench bench-smoke bench-gpu format check clean
+.PHONY: demo test test-numerics test-all docs bench bench-smoke bench-gpu format check clean
 
 demo: $(VENV)/installed
 	$(BIN)/reslab train digits --out runs/demo-$$(date +%Y%m%d-%H%M%S)
@@ -33,6 +34,9 @@ test-numerics: $(VENV)/installed-test
 
 test-all: check $(VENV)/installed-reference
 	$(PYTEST) -m "slow or gpu or not slow"
+
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m bench $(CASES) $(if $(DATA),--data $(DATA))
@@ -72,6 +76,10 @@ $(VENV)/installed-reference: $(VENV)/installed-test
 
 $(VENV)/installed-bench: $(VENV)/installed-reference
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[onnx,openvino]'
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt 'mkdocs-material>=9.6,<10'
 	touch $@
 
 clean:
