@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from reslab import networks
 from reslab.analyze.cost import measure
 from reslab.errors import UsageError
-from reslab.networks.blocks import Gate, start_gates
+from reslab.networks.blocks import Gate, set_gate_bias
 from reslab.networks.highway import HighwayLayer
 from reslab.networks.network import build
 
@@ -91,7 +91,7 @@ def test_network_equals_the_functional_version(name, reference, training):
 def test_a_layer_carries_or_transforms(bias, expected):
     torch.manual_seed(0)
     layer = HighwayLayer(8)
-    start_gates(layer, bias)
+    set_gate_bias(layer, bias)
     x = torch.randn(2, 8, 5, 5)
     torch.testing.assert_close(layer(x), expected(layer, x), atol=1e-6, rtol=1e-6)
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from reslab import networks
 from reslab.analyze.cost import measure
 from reslab.errors import UsageError
-from reslab.networks.blocks import start_gates
+from reslab.networks.blocks import set_gate_bias
 from reslab.networks.init import zero_last_scale
 from reslab.networks.network import build
 
@@ -70,7 +70,7 @@ def test_network_equals_the_functional_version(name, training):
 def test_with_shut_gates_the_highway_network_is_the_plain_one():
     torch.manual_seed(0)
     highway = build(networks.entry("highway_cnn").spec)
-    start_gates(highway, -30.0)
+    set_gate_bias(highway, -30.0)
     plain = build(networks.entry("plain_cnn10").spec)
     plain.load_state_dict({k: v for k, v in highway.state_dict().items() if "highway" not in k})
     x = torch.randn(2, 3, 9, 11)

@@ -11,7 +11,7 @@ from reslab.errors import UsageError
 from reslab.networks.network import Network, build
 from reslab.networks.resnet import StageSpec
 from reslab.networks.surgery import deepen, deeper_names, deeper_spec
-from reslab.networks.surgery.deeper import places
+from reslab.networks.surgery.deeper import spread
 from tolerance import rounding
 
 PAIRS = [
@@ -117,10 +117,10 @@ def test_plain_networks_are_close_in_training_mode_closer_with_images():
 
 
 def test_old_blocks_are_spread_and_unchanged():
-    assert places(3, 9) == [0, 3, 6]
-    assert places(2, 3) == [0, 1]
-    assert places(3, 4) == [0, 1, 2]
-    assert places(6, 6) == [0, 1, 2, 3, 4, 5]
+    assert spread(3, 9) == [0, 3, 6]
+    assert spread(2, 3) == [0, 1]
+    assert spread(3, 4) == [0, 1, 2]
+    assert spread(6, 6) == [0, 1, 2, 3, 4, 5]
     network = used(small("resnet20"))
     deeper = deepen(network, "resnet56")
     for stage in ("stage1", "stage2", "stage3"):

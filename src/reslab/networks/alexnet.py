@@ -12,7 +12,7 @@ from reslab.errors import UsageError
 from reslab.networks.fully_connected import FullyConnectedSpec, make_fully_connected_head
 from reslab.networks.init import initialize_gaussian
 from reslab.networks.lrn import LocalResponseNorm
-from reslab.networks.network import Network, Stage, builds, initialize, least_input
+from reslab.networks.network import Network, Stage, builds, initialize, min_input_size
 from reslab.networks.spec import Entry, Section, Stem, check_stem, spec_kind
 
 Initialisation = Literal["gaussian", "he"]
@@ -124,7 +124,7 @@ def build_alexnet(spec: AlexNetSpec) -> Network:
     )
     if spec.initialisation == "he" or spec.is_small:
         initialize(network)
-        head.begin()
+        head.initialize_classifier()
     else:
         _initialise_as_in_2012(network)
     return network
@@ -165,16 +165,16 @@ def _pool() -> nn.MaxPool2d:
 def _min_size(spec: AlexNetSpec) -> int:
     """Follow the least map of the head back to the image."""
     first, second, *rest = spec.convolutions
-    side = least_input(spec.fc_grid if spec.fully_convolutional else 1, kernel=3, stride=2)
+    side = min_input_size(spec.fc_grid if spec.fully_convolutional else 1, kernel=3, stride=2)
     for convolution in reversed(rest):
-        side = least_of(side, convolution)
-    side = least_of(least_input(side, kernel=3, stride=2), second)
-    return least_of(least_input(side, kernel=3, stride=2), first)
+        side = min_conv_input(side, convolution)
+    side = min_conv_input(min_input_size(side, kernel=3, stride=2), second)
+    return min_conv_input(min_input_size(side, kernel=3, stride=2), first)
 
 
-def least_of(output: int, convolution: ConvolutionSpec) -> int:
+def min_conv_input(output: int, convolution: ConvolutionSpec) -> int:
     """Return the least side of a map for a convolution to put out one of side `output`."""
-    return least_input(
+    return min_input_size(
         output,
         kernel=convolution.kernel,
         stride=convolution.stride,

@@ -13,7 +13,7 @@ from torch import nn
 from reslab.errors import UsageError
 
 BOTTLENECK_EXPANSION = 4
-Layer = Callable[[torch.Tensor], torch.Tensor]
+TensorFunction = Callable[[torch.Tensor], torch.Tensor]
 ShortcutOption = Literal["none", "A", "B", "C"]
 StrideOn = Literal["1x1", "3x3"]
 
@@ -28,7 +28,7 @@ class ResidualBlock(nn.Module):
     Source: He et al. 2015, equations 1 and 2.
     """
 
-    act: Layer
+    act: TensorFunction
 
     def __init__(self, branch: nn.Module, shortcut: nn.Module) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class PlainBlock(nn.Module):
     Source: He et al. 2015, section 3.3, "Plain Network".
     """
 
-    act: Layer
+    act: TensorFunction
 
     def __init__(self, branch: nn.Module) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class SharedActivationBlock(nn.Module):
     in the released code so do those that change dimensions.
     """
 
-    activation: Layer
+    activation: TensorFunction
 
     def __init__(self, activation: nn.Module, branch: nn.Module, shortcut: nn.Module) -> None:
         super().__init__()
@@ -248,7 +248,7 @@ class Gate(nn.Module):
         return self.act(self.conv(x))  # type: ignore[no-any-return]
 
 
-def start_gates(network: nn.Module, bias: float) -> None:
+def set_gate_bias(network: nn.Module, bias: float) -> None:
     """Let the biases of every gate start at one value: gates start near sigmoid(bias)."""
     for module in network.modules():
         if isinstance(module, Gate):

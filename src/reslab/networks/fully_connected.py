@@ -57,8 +57,8 @@ class FullyConnectedHead(Head):
     Source: Krizhevsky et al. 2012, section 5.
     """
 
-    def begin(self) -> None:
-        """Draw the classifier anew."""
+    def initialize_classifier(self) -> None:
+        """Draw new values for the classifier."""
         if isinstance(self.classifier, nn.Linear) and not self.classifier.weight.is_meta:
             nn.init.normal_(self.classifier.weight, std=CLASSIFIER_STD)
             nn.init.zeros_(self.classifier.bias)
@@ -66,7 +66,7 @@ class FullyConnectedHead(Head):
     def reset(self, num_classes: int, dropout: float | None, like: torch.Tensor) -> None:
         """Put a new classifier in place of the old one, of the device and type of `like`."""
         super().reset(num_classes, dropout, like)
-        self.begin()
+        self.initialize_classifier()
         for module in self.features.modules():
             if dropout is not None and isinstance(module, nn.Dropout):
                 module.p = dropout

@@ -31,7 +31,7 @@ from reslab.networks.network import (
     Stage,
     builds,
     initialize,
-    least_input,
+    min_input_size,
 )
 from reslab.networks.spec import Entry, NetworkSpec, Section, Stem, spec_kind
 
@@ -140,7 +140,7 @@ def build_googlenet(spec: GoogLeNetSpec) -> Network:
             dropout=spec.dropout,
         ),
         features=features,
-        min_size=least_image(spec),
+        min_size=min_image_size(spec),
         auxiliary=auxiliary,
     )
     initialize(network)
@@ -221,12 +221,12 @@ class GridPool(nn.Module):
         return F.adaptive_avg_pool2d(x, GRID)
 
 
-def least_image(spec: GoogLeNetSpec) -> int:
+def min_image_size(spec: GoogLeNetSpec) -> int:
     """Return the least side of an image that leaves something for every pool."""
-    side = least_input(1, kernel=spec.last_pool, stride=2, ceil=True)
+    side = min_input_size(1, kernel=spec.last_pool, stride=2, ceil=True)
     for _ in range(2 if spec.stem == "small" else 3):
-        side = least_input(side, kernel=3, stride=2, ceil=True)
-    return side if spec.stem == "small" else least_input(side, kernel=7, stride=2, padding=3)
+        side = min_input_size(side, kernel=3, stride=2, ceil=True)
+    return side if spec.stem == "small" else min_input_size(side, kernel=7, stride=2, padding=3)
 
 
 SOURCE = "Szegedy et al. 2014, Going Deeper with Convolutions, table 1 and section 5"

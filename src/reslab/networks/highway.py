@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from reslab.errors import UsageError
-from reslab.networks.blocks import Gate, start_gates
+from reslab.networks.blocks import Gate, set_gate_bias
 from reslab.networks.network import GlobalAveragePool, Head, Network, Stage, builds
 from reslab.networks.spec import Entry, NetworkSpec, Section, spec_kind
 
@@ -144,7 +144,7 @@ def build_highway(spec: HighwaySpec) -> Network:
         min_size=min_size(spec),
     )
     initialize_xavier(network)
-    start_gates(network, spec.gate_bias)
+    set_gate_bias(network, spec.gate_bias)
     return network
 
 

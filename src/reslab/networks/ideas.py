@@ -8,7 +8,7 @@ from collections import OrderedDict
 from torch import nn
 
 from reslab.errors import UsageError
-from reslab.networks.blocks import PlainBlock, ResidualBlock, start_gates
+from reslab.networks.blocks import PlainBlock, ResidualBlock, set_gate_bias
 from reslab.networks.highway import HighwayLayer, plain_layer
 from reslab.networks.network import GlobalAveragePool, Head, Network, Stage, builds, initialize
 from reslab.networks.spec import Entry, NetworkSpec, Section, spec_kind
@@ -92,7 +92,7 @@ def build_highway_cnn(spec: HighwayCNNSpec) -> Network:
                 children[f"highway{conv_number}"] = HighwayLayer(spec.width)
         stages[f"stage{number}"] = Stage(children)
     network = _network(spec, stages)
-    start_gates(network, spec.gate_bias)
+    set_gate_bias(network, spec.gate_bias)
     return network
 
 

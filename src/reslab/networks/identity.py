@@ -13,11 +13,11 @@ from reslab.errors import UsageError
 from reslab.networks.blocks import (
     AdditiveBlock,
     Gate,
-    Layer,
     ResidualBlock,
     SharedActivationBlock,
+    TensorFunction,
     make_shortcut,
-    start_gates,
+    set_gate_bias,
 )
 from reslab.networks.network import GlobalAveragePool, Network, builds, initialize
 from reslab.networks.preact import PAPER, PROTOCOL
@@ -25,14 +25,14 @@ from reslab.networks.resnet import (
     CIFAR_STEM,
     IMAGENET_STEM,
     POOL,
+    BlockPosition,
     Branch,
-    Place,
     ResNetSpec,
     StageSpec,
-    assemble,
     cifar_stages,
     make_branch,
     make_stem,
+    network_of_blocks,
 )
 from reslab.networks.spec import Entry, Published, Section, spec_kind
 
@@ -129,7 +129,7 @@ class ScaledBlock(nn.Module):
     Source: He et al. 2016, section 3.1, "Constant scaling", and figure 2 (b).
     """
 
-    act: Layer
+    act: TensorFunction
 
     def __init__(
         self, branch: nn.Module, shortcut: nn.Module, shortcut_scale: float, branch_scale: float
@@ -162,7 +162,7 @@ class ExclusiveGateBlock(nn.Module):
     layer's gate on a residual unit.
     """
 
-    act: Layer
+    act: TensorFunction
 
     def __init__(self, branch: nn.Module, shortcut: nn.Module, gate: Gate) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ class ShortcutGateBlock(nn.Module):
     Source: He et al. 2016, section 3.1, "Shortcut-only gating", and figure 2 (d).
     """
 
-    act: Layer
+    act: TensorFunction
 
     def __init__(self, branch: nn.Module, shortcut: nn.Module, gate: Gate) -> None:
         super().__init__()
@@ -227,7 +227,7 @@ class NormAfterAdditionBlock(nn.Module):
     Source: He et al. 2016, section 4.1, "BN after addition", and figure 4 (b).
     """
 
-    act: Layer
+    act: TensorFunction
 
     def __init__(self, branch: nn.Module, shortcut: nn.Module, width: int) -> None:
         super().__init__()
@@ -241,19 +241,19 @@ class NormAfterAdditionBlock(nn.Module):
         return self.act(self.norm(self.branch(x) + self.shortcut(x)))
 
 
-def without_last_norm(branch: nn.Sequential) -> nn.Sequential:
+def drop_last_norm(branch: nn.Sequential) -> nn.Sequential:
     """Take the batch norm at its end from a branch: conv BN relu conv, for figure 4 (b)."""
     layers = list(branch.named_children())
     assert isinstance(layers[-1][1], nn.BatchNorm2d)
     return nn.Sequential(OrderedDict(layers[:-1]))
 
 
-def with_relu_behind(branch: nn.Sequential) -> nn.Sequential:
+def append_relu(branch: nn.Sequential) -> nn.Sequential:
     """Rectify what a branch puts out: conv BN relu conv BN relu, for figure 4 (c)."""
     return nn.Sequential(OrderedDict([*branch.named_children(), ("act", nn.ReLU())]))
 
 
-def with_relu_in_front(branch: nn.Sequential) -> nn.Sequential:
+def prepend_relu(branch: nn.Sequential) -> nn.Sequential:
     """Rectify what a branch receives: relu conv BN relu conv BN, for figure 4 (d)."""
     return nn.Sequential(OrderedDict([("act", nn.ReLU()), *branch.named_children()]))
 
@@ -261,38 +261,38 @@ def with_relu_in_front(branch: nn.Sequential) -> nn.Sequential:
 @builds(ShortcutKindSpec)
 def build_shortcut_kind(spec: ShortcutKindSpec) -> Network:
     """Assemble a residual network with something on its shortcuts; He et al. 2016, table 1."""
-    network = assemble(
+    network = network_of_blocks(
         spec,
         stem=make_stem(spec.stem, spec.in_chans),
-        make_block=lambda place: make_shortcut_kind(spec, place),
+        make_block=lambda position: make_shortcut_kind(spec, position),
         features=GlobalAveragePool(),
     )
     initialize(network)
     if spec.gate_bias is not None:
-        start_gates(network, spec.gate_bias)
+        set_gate_bias(network, spec.gate_bias)
     return network
 
 
-def make_shortcut_kind(spec: ShortcutKindSpec, place: Place) -> nn.Module:
+def make_shortcut_kind(spec: ShortcutKindSpec, position: BlockPosition) -> nn.Module:
     """Make one block with what the specification puts on its shortcut."""
-    branch = make_branch(spec, place)
-    shortcut = make_shortcut(place.in_width, place.out_width, place.stride, spec.shortcut)
+    branch = make_branch(spec, position)
+    shortcut = make_shortcut(position.in_width, position.out_width, position.stride, spec.shortcut)
     match spec.unit:
         case "scaled":
             assert spec.shortcut_scale is not None
             assert spec.branch_scale is not None
             return ScaledBlock(branch, shortcut, spec.shortcut_scale, spec.branch_scale)
         case "exclusive_gate":
-            return ExclusiveGateBlock(branch, shortcut, _gate(place))
+            return ExclusiveGateBlock(branch, shortcut, _gate(position))
         case "shortcut_gate":
-            return ShortcutGateBlock(branch, shortcut, _gate(place))
+            return ShortcutGateBlock(branch, shortcut, _gate(position))
         case "dropout":
             assert spec.shortcut_dropout is not None
             return ResidualBlock(branch, DropoutShortcut(shortcut, spec.shortcut_dropout))
 
 
-def _gate(place: Place) -> Gate:
-    return Gate(place.in_width, place.out_width, stride=place.stride)
+def _gate(position: BlockPosition) -> Gate:
+    return Gate(position.in_width, position.out_width, stride=position.stride)
 
 
 @builds(ActivationOrderSpec)
@@ -301,29 +301,29 @@ def build_activation_order(spec: ActivationOrderSpec) -> Network:
     features: nn.Module = GlobalAveragePool()
     if spec.order == "relu_preactivation":  # what the last block puts out is not activated yet
         features = nn.Sequential(OrderedDict(act=nn.ReLU(), pool=features))
-    network = assemble(
+    network = network_of_blocks(
         spec,
         stem=make_stem(spec.stem, spec.in_chans),
-        make_block=lambda place: make_ordered(spec, place),
+        make_block=lambda position: make_ordered(spec, position),
         features=features,
     )
     initialize(network)
     return network
 
 
-def make_ordered(spec: ActivationOrderSpec, place: Place) -> nn.Module:
+def make_ordered(spec: ActivationOrderSpec, position: BlockPosition) -> nn.Module:
     """Make one block with its activations where the specification wants them."""
-    branch = make_branch(spec, place)
-    shortcut = make_shortcut(place.in_width, place.out_width, place.stride, spec.shortcut)
+    branch = make_branch(spec, position)
+    shortcut = make_shortcut(position.in_width, position.out_width, position.stride, spec.shortcut)
     match spec.order:
         case "bn_after_addition":
-            return NormAfterAdditionBlock(without_last_norm(branch), shortcut, place.out_width)
+            return NormAfterAdditionBlock(drop_last_norm(branch), shortcut, position.out_width)
         case "relu_before_addition":
-            return AdditiveBlock(with_relu_behind(branch), shortcut)
+            return AdditiveBlock(append_relu(branch), shortcut)
         case "relu_preactivation":
-            if place.opens_stage:
+            if position.opens_stage:
                 return SharedActivationBlock(nn.ReLU(), branch, shortcut)
-            return AdditiveBlock(with_relu_in_front(branch), shortcut)
+            return AdditiveBlock(prepend_relu(branch), shortcut)
 
 
 FAILS = "the paper reports that it fails (an error above 20%); it is here to show that"

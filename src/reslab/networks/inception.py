@@ -16,7 +16,7 @@ from reslab.networks.blocks import PlainBlock
 from reslab.networks.inception_blocks import (
     Conv,
     Fork,
-    Layer,
+    LayerSpec,
     MakeConv,
     Pool,
     conv_norm_act,
@@ -180,7 +180,7 @@ def expanded(in_width: int, branches: Fork, make_conv: MakeConv) -> nn.Sequentia
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class Architecture:
     """The layers of one network.
 
     Args:
@@ -192,9 +192,9 @@ class Plan:
         last_is_linear: the last module is neither scaled nor followed by an activation.
     """
 
-    stem: tuple[Layer, ...]
-    entry: tuple[Layer, ...]
-    reductions: tuple[tuple[Layer, ...], ...]
+    stem: tuple[LayerSpec, ...]
+    entry: tuple[LayerSpec, ...]
+    reductions: tuple[tuple[LayerSpec, ...], ...]
     modules: tuple[Fork, ...]
     last: Conv | None = None
     last_is_linear: bool = False
@@ -218,7 +218,7 @@ FORKED_REDUCTION = (fork([Conv(192, 3, stride=2, valid=True)], [MAX]),)
 CHAINED_ENTRY = (MAX, Conv(80), Conv(192, 3, valid=True))
 
 
-def reduction_a(k: int, l: int, m: int, n: int) -> tuple[Layer, ...]:  # noqa: E741 (the paper's)
+def reduction_a(k: int, l: int, m: int, n: int) -> tuple[LayerSpec, ...]:  # noqa: E741 (the paper's)
     """Figure 7, with the widths of table 1."""
     return (
         fork(
@@ -229,7 +229,7 @@ def reduction_a(k: int, l: int, m: int, n: int) -> tuple[Layer, ...]:  # noqa: E
     )
 
 
-def reduction_b(first: int, second: int, third: tuple[int, int]) -> tuple[Layer, ...]:
+def reduction_b(first: int, second: int, third: tuple[int, int]) -> tuple[LayerSpec, ...]:
     """Figures 13 and 18: the reduction before modules C of the residual networks."""
     return (
         fork(
@@ -241,7 +241,7 @@ def reduction_b(first: int, second: int, third: tuple[int, int]) -> tuple[Layer,
     )
 
 
-V4 = Plan(
+V4 = Architecture(
     stem=STEM,
     entry=FORKED_ENTRY,
     reductions=(
@@ -293,7 +293,7 @@ V4 = Plan(
     ),
 )
 
-RESNET_V1 = Plan(
+RESNET_V1 = Architecture(
     stem=STEM,
     entry=CHAINED_ENTRY,
     reductions=(
@@ -315,14 +315,14 @@ RESNET_V2_MODULES = (
 )
 RESNET_V2_REDUCTIONS = (reduction_a(256, 256, 384, 384), reduction_b(384, 288, (288, 320)))
 
-RESNET_V2 = Plan(
+RESNET_V2 = Architecture(
     stem=STEM,
     entry=FORKED_ENTRY,
     reductions=(FORKED_REDUCTION, *RESNET_V2_REDUCTIONS),
     modules=RESNET_V2_MODULES,
 )
 
-RESNET_V2_SLIM = Plan(
+RESNET_V2_SLIM = Architecture(
     stem=STEM,
     entry=CHAINED_ENTRY,
     reductions=(
@@ -342,7 +342,7 @@ RESNET_V2_SLIM = Plan(
     last_is_linear=True,
 )
 
-PLANS: dict[str, Plan] = {
+ARCHITECTURES: dict[str, Architecture] = {
     "v4": V4,
     "resnet_v1": RESNET_V1,
     "resnet_v2": RESNET_V2,
@@ -352,7 +352,7 @@ PLANS: dict[str, Plan] = {
 # reslab's own network for 32x32 images: the paper's three kinds of modules, the factorised ones
 # where maps are small, at widths that cost what a residual network of 50 layers does.
 SMALL_WIDTH = 64
-SMALL_REDUCTIONS: tuple[tuple[Layer, ...], ...] = (
+SMALL_REDUCTIONS: tuple[tuple[LayerSpec, ...], ...] = (
     (
         fork(
             [Conv(32, 3, stride=2)],
@@ -375,25 +375,25 @@ SMALL_MODULES = (
 )
 
 
-def padded(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+def padded(layers: Sequence[LayerSpec]) -> tuple[LayerSpec, ...]:
     """Return the same layers without any valid one: maps shrink by the strides only."""
     return tuple(_changed(layer, {"valid": False}) for layer in layers)
 
 
-def without_strides(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+def without_strides(layers: Sequence[LayerSpec]) -> tuple[LayerSpec, ...]:
     """Return the layers at the size of their input: pools between them are left out."""
     kept = [layer for layer in layers if not isinstance(layer, Pool)]
     return tuple(_changed(layer, {"valid": False, "stride": 1}) for layer in kept)
 
 
-def _changed(layer: Layer, values: Mapping[str, Any]) -> Layer:
+def _changed(layer: LayerSpec, values: Mapping[str, Any]) -> LayerSpec:
     if isinstance(layer, Fork):
         return fork(*([_changed(inner, values) for inner in branch] for branch in layer.branches))
     return dataclasses.replace(layer, **values)
 
 
 # Least side from which every unpadded layer of the published networks has a window.
-LEAST_PUBLISHED = 75
+MIN_IMAGE_SIZE = 75
 # The authors' code adds 0.001 to the variance in every batch norm.
 published_conv: MakeConv = functools.partial(conv_norm_act, eps=1e-3)
 
@@ -404,8 +404,8 @@ def build_inception(spec: InceptionSpec) -> Network:
 
     Weights start by the rule of `initialize`; the paper names none.
     """
-    plan = PLANS[spec.variant]
-    stem, entry, openings = plan.stem, plan.entry, plan.reductions
+    architecture = ARCHITECTURES[spec.variant]
+    stem, entry, openings = architecture.stem, architecture.entry, architecture.reductions
     small = spec.stem == "small"
     if small:
         stem, entry = without_strides(stem), without_strides(entry)
@@ -417,10 +417,10 @@ def build_inception(spec: InceptionSpec) -> Network:
     features.append((width, reduction))
     for number, opening in enumerate(openings):
         in_width, width, reduction = width, out_width(width, opening), 2 * reduction
-        blocks = make_modules(spec, plan, number, width)
-        if number == 2 and plan.last is not None:
-            blocks.append(published_conv(width, plan.last))
-            width = plan.last.width
+        blocks = make_modules(spec, architecture, number, width)
+        if number == 2 and architecture.last is not None:
+            blocks.append(published_conv(width, architecture.last))
+            width = architecture.last.width
         stages[f"stage{number + 2}"] = make_stage(in_width, opening, blocks, published_conv)
         features.append((width, reduction))
     network = Network(
@@ -429,20 +429,22 @@ def build_inception(spec: InceptionSpec) -> Network:
         stages=stages,
         head=make_head(spec, width),
         features=features,
-        min_size=None if small else LEAST_PUBLISHED,
+        min_size=None if small else MIN_IMAGE_SIZE,
     )
     initialize(network)
     return network
 
 
-def make_modules(spec: InceptionSpec, plan: Plan, number: int, width: int) -> list[nn.Module]:
+def make_modules(
+    spec: InceptionSpec, architecture: Architecture, number: int, width: int
+) -> list[nn.Module]:
     """Make all modules A (number 0), B (1) or C (2), which read and put out `width` channels."""
-    module, depth = plan.modules[number], spec.depths[number]
+    module, depth = architecture.modules[number], spec.depths[number]
     if spec.scales is None:
         return [make_fork(width, module, published_conv) for _ in range(depth)]
     branches = [expanded(width, module, published_conv) for _ in range(depth)]
     blocks: list[nn.Module] = [ScaledResidualBlock(b, spec.scales[number]) for b in branches]
-    if number == 2 and plan.last_is_linear:
+    if number == 2 and architecture.last_is_linear:
         blocks[-1] = LinearResidualBlock(branches[-1])
     return blocks
 
@@ -457,7 +459,7 @@ def build_small_inception(spec: SmallInceptionSpec) -> Network:
     stem = StemSpec(
         width=SMALL_WIDTH, kernel=3 if small else 7, stride=1 if small else 2, max_pool=not small
     )
-    pool: tuple[Layer, ...] = (Pool("max", stride=2),) if stem.max_pool else ()
+    pool: tuple[LayerSpec, ...] = (Pool("max", stride=2),) if stem.max_pool else ()
     openings = (pool, *SMALL_REDUCTIONS)
     width, reduction = SMALL_WIDTH, stem.stride
     features = [(width, reduction)]
@@ -484,7 +486,7 @@ def build_small_inception(spec: SmallInceptionSpec) -> Network:
 
 
 def make_stage(
-    in_width: int, opening: Sequence[Layer], blocks: Sequence[nn.Module], make_conv: MakeConv
+    in_width: int, opening: Sequence[LayerSpec], blocks: Sequence[nn.Module], make_conv: MakeConv
 ) -> Stage:
     """Line up a stage: the layers that change size or width, then its blocks."""
     children = OrderedDict(make_layers(in_width, opening, make_conv).named_children())

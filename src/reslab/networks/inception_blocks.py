@@ -48,19 +48,19 @@ class Pool:
 class Fork:
     """Branches that all read the same map, as data."""
 
-    branches: tuple[tuple[Layer, ...], ...]
+    branches: tuple[tuple[LayerSpec, ...], ...]
 
 
-Layer = Conv | Pool | Fork
+LayerSpec = Conv | Pool | Fork
 MakeConv = Callable[[int, Conv], nn.Module]
 
 
-def fork(*branches: Sequence[Layer]) -> Fork:
+def fork(*branches: Sequence[LayerSpec]) -> Fork:
     """List the branches of an Inception module from left to right."""
     return Fork(tuple(tuple(branch) for branch in branches))
 
 
-def out_width(in_width: int, layers: Sequence[Layer]) -> int:
+def out_width(in_width: int, layers: Sequence[LayerSpec]) -> int:
     """Return the channels that leave a run of layers."""
     for layer in layers:
         if isinstance(layer, Conv):
@@ -88,7 +88,7 @@ class Concat(nn.Module):
         return torch.cat([branch(x) for branch in self.branches], dim=1)
 
 
-def make_layers(in_width: int, layers: Sequence[Layer], make_conv: MakeConv) -> nn.Sequential:
+def make_layers(in_width: int, layers: Sequence[LayerSpec], make_conv: MakeConv) -> nn.Sequential:
     """Turn a run of layers into modules, named by kind and counted by kind.
 
     So convolutions keep their names where a pool between them is left out.

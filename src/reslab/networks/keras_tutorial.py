@@ -134,7 +134,7 @@ def build_keras_tutorial(spec: KerasTutorialSpec) -> Network:
     """
     least = spec.reduction if spec.global_pool else (POOL - 1) * spec.reduction + 1
     if spec.img_size < least and not spec.global_pool:
-        raise _no_room(spec)
+        raise _too_small_for_pool(spec)
     small = spec.stem == "small"
     width, reduction = spec.filters[0], 1
     features = [(width, reduction)]
@@ -153,7 +153,7 @@ def build_keras_tutorial(spec: KerasTutorialSpec) -> Network:
         features=features,
         min_size=least,
     )
-    begin(network)
+    initialize_glorot(network)
     return network
 
 
@@ -240,7 +240,7 @@ def make_head(spec: KerasTutorialSpec) -> Head:
     )
 
 
-def begin(network: Network) -> None:
+def initialize_glorot(network: Network) -> None:
     """W ~ U(-a, a) with a^2 = 6 / (fan_in + fan_out), b = 0: Keras' own, "glorot_uniform".
 
     Source: Glorot and Bengio 2010, equation 16.
@@ -257,7 +257,7 @@ def _norm(spec: KerasTutorialSpec, width: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(width, eps=spec.bn_eps, momentum=1 - spec.bn_mom)
 
 
-def _no_room(spec: KerasTutorialSpec) -> UsageError:
+def _too_small_for_pool(spec: KerasTutorialSpec) -> UsageError:
     side, enough = -(-spec.img_size // spec.reduction), POOL * spec.reduction
     stem = "" if spec.stem == "small" else "the stem for small images ('small'), "
     return UsageError(

@@ -14,7 +14,7 @@ from reslab.networks.network import GlobalAveragePool, Head, Network, Stage, bui
 from reslab.networks.resnet import StageSpec
 from reslab.networks.spec import Entry, NetworkSpec, Published, Section, Stem, spec_kind
 
-Layer = Literal["separable", "full"]
+LayerType = Literal["separable", "full"]
 
 
 @spec_kind("mobilenet_v1")
@@ -37,7 +37,7 @@ class MobileNetSpec(NetworkSpec):
     stages: tuple[StageSpec, ...]
     stem_width: int = 32
     width_multiplier: float = 1.0
-    layer: Layer = "separable"
+    layer: LayerType = "separable"
     stem: Stem = "imagenet"
 
     def __post_init__(self) -> None:
@@ -143,7 +143,9 @@ def strides_of(spec: MobileNetSpec) -> list[int]:
     return strides
 
 
-def make_stage(layer: Layer, stage: StageSpec, in_width: int, out_width: int, stride: int) -> Stage:
+def make_stage(
+    layer: LayerType, stage: StageSpec, in_width: int, out_width: int, stride: int
+) -> Stage:
     """Line up the layers of a stage; the first one may subsample."""
     make = SeparableConvolution if layer == "separable" else FullConvolution
     blocks: OrderedDict[str, nn.Module] = OrderedDict()
@@ -175,7 +177,7 @@ def _entry(
     *,
     width_multiplier: float = 1.0,
     depths: tuple[int, ...] = DEPTHS,
-    layer: Layer = "separable",
+    layer: LayerType = "separable",
 ) -> Entry:
     shapes = zip((64, 128, 256, 512, 1024), depths, (1, 2, 2, 2, 2), strict=True)
     return Entry(

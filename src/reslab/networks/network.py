@@ -57,12 +57,12 @@ def _recomputed(blocks: nn.Module, x: torch.Tensor) -> torch.Tensor:
         blocks,
         x,
         use_reentrant=False,
-        context_fn=lambda: (contextlib.nullcontext(), _statistics_left_alone(blocks)),
+        context_fn=lambda: (contextlib.nullcontext(), _keep_statistics(blocks)),
     )
 
 
 @contextlib.contextmanager
-def _statistics_left_alone(blocks: nn.Module) -> Iterator[None]:
+def _keep_statistics(blocks: nn.Module) -> Iterator[None]:
     """Let batch norms update copies: the first pass has already counted this batch."""
     norms = [m for m in blocks.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     kept = [dict(norm.named_buffers(recurse=False)) for norm in norms]
@@ -211,7 +211,7 @@ class Network(nn.Module):
             for (width, reduction), module in zip(features, modules, strict=True)
         )
         self.min_size = min_size or self.feature_info[-1]["reduction"]
-        self._fixed: list[nn.Module] = []
+        self._frozen: list[nn.Module] = []
 
     def __repr__(self) -> str:
         from reslab.networks.summary import network_text
@@ -321,21 +321,21 @@ class Network(nn.Module):
                 f"freeze must be -1 to {len(parts)} for {self.spec.name} "
                 f"({', '.join(self.parts())}), received {count}"
             )
-        self._fixed = [*parts, self.head.features] if count == -1 else parts[:count]
-        self._fixed += [
+        self._frozen = [*parts, self.head.features] if count == -1 else parts[:count]
+        self._frozen += [
             head
             for head in self.auxiliary_heads()
-            if self.stages.get_submodule(head.stage) in self._fixed
+            if self.stages.get_submodule(head.stage) in self._frozen
         ]
         self.requires_grad_(True)
-        for part in self._fixed:
+        for part in self._frozen:
             part.requires_grad_(False)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
         """Switch between training and evaluation; frozen parts stay in evaluation."""
         super().train(mode)
-        for part in self._fixed:
+        for part in self._frozen:
             part.eval()
         return self
 
@@ -471,7 +471,7 @@ def initialize(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def least_input(
+def min_input_size(
     output: int, *, kernel: int, stride: int = 1, padding: int = 0, ceil: bool = False
 ) -> int:
     """Return the least side of a map for which a layer puts out a map of side `output`.

@@ -22,13 +22,13 @@ from reslab.networks.resnet import (
     IMAGENET_DEPTHS,
     IMAGENET_STEM,
     POOL,
+    BlockPosition,
     Branch,
-    Place,
     ResNetSpec,
     StageSpec,
-    assemble,
     cifar_stages,
     make_stem,
+    network_of_blocks,
     out_width,
 )
 from reslab.networks.spec import Entry, Published, Section, spec_kind
@@ -110,10 +110,10 @@ def build_preact(spec: PreActSpec) -> Network:
     else:
         first = conv(spec.in_chans, spec.stem.width, spec.stem.kernel, spec.stem.stride)
         stem = nn.Sequential(OrderedDict(conv=first))
-    network = assemble(
+    network = network_of_blocks(
         spec,
         stem=stem,
-        make_block=lambda place: make_block(spec, place),
+        make_block=lambda position: make_block(spec, position),
         features=nn.Sequential(
             OrderedDict(
                 norm=nn.BatchNorm2d(out_width(spec, spec.stages[-1])),
@@ -126,29 +126,31 @@ def build_preact(spec: PreActSpec) -> Network:
     return network
 
 
-def make_block(spec: PreActSpec, place: Place) -> nn.Module:
+def make_block(spec: PreActSpec, position: BlockPosition) -> nn.Module:
     """Make one unit; the first of a stage shares its activation, or has the stem's."""
     if spec.branch == "basic":
-        layers = preact_basic_layers(place.in_width, place.width, place.stride)
+        layers = preact_basic_layers(position.in_width, position.width, position.stride)
     else:
-        layers = preact_bottleneck_layers(place.in_width, place.width, place.stride, spec.stride_on)
-    shortcut = _shortcut(spec, place)
-    if not place.opens_stage:
+        layers = preact_bottleneck_layers(
+            position.in_width, position.width, position.stride, spec.stride_on
+        )
+    shortcut = _shortcut(spec, position)
+    if not position.opens_stage:
         return AdditiveBlock(nn.Sequential(layers), shortcut)
     activation = nn.Sequential(OrderedDict(norm=layers.pop("norm1"), act=layers.pop("act1")))
     branch = nn.Sequential(layers)
-    if place.opens_network and spec.stem_activation:
+    if position.opens_network and spec.stem_activation:
         return AdditiveBlock(branch, shortcut)
     return SharedActivationBlock(activation, branch, shortcut)
 
 
-def _shortcut(spec: PreActSpec, place: Place) -> nn.Module:
+def _shortcut(spec: PreActSpec, position: BlockPosition) -> nn.Module:
     """Choose by the paper's option as everywhere, but a projection has no batch norm."""
-    changes = place.in_width != place.out_width or place.stride != 1
+    changes = position.in_width != position.out_width or position.stride != 1
     if spec.shortcut == "C" or (spec.shortcut == "B" and changes):
-        projection = conv(place.in_width, place.out_width, 1, place.stride)
+        projection = conv(position.in_width, position.out_width, 1, position.stride)
         return nn.Sequential(OrderedDict(conv=projection))
-    return make_shortcut(place.in_width, place.out_width, place.stride, "A")
+    return make_shortcut(position.in_width, position.out_width, position.stride, "A")
 
 
 PAPER = "He et al. 2016, Identity Mappings in Deep Residual Networks"

@@ -100,7 +100,7 @@ class ResNetSpec(NetworkSpec):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Place:
+class BlockPosition:
     """Where a block stands.
 
     Args:
@@ -120,11 +120,11 @@ class Place:
     opens_network: bool
 
 
-def assemble(
+def network_of_blocks(
     spec: ResNetSpec,
     *,
     stem: nn.Module,
-    make_block: Callable[[Place], nn.Module],
+    make_block: Callable[[BlockPosition], nn.Module],
     features: nn.Module,
 ) -> Network:
     """Line up stem, stages and head, with blocks of any kind.
@@ -132,7 +132,7 @@ def assemble(
     Args:
         spec: the network.
         stem: its first layers; a max pool opens the first stage.
-        make_block: from a block's place to the block.
+        make_block: from a block's position to the block.
         features: from the last map to one vector an image.
     """
     width, reduction = spec.stem.width, spec.stem.stride
@@ -144,7 +144,7 @@ def assemble(
             children["pool"] = make_pool()
             reduction *= 2
         for block in range(1, stage.depth + 1):
-            place = Place(
+            position = BlockPosition(
                 in_width=width,
                 width=stage.width,
                 out_width=out_width(spec, stage),
@@ -152,8 +152,8 @@ def assemble(
                 opens_stage=block == 1,
                 opens_network=block == number == 1,
             )
-            children[f"block{block}"] = make_block(place)
-            width = place.out_width
+            children[f"block{block}"] = make_block(position)
+            width = position.out_width
         stages[f"stage{number}"] = Stage(children)
         reduction *= stage.stride
         maps.append((width, reduction))
@@ -161,11 +161,11 @@ def assemble(
     return Network(spec, stem=stem, stages=stages, head=head, features=maps)
 
 
-def make_branch(spec: ResNetSpec, place: Place) -> nn.Sequential:
+def make_branch(spec: ResNetSpec, position: BlockPosition) -> nn.Sequential:
     """Make the original F of a block: conv BN relu conv BN, or the bottleneck."""
     if spec.branch == "basic":
-        return basic_branch(place.in_width, place.width, place.stride)
-    return bottleneck_branch(place.in_width, place.width, place.stride, spec.stride_on)
+        return basic_branch(position.in_width, position.width, position.stride)
+    return bottleneck_branch(position.in_width, position.width, position.stride, spec.stride_on)
 
 
 def out_width(spec: ResNetSpec, stage: StageSpec) -> int:
@@ -191,22 +191,22 @@ def make_stem(spec: StemSpec, in_chans: int) -> nn.Sequential:
 @builds(ResNetSpec)
 def build_resnet(spec: ResNetSpec) -> Network:
     """Assemble stem, stages and head as in He et al. 2015, tables 1 and 6."""
-    network = assemble(
+    network = network_of_blocks(
         spec,
         stem=make_stem(spec.stem, spec.in_chans),
-        make_block=lambda place: make_block(spec, place),
+        make_block=lambda position: make_block(spec, position),
         features=GlobalAveragePool(),
     )
     initialize(network)
     return network
 
 
-def make_block(spec: ResNetSpec, place: Place) -> nn.Module:
+def make_block(spec: ResNetSpec, position: BlockPosition) -> nn.Module:
     """Make one block: the branch, and the shortcut unless the network is plain."""
-    branch = make_branch(spec, place)
+    branch = make_branch(spec, position)
     if spec.shortcut == "none":
         return PlainBlock(branch)
-    shortcut = make_shortcut(place.in_width, place.out_width, place.stride, spec.shortcut)
+    shortcut = make_shortcut(position.in_width, position.out_width, position.stride, spec.shortcut)
     return ResidualBlock(branch, shortcut)
 
 

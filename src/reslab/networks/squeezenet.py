@@ -18,7 +18,7 @@ from reslab.networks.network import (
     Stage,
     builds,
     initialize,
-    least_input,
+    min_input_size,
 )
 from reslab.networks.spec import Entry, NetworkSpec, Published, Section, Stem, spec_kind
 
@@ -140,7 +140,7 @@ class ConvolutionalHead(Head):
     def reset(self, num_classes: int, dropout: float | None, like: torch.Tensor) -> None:
         """Put a new classifier in place of the old one, of the device and type of `like`."""
         super().reset(num_classes, dropout, like)
-        begin_classifier(self.classifier)
+        initialize_classifier(self.classifier)
 
     def _make_classifier(self, num_classes: int) -> nn.Module:
         return nn.Conv2d(self.num_features, num_classes, 1) if num_classes else nn.Identity()
@@ -167,9 +167,9 @@ def build_squeezenet(spec: SqueezeNetSpec) -> Network:
             num_features=width, num_classes=spec.num_classes, dropout=spec.dropout
         ),
         features=features,
-        min_size=least_side(spec),
+        min_size=min_image_size(spec),
     )
-    begin(network, small=spec.stem == "small")
+    initialize_as_released(network, small=spec.stem == "small")
     return network
 
 
@@ -210,15 +210,15 @@ def make_fire(bypass: Bypass, fire: FireSpec, in_width: int) -> nn.Module:
     return module
 
 
-def least_side(spec: SqueezeNetSpec) -> int:
+def min_image_size(spec: SqueezeNetSpec) -> int:
     """Return the least side that every layer can take, from the last pool back to the image."""
     side, small = 1, spec.stem == "small"
     for _ in spec.stages[1:] if small else spec.stages:
-        side = least_input(side, kernel=3, stride=2, ceil=True)
-    return side if small else least_input(side, kernel=spec.stem_kernel, stride=2)
+        side = min_input_size(side, kernel=3, stride=2, ceil=True)
+    return side if small else min_input_size(side, kernel=spec.stem_kernel, stride=2)
 
 
-def begin(network: Network, *, small: bool) -> None:
+def initialize_as_released(network: Network, *, small: bool) -> None:
     """W ~ U(-a, a) with a^2 = 3 / fan_in, b = 0; the classifier W ~ N(0, 0.01^2).
 
     Source: the authors' release (Caffe's "xavier" filler, and "gaussian" for conv10). That
@@ -230,10 +230,10 @@ def begin(network: Network, *, small: bool) -> None:
         if isinstance(module, nn.Conv2d) and not module.weight.is_meta and not small:
             bound = (3 / module.weight[0].numel()) ** 0.5
             nn.init.uniform_(module.weight, -bound, bound)
-    begin_classifier(network.head.classifier)
+    initialize_classifier(network.head.classifier)
 
 
-def begin_classifier(classifier: nn.Module) -> None:
+def initialize_classifier(classifier: nn.Module) -> None:
     """W ~ N(0, 0.01^2), b = 0."""
     if isinstance(classifier, nn.Conv2d) and not classifier.weight.is_meta:
         assert classifier.bias is not None

@@ -112,9 +112,9 @@ def build_vgg(spec: VggSpec) -> Network:
         min_size=smallest * 2 ** len(spec.stages),
     )
     initialize(network)
-    head.begin()
+    head.initialize_classifier()
     if spec.shortcut != "none" and not spec.batch_norm:
-        _calm(network)
+        _shrink_branches(network)
     return network
 
 
@@ -176,7 +176,7 @@ def _shortcut(spec: VggSpec, in_width: int, width: int) -> nn.Module:
     return make_shortcut(in_width, width, 1, spec.shortcut)
 
 
-def _calm(network: Network) -> None:
+def _shrink_branches(network: Network) -> None:
     """Begin N residual branches at 1 / N of the variance, and projections that keep it.
 
     Nothing normalises the sums here: with branches of full size, each block would double the
@@ -202,7 +202,7 @@ SOURCE = (
 )
 WIDTHS = (64, 128, 256, 512, 512)
 # Kernels of each stage.
-PLANS: dict[str, tuple[tuple[int, ...], ...]] = {
+CONFIGURATIONS: dict[str, tuple[tuple[int, ...], ...]] = {
     "A": ((3,), (3,), (3, 3), (3, 3), (3, 3)),
     "B": ((3, 3),) * 5,
     "C": ((3, 3), (3, 3), (3, 3, 1), (3, 3, 1), (3, 3, 1)),
@@ -227,7 +227,7 @@ OPTIONS = {
 
 
 def _spec(name: str, plan: str) -> VggSpec:
-    stages = zip(WIDTHS, PLANS[plan], strict=True)
+    stages = zip(WIDTHS, CONFIGURATIONS[plan], strict=True)
     return VggSpec(
         name=name,
         stages=tuple(VggStageSpec(width=width, kernels=kernels) for width, kernels in stages),

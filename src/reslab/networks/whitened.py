@@ -86,7 +86,7 @@ class WhiteningConv2d(nn.Conv2d):
         self.register_buffer("weight", value)
 
     @torch.no_grad()
-    def begin(self) -> None:
+    def initialize(self) -> None:
         """Fill V with a random orthogonal matrix, b with zeros."""
         if not self.weight.is_meta:
             half = self.weight[: len(self.weight) // 2]
@@ -201,7 +201,7 @@ def build_whitened(spec: WhitenedSpec) -> Network:
         features=features,
         min_size=2 ** len(spec.widths) + spec.whitening - 1,
     )
-    begin(network)
+    initialize_dirac(network)
     return network
 
 
@@ -239,7 +239,7 @@ def make_norm(spec: WhitenedSpec, width: int) -> nn.BatchNorm2d:
     return norm
 
 
-def begin(network: Network) -> None:
+def initialize_dirac(network: Network) -> None:
     """Start convolutions as the identity as far as their inputs go, the rest uniform.
 
     W ~ U(-a, a), a^2 = 1 / fan_in, which torch's layers begin with; of a convolution with n input
@@ -249,7 +249,7 @@ def begin(network: Network) -> None:
     """
     for module in network.modules():
         if isinstance(module, WhiteningConv2d):
-            module.begin()
+            module.initialize()
         elif isinstance(module, nn.Conv2d) and not module.weight.is_meta:
             nn.init.dirac_(module.weight.data[: module.in_channels])
 

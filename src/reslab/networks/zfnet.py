@@ -9,11 +9,11 @@ from typing import Self
 from torch import nn
 
 from reslab.errors import UsageError
-from reslab.networks.alexnet import GRID, RANGE, ConvolutionSpec, least_of, make_convolution
+from reslab.networks.alexnet import GRID, RANGE, ConvolutionSpec, make_convolution, min_conv_input
 from reslab.networks.fully_connected import FullyConnectedSpec, make_fully_connected_head
 from reslab.networks.init import initialize_gaussian
 from reslab.networks.lrn import LocalResponseNorm
-from reslab.networks.network import Network, Stage, builds, initialize, least_input
+from reslab.networks.network import Network, Stage, builds, initialize, min_input_size
 from reslab.networks.spec import Entry, Section, Stem, check_stem, spec_kind
 
 
@@ -99,7 +99,7 @@ def build_zfnet(spec: ZFNetSpec) -> Network:
     )
     if spec.is_small:
         initialize(network)
-        head.begin()
+        head.initialize_classifier()
     else:
         initialize_gaussian(network, std=STD)
     return network
@@ -115,13 +115,13 @@ def _min_size(spec: ZFNetSpec) -> int:
     first, second, *rest = spec.convolutions
     side = _before_pool(spec.fc_grid if spec.fully_convolutional else 1)
     for convolution in reversed(rest):
-        side = least_of(side, convolution)
-    side = least_of(_before_pool(side), second)
-    return least_of(_before_pool(side), first)
+        side = min_conv_input(side, convolution)
+    side = min_conv_input(_before_pool(side), second)
+    return min_conv_input(_before_pool(side), first)
 
 
 def _before_pool(output: int) -> int:
-    return least_input(output, kernel=3, stride=2, ceil=True)
+    return min_input_size(output, kernel=3, stride=2, ceil=True)
 
 
 SOURCE = (

@@ -17,7 +17,7 @@ from reslab.networks.blocks import AdditiveBlock, PlainBlock, ResidualBlock
 from reslab.networks.identity import NormAfterAdditionBlock
 from reslab.networks.network import Network, build
 from reslab.networks.resnet import ResNetSpec
-from reslab.networks.surgery.deeper import deeper_spec, places
+from reslab.networks.surgery.deeper import deeper_spec, spread
 
 FLOAT32_STEP = 2.0**-23
 Moments = tuple[torch.Tensor, torch.Tensor]
@@ -71,7 +71,7 @@ def deepen(
             if name in origin:
                 before = origin[name]
             else:
-                _become_identity(block, functools.partial(_moments, before, measured, trained))
+                _make_identity(block, functools.partial(_moments, before, measured, trained))
     return deep.train(network.training)
 
 
@@ -80,7 +80,7 @@ def _kept_names(shallow: ResNetSpec, deep: ResNetSpec) -> dict[str, str]:
     return {
         f"stages.stage{number}.block{old + 1}": f"stages.stage{number}.block{new + 1}"
         for number, (few, many) in enumerate(zip(shallow.stages, deep.stages, strict=True), 1)
-        for old, new in enumerate(places(few.depth, many.depth))
+        for old, new in enumerate(spread(few.depth, many.depth))
     }
 
 
@@ -143,10 +143,10 @@ def _expected(block: nn.Module) -> Moments:
     return cut_mean, (square - cut_mean**2).clamp(min=0)
 
 
-def _become_identity(block: nn.Module, moments: Callable[[], Moments]) -> None:
+def _make_identity(block: nn.Module, moments: Callable[[], Moments]) -> None:
     """Set a new block to y = x, for the values that reach it."""
     if isinstance(block, PlainBlock):
-        _hand_on(block.branch, moments)
+        _pass_through(block.branch, moments)
         return
     assert isinstance(block, ResidualBlock | AdditiveBlock | NormAfterAdditionBlock)
     last = list(block.branch.modules())[-1]
@@ -154,22 +154,22 @@ def _become_identity(block: nn.Module, moments: Callable[[], Moments]) -> None:
     nn.init.zeros_(last.weight)
     if last.bias is not None:
         nn.init.zeros_(last.bias)
-    _hand_on(block.shortcut, moments)
+    _pass_through(block.shortcut, moments)
     if isinstance(block, NormAfterAdditionBlock):
-        _undo_itself(block.norm, *moments())
+        _make_norm_identity(block.norm, *moments())
 
 
-def _hand_on(layers: nn.Module, moments: Callable[[], Moments]) -> None:
+def _pass_through(layers: nn.Module, moments: Callable[[], Moments]) -> None:
     """Let convolutions and the batch norms behind them hand on their input as it is."""
     for layer in layers.modules():
         if isinstance(layer, nn.Conv2d):
             assert layer.in_channels == layer.out_channels
             nn.init.dirac_(layer.weight)
         elif isinstance(layer, nn.BatchNorm2d):
-            _undo_itself(layer, *moments())
+            _make_norm_identity(layer, *moments())
 
 
-def _undo_itself(norm: nn.BatchNorm2d, mean: torch.Tensor, variance: torch.Tensor) -> None:
+def _make_norm_identity(norm: nn.BatchNorm2d, mean: torch.Tensor, variance: torch.Tensor) -> None:
     """Set (x - mean) / sqrt(var + eps) * scale + shift to x, up to the last bit of float32.
 
     The scale follows from the variance, rounded; among the nearest variances the one is kept

@@ -43,10 +43,12 @@ def deeper_names(spec: NetworkSpec) -> list[str]:
     """Return the networks of the catalogue that a network can be deepened to."""
     if cannot_deepen(spec):
         return []
-    return [name for name in networks.list_models() if not _difference(spec, _named(spec, name))]
+    # Of the same kind only: other families need not be imported to see that they are others.
+    alike = [name for name in networks.list_models() if networks.info(name).kind == spec.kind]
+    return [name for name in alike if not _difference(spec, _named(spec, name))]
 
 
-def places(shallow: int, deep: int) -> list[int]:
+def spread(shallow: int, deep: int) -> list[int]:
     """Return where each of a stage's old blocks stands among the new ones, from 0.
 
     They are spread evenly, and the first one stays first: old block j goes to

@@ -11,7 +11,7 @@ from torch import nn
 
 from reslab.networks.network import Network, Stage
 
-Layer = tuple[nn.Module, str, nn.Module]
+NamedLayer = tuple[nn.Module, str, nn.Module]
 
 
 def fold_batch_norm(network: Network) -> Network:
@@ -44,7 +44,7 @@ def fold_batch_norm(network: Network) -> Network:
     return folded
 
 
-def _runs(module: nn.Module) -> Iterator[list[Layer]]:
+def _runs(module: nn.Module) -> Iterator[list[NamedLayer]]:
     """Yield each run of layers that are computed one after the other: parent, name, layer."""
     for child in module.children():
         if _in_sequence(child):
@@ -56,7 +56,7 @@ def _runs(module: nn.Module) -> Iterator[list[Layer]]:
             yield from _runs(child)
 
 
-def _layers(sequence: nn.Module) -> Iterator[Layer]:
+def _layers(sequence: nn.Module) -> Iterator[NamedLayer]:
     for name, child in sequence.named_children():
         if _in_sequence(child):
             yield from _layers(child)
