@@ -165,6 +165,7 @@ def _pool() -> nn.MaxPool2d:
 def _min_size(spec: AlexNetSpec) -> int:
     """Follow the least map of the head back to the image."""
     first, second, *rest = spec.convolutions
+    # Averaging to the grid needs one position, sliding over the map the whole grid.
     side = min_input_size(spec.fc_grid if spec.fully_convolutional else 1, kernel=3, stride=2)
     for convolution in reversed(rest):
         side = min_conv_input(side, convolution)

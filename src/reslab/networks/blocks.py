@@ -186,6 +186,7 @@ class ZeroPadShortcut(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, in_width, H, W) to (B, out_width, ceil(H / stride), ceil(W / stride))."""
+        # F.pad counts from the last dimension: width, height, then channels (before, after).
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
 
     def extra_repr(self) -> str:

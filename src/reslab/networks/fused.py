@@ -76,13 +76,16 @@ def fuse(network: nn.Module) -> int:
     """
     taken = 0
     for module in network.modules():
+        # `type(...) is`: a subclass may compute something else.
         if type(module) is nn.BatchNorm2d and module.affine and module.track_running_stats:
+            # Only the class changes, so that names, parameters and what holds them stay.
             module.__class__ = FusedNorm
             taken += 1
         elif type(module) is nn.Conv2d and conv3x3.takes(module):
             module.__class__ = NarrowConv
         elif type(module) is ZeroPadShortcut:
             module.__class__ = FusedZeroPad
+    # A list: replacing a ReLU changes what is walked over.
     for module in list(network.modules()):
         if isinstance(module, nn.Sequential):
             for (_, norm), (name, act) in pairwise(list(module.named_children())):

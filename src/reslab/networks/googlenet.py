@@ -110,6 +110,7 @@ def build_googlenet(spec: GoogLeNetSpec) -> Network:
     Weights start by the rule of `initialize`: the paper names none.
     """
     batch = spec.norm == "batch"
+    # torchvision's weights come from TensorFlow, whose batch norms add 0.001 to the variance.
     make_conv: MakeConv = functools.partial(conv_norm_act, eps=1e-3) if batch else conv_act
     small = spec.stem == "small"
     first = Conv(64, 3) if small else Conv(64, 7, stride=2)
@@ -224,6 +225,7 @@ class GridPool(nn.Module):
 def min_image_size(spec: GoogLeNetSpec) -> int:
     """Return the least side of an image that leaves something for every pool."""
     side = min_input_size(1, kernel=spec.last_pool, stride=2, ceil=True)
+    # From the last pool back to the image; ceil_mode lets a window reach over the border.
     for _ in range(2 if spec.stem == "small" else 3):
         side = min_input_size(side, kernel=3, stride=2, ceil=True)
     return side if spec.stem == "small" else min_input_size(side, kernel=7, stride=2, padding=3)

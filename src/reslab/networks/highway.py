@@ -195,7 +195,7 @@ def initialize_xavier(network: nn.Module) -> None:
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear) and not module.weight.is_meta:
-            bound = math.sqrt(3 / module.weight[0].numel())
+            bound = math.sqrt(3 / module.weight[0].numel())  # U(-a, a) has variance a^2 / 3
             nn.init.uniform_(module.weight, -bound, bound)
             assert module.bias is not None
             nn.init.zeros_(module.bias)

@@ -268,6 +268,7 @@ def build_shortcut_kind(spec: ShortcutKindSpec) -> Network:
         features=GlobalAveragePool(),
     )
     initialize(network)
+    # After `initialize`, which sets every bias to zero.
     if spec.gate_bias is not None:
         set_gate_bias(network, spec.gate_bias)
     return network

@@ -73,6 +73,7 @@ class KerasTutorialSpec(NetworkSpec):
     @property
     def reduction(self) -> int:
         """Side of the image over the side of the last map."""
+        # The first stage keeps the size; the printed stem's pool halves it in its place.
         halvings = len(self.stages) - (1 if self.stem == "small" else 0)
         return 1 << halvings
 

@@ -1,4 +1,4 @@
-"""Local response normalisation, as the networks before batch normalisation had it."""
+"""Local response normalization, as the networks before batch normalisation had it."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Stage(nn.Sequential):
         maps are kept and 4 k are recomputed at a time; the sum is least at k = sqrt(n) / 2.
         """
         blocks = list(self)
-        length = max(1, round(math.sqrt(len(blocks)) / 2))
+        length = max(1, round(math.sqrt(len(blocks)) / 2))  # the root of d(n / k + 4 k) / dk
         starts = range(0, len(blocks), length)
         return [nn.Sequential(*blocks[start : start + length]) for start in starts]
 
@@ -69,7 +69,7 @@ def _keep_statistics(blocks: nn.Module) -> Iterator[None]:
     try:
         for norm, buffers in zip(norms, kept, strict=True):
             for name, value in buffers.items():
-                setattr(norm, name, value.clone())
+                setattr(norm, name, value.clone())  # a buffer by that name stays registered
         yield
     finally:
         for norm, buffers in zip(norms, kept, strict=True):
@@ -210,6 +210,7 @@ class Network(nn.Module):
             Feature(num_chs=width, reduction=reduction, module=module)
             for (width, reduction), module in zip(features, modules, strict=True)
         )
+        # A smaller image would be subsampled to nothing.
         self.min_size = min_size or self.feature_info[-1]["reduction"]
         self._frozen: list[nn.Module] = []
 
@@ -260,6 +261,7 @@ class Network(nn.Module):
         """Compute what the training loss sees: the logits, then those of each auxiliary head."""
         check_input(self.spec, self.min_size, x.shape)
         x, auxiliary = self.stem(x), []
+        # Block by block only where a head looks in: Stage.forward knows how to recompute.
         for name, stage in self.stages.named_children():
             heads = [head for head in self.auxiliary_heads() if head.stage == name]
             for block_name, block in stage.named_children() if heads else [("", stage)]:
@@ -334,7 +336,7 @@ class Network(nn.Module):
 
     def train(self, mode: bool = True) -> Self:
         """Switch between training and evaluation; frozen parts stay in evaluation."""
-        super().train(mode)
+        super().train(mode)  # switches every module, the frozen ones too
         for part in self._frozen:
             part.eval()
         return self
@@ -425,13 +427,14 @@ def builds(
 
 
 def build(spec: NetworkSpec) -> Network:
-    """Turn a specification into a newly initialised network, in training mode.
+    """Turn a specification into a newly initialized network, in training mode.
 
     Under ``with torch.device("meta")`` it takes no memory and no time.
 
     Raises:
         UsageError: the specification's image size is less than the network can take.
     """
+    # The type's own file has registered its builder: whoever holds a spec has imported it.
     assert type(spec) in _BUILDERS, f"no builder for {type(spec).__name__}"
     network = _BUILDERS[type(spec)](spec)
     if spec.img_size < network.min_size:
@@ -463,6 +466,7 @@ def initialize(network: nn.Module) -> None:
         if any(p.is_meta for p in module.parameters(recurse=False)):
             continue  # nothing to fill, and pretending takes long for deep networks
         if isinstance(module, nn.Conv2d | nn.Linear):
+            # In the order of `modules()`: another order would draw other weights from a seed.
             nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

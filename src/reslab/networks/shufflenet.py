@@ -83,7 +83,7 @@ class ShuffleNetSpec(NetworkSpec):
 
 def _multiple(width: float, of: int) -> int:
     """Return the nearest multiple, at least one; halves are rounded up."""
-    return of * max(1, int(width / of + 0.5))
+    return of * max(1, int(width / of + 0.5))  # round() takes halves to the even number
 
 
 def _listed(values: dict[int, int] | dict[float, int]) -> str:

@@ -228,7 +228,7 @@ def initialize_as_released(network: Network, *, small: bool) -> None:
     initialize(network)
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and not module.weight.is_meta and not small:
-            bound = (3 / module.weight[0].numel()) ** 0.5
+            bound = (3 / module.weight[0].numel()) ** 0.5  # U(-a, a) has variance a^2 / 3
             nn.init.uniform_(module.weight, -bound, bound)
     initialize_classifier(network.head.classifier)
 

@@ -187,8 +187,9 @@ def _shrink_branches(network: Network) -> None:
         last = list(block.branch.children())[-1]
         assert isinstance(last, nn.Conv2d)
         with torch.no_grad():
-            last.weight.mul_(len(blocks) ** -0.5)
+            last.weight.mul_(len(blocks) ** -0.5)  # N branches of 1 / N of the variance
             if isinstance(block.shortcut, nn.Conv2d):
+                # N(0, 2 / fan_in) makes up for a ReLU behind it, and a projection has none.
                 block.shortcut.weight.mul_(0.5**0.5)
 
 

@@ -59,7 +59,9 @@ class WhitenedSpec(NetworkSpec):
             raise UsageError(f"logit_scale must be more than 0, received {self.logit_scale}")
 
 
+# Keeps directions that patches hardly vary in, noise mostly, from being blown up.
 SMALLEST_POWER = 5e-4
+NORM_EPS = 1e-12  # as in the author's release
 
 
 class WhiteningConv2d(nn.Conv2d):
@@ -81,6 +83,7 @@ class WhiteningConv2d(nn.Conv2d):
 
     def __init__(self, in_chans: int, kernel: int) -> None:
         super().__init__(in_chans, 2 * in_chans * kernel**2, kernel)
+        # A buffer is saved with the weights, but no optimizer touches it.
         value = self.weight.detach()
         del self.weight
         self.register_buffer("weight", value)
@@ -102,12 +105,15 @@ class WhiteningConv2d(nn.Conv2d):
         patches = F.unfold(images.float().contiguous(), kernel)
         width = patches.shape[1]
         rows = patches.transpose(1, 2).reshape(-1, width).double()
+        # In float64: in float32 the small eigenvalues, which are divided by, lose their digits.
         power, vectors = torch.linalg.eigh(rows.T @ rows / len(rows))
         # An eigenvector's sign is arbitrary: the largest entry shall be positive anywhere.
         largest = vectors.abs().argmax(0, keepdim=True)
         vectors = vectors * vectors.gather(0, largest).sign()
+        # eigh returns the smallest eigenvalue first, and eigenvectors as columns.
         whitening = (vectors / (power + SMALLEST_POWER).sqrt()).flip(1).T
         shaped = whitening.reshape(width, -1, kernel, kernel)
+        # Both signs, as what follows is close to zero below zero.
         self.weight.copy_(torch.cat([shaped, -shaped]))
 
 
@@ -127,9 +133,6 @@ def fit_to_images(network: nn.Module, images: Callable[[], Tensor]) -> bool:
         for layer in layers:
             layer.fit(seen.to(layer.weight.device))
     return bool(layers)
-
-
-NORM_EPS = 1e-12
 
 
 class GlobalMaxPool(nn.Module):
@@ -199,7 +202,7 @@ def build_whitened(spec: WhitenedSpec) -> Network:
             scale=spec.logit_scale,
         ),
         features=features,
-        min_size=2 ** len(spec.widths) + spec.whitening - 1,
+        min_size=2 ** len(spec.widths) + spec.whitening - 1,  # whitening pads nothing
     )
     initialize_dirac(network)
     return network

@@ -136,7 +136,7 @@ def _expected(block: nn.Module) -> Moments:
     if not isinstance(block, PlainBlock | ResidualBlock | NormAfterAdditionBlock):
         return mean, variance
     ratio = mean / variance.sqrt().clamp(min=1e-12)
-    above = torch.special.ndtr(ratio)
+    above = torch.special.ndtr(ratio)  # the share of values that the ReLU lets through
     density = variance.sqrt() * torch.exp(-(ratio**2) / 2) / math.sqrt(2 * math.pi)
     cut_mean = mean * above + density
     square = (mean**2 + variance) * above + mean * density
@@ -182,6 +182,7 @@ def _make_norm_identity(norm: nn.BatchNorm2d, mean: torch.Tensor, variance: torc
     norm.running_var.copy_(variance)
     nothing, one = torch.zeros_like(norm.bias), torch.ones_like(norm.bias)[None]
     least = torch.full_like(norm.bias, math.inf)
+    # The rounded values first: the loop ends once every channel is multiplied by exactly one.
     for scale_step, variance_step in itertools.product((0, -1, 1, -2, 2), range(-4, 5)):
         nearby = (norm.eps + variance.to(norm.bias)) * (1 + variance_step * FLOAT32_STEP) - norm.eps
         scale = (norm.eps + variance).sqrt().to(norm.bias) * (1 + scale_step * FLOAT32_STEP)
