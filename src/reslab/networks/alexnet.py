@@ -15,7 +15,7 @@ from reslab.networks.lrn import LocalResponseNorm
 from reslab.networks.network import Network, Stage, builds, initialize, min_input_size
 from reslab.networks.spec import Entry, Section, Stem, check_stem, spec_kind
 
-Initialisation = Literal["gaussian", "he"]
+Initialization = Literal["gaussian", "he"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class AlexNetSpec(FullyConnectedSpec):
     fc_grid: int = 6
     convolutions: tuple[ConvolutionSpec, ...]
     lrn: bool = True
-    initialisation: Initialisation = "gaussian"
+    initialisation: Initialization = "gaussian"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,7 +126,7 @@ def build_alexnet(spec: AlexNetSpec) -> Network:
         initialize(network)
         head.initialize_classifier()
     else:
-        _initialise_as_in_2012(network)
+        _initialize_as_in_2012(network)
     return network
 
 
@@ -183,7 +183,7 @@ def min_conv_input(output: int, convolution: ConvolutionSpec) -> int:
     )
 
 
-def _initialise_as_in_2012(network: Network) -> None:
+def _initialize_as_in_2012(network: Network) -> None:
     """W ~ N(0, 0.01^2); b = 1 in the layers of `ONES`, where ReLUs then begin with a slope.
 
     Source: Krizhevsky et al. 2012, section 5.
@@ -266,4 +266,4 @@ ENTRIES: tuple[Entry, ...] = (
     ),
 )
 
-SECTIONS = (Section("AlexNet (Krizhevsky, Sutskever and Hinton 2012)", ENTRIES, ""),)
+SECTIONS = (Section("AlexNet (Krizhevsky, Sutskever and Hinton 2012)", ENTRIES),)

@@ -297,4 +297,4 @@ ENTRIES: tuple[Entry, ...] = (
     ),
 )
 
-SECTIONS = (Section("GoogLeNet (Szegedy et al. 2014, arXiv 1409.4842)", ENTRIES, ""),)
+SECTIONS = (Section("GoogLeNet (Szegedy et al. 2014, arXiv 1409.4842)", ENTRIES),)

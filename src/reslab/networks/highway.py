@@ -279,4 +279,4 @@ ENTRIES: tuple[Entry, ...] = (
     ),
 )
 
-SECTIONS = (Section("Highway networks (Srivastava et al. 2015, arXiv 1507.06228)", ENTRIES, ""),)
+SECTIONS = (Section("Highway networks (Srivastava et al. 2015, arXiv 1507.06228)", ENTRIES),)

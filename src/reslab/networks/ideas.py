@@ -194,6 +194,4 @@ ENTRIES: tuple[Entry, ...] = (
     ),
 )
 
-SECTIONS = (
-    Section("Small networks that put one idea of the line into a plain network", ENTRIES, ""),
-)
+SECTIONS = (Section("Small networks that put one idea of the line into a plain network", ENTRIES),)

@@ -633,7 +633,5 @@ ENTRIES: tuple[Entry, ...] = (
 )
 
 SECTIONS = (
-    Section(
-        "Inception-v4 and Inception-ResNet (Szegedy et al. 2016, arXiv 1602.07261)", ENTRIES, ""
-    ),
+    Section("Inception-v4 and Inception-ResNet (Szegedy et al. 2016, arXiv 1602.07261)", ENTRIES),
 )

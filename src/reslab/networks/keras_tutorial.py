@@ -309,4 +309,4 @@ ENTRIES: tuple[Entry, ...] = tuple(
     _entry(stages, cifar=cifar) for cifar in (False, True) for stages in FILTERS
 )
 
-SECTIONS = (Section("A Keras tutorial's pre-activation network", ENTRIES, ""),)
+SECTIONS = (Section("A Keras tutorial's pre-activation network", ENTRIES),)

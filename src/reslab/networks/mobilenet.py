@@ -244,4 +244,4 @@ ENTRIES: tuple[Entry, ...] = (
     ),
 )
 
-SECTIONS = (Section("MobileNet (Howard et al. 2017, arXiv 1704.04861)", ENTRIES, ""),)
+SECTIONS = (Section("MobileNet (Howard et al. 2017, arXiv 1704.04861)", ENTRIES),)

@@ -235,6 +235,6 @@ ENTRIES: tuple[Entry, ...] = (
 
 SECTIONS = (
     Section(
-        "Pre-activation networks (He et al. 2016, arXiv 1603.05027), sections 4 and 5", ENTRIES, ""
+        "Pre-activation networks (He et al. 2016, arXiv 1603.05027), sections 4 and 5", ENTRIES
     ),
 )

@@ -328,4 +328,4 @@ ENTRIES: tuple[Entry, ...] = (
     ),
 )
 
-SECTIONS = (Section("ShuffleNet (Zhang et al. 2017, arXiv 1707.01083)", ENTRIES, ""),)
+SECTIONS = (Section("ShuffleNet (Zhang et al. 2017, arXiv 1707.01083)", ENTRIES),)

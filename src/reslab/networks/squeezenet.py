@@ -325,4 +325,4 @@ ENTRIES: tuple[Entry, ...] = (
     ),
 )
 
-SECTIONS = (Section("SqueezeNet (Iandola et al. 2016, arXiv 1602.07360)", ENTRIES, ""),)
+SECTIONS = (Section("SqueezeNet (Iandola et al. 2016, arXiv 1602.07360)", ENTRIES),)

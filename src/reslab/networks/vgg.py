@@ -255,7 +255,7 @@ def _entry(
     )
 
 
-def _normalised(entry: Entry) -> Entry:
+def _with_batch_norm(entry: Entry) -> Entry:
     assert isinstance(entry.spec, VggSpec)
     return dataclasses.replace(
         entry,
@@ -303,7 +303,7 @@ ENTRIES: tuple[Entry, ...] = (
     C,
     D,
     E,
-    *(_normalised(entry) for entry in (A, B, C, D, E)),
+    *(_with_batch_norm(entry) for entry in (A, B, C, D, E)),
     _residual("vgg16_residual", "D", "A"),
     _residual("vgg16_residual_b", "D", "B"),
     _residual("vgg19_residual", "E", "A"),
@@ -314,6 +314,5 @@ SECTIONS = (
     Section(
         "VGG A to E (Simonyan and Zisserman 2014, arXiv 1409.1556), and VGG with shortcuts",
         ENTRIES,
-        "",
     ),
 )

@@ -319,7 +319,5 @@ ENTRIES: tuple[Entry, ...] = (
 )
 
 SECTIONS = (
-    Section(
-        "Fast networks for small images behind a whitening convolution (Jordan 2024)", ENTRIES, ""
-    ),
+    Section("Fast networks for small images behind a whitening convolution (Jordan 2024)", ENTRIES),
 )

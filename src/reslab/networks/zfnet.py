@@ -169,4 +169,4 @@ ENTRIES: tuple[Entry, ...] = (
     _entry("zfnet_b", (512, 1024, 512), "table 2 (b)", "512, 1024, 512", (37.5, 16.0)),
 )
 
-SECTIONS = (Section("ZFNet (Zeiler and Fergus 2013, arXiv 1311.2901)", ENTRIES, ""),)
+SECTIONS = (Section("ZFNet (Zeiler and Fergus 2013, arXiv 1311.2901)", ENTRIES),)
