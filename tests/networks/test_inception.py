@@ -12,7 +12,6 @@ from families import slow_unless
 from reslab import networks
 from reslab.analyze.cost import measure
 from reslab.errors import UsageError
-from reslab.networks.blocks import make_pool
 from reslab.networks.inception import (
     LinearResidualBlock,
     ScaledResidualBlock,
@@ -28,6 +27,7 @@ from reslab.networks.inception_blocks import (
     conv_norm_act,
     fork,
     make_fork,
+    make_pool,
     out_width,
 )
 from reslab.networks.network import build
