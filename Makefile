@@ -16,7 +16,7 @@ BIN = $(VENV)/bin
 # Tests run in a process for each core, four at most: each holds torch and some networks.
 PYTEST = $(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses 4 --dist worksteal
 PROCESSES ?= auto
-NUMERICS = $(addprefix tests/,kernels nn look analyze predict contracts)
+NUMERICS = $(addprefix tests/,kernels networks look analyze predict contracts)
 
 .PHONY: demo test test-numerics test-all docs bench bench-smoke bench-gpu format check clean
 

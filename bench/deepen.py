@@ -32,8 +32,8 @@ from reslab.data.bank import open_bank
 from reslab.data.loader import eval_batches
 from reslab.data.open import open_dataset
 from reslab.evaluate import protocol
-from reslab.nn import Network
-from reslab.nn.surgery import deepen
+from reslab.networks.network import Network
+from reslab.networks.surgery import deepen
 
 CHECKED_IMAGES = 1_000
 Row = dict[str, Any]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reslab import catalog
+from reslab import networks
 
-NAMES = catalog.list_models()
+NAMES = networks.list_models()
 
 
 def _one_a_family() -> set[str]:
@@ -15,8 +15,8 @@ def _one_a_family() -> set[str]:
     They are found in the catalogue, so that a new family is tried by default.
     """
     cheapest: dict[tuple[str, str], str] = {}
-    for name in sorted(NAMES, key=lambda n: catalog.costs()[n].macs):
-        entry = catalog.entry(name)
+    for name in sorted(NAMES, key=lambda n: networks.info(n).macs):
+        entry = networks.entry(name)
         cheapest.setdefault((entry.family, entry.spec.kind), name)
     return set(cheapest.values())
 

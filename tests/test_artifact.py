@@ -17,11 +17,11 @@ from safetensors import torch as safetensors_torch
 
 from reslab import artifact, durable
 from reslab.artifact import MODEL_JSON, WEIGHTS, Artifact
-from reslab.catalog import NETWORKS
 from reslab.data.preprocess import Preprocess
 from reslab.errors import CheckpointError
-from reslab.nn import build
-from reslab.spec import ResNetSpec, StageSpec, StemSpec
+from reslab.networks import entry
+from reslab.networks.network import build
+from reslab.networks.resnet import ResNetSpec, StageSpec, StemSpec
 
 TINY = ResNetSpec(
     name="tiny",
@@ -112,7 +112,7 @@ def test_weights_in_any_memory_format_are_saved_as_they_are(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["plain20", "resnet20", "resnet18", "resnet50_v15"])
 def test_catalogue_networks_come_back_whole(tmp_path: Path, name: str) -> None:
     """No parameter or buffer may stay on the meta device that they are assembled on."""
-    spec = dataclasses.replace(NETWORKS[name].spec, num_classes=3)
+    spec = dataclasses.replace(entry(name).spec, num_classes=3)
     before = build(spec).eval()
     preprocess = Preprocess(img_size=spec.img_size, resize_size=spec.img_size)
     artifact.save(Artifact(before, ("a", "b", "c"), preprocess), tmp_path / "model")

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from reslab import catalog
-from reslab import spec as specs
+from reslab import networks
 from reslab.data.augment import Augment
 from reslab.errors import UsageError
 from reslab.training.optimizer import make_optimizer
@@ -18,11 +17,11 @@ from reslab.tutorial import ResNet
 def test_the_tutorials_own_call():
     with torch.device("meta"):
         network = ResNet.build(64, 64, 3, 10, (9, 9, 9), (64, 64, 128, 256), reg=0.0005)
-    assert network.spec == specs.replace(catalog.entry("keras_preact_9_9_9").spec, reg=0.0005)
+    assert network.spec == networks.replace(networks.entry("keras_preact_9_9_9").spec, reg=0.0005)
     assert network.spec.weight_decay == 0.001
     with torch.device("meta"):
         network = ResNet.build(64, 64, 3, 10, [3, 4, 6], [64, 128, 256, 512])
-    assert network.spec == catalog.entry("keras_preact_3_4_6").spec
+    assert network.spec == networks.entry("keras_preact_3_4_6").spec
     with torch.device("meta"):
         network = ResNet.build(128, 128, 1, 7, (1, 1, 1), (8, 8, 8, 16), bn_eps=1e-3, bn_mom=0.99)
         assert network(torch.empty(2, 1, 128, 128)).shape == (2, 7)

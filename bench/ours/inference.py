@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.session import Session
-from reslab import catalog
-from reslab.nn import Network, build
-from reslab.nn.blocks import ResidualBlock
+from reslab import networks
+from reslab.networks.blocks import ResidualBlock
+from reslab.networks.network import Network, build
 from reslab.predict.runtimes import Auto
 from reslab.weights import LAYOUTS, to_layout
 
@@ -31,7 +31,7 @@ def network_of(settings: dict[str, Any]) -> Network:
     images, so that the best logit is as clear as a trained network's.
     """
     torch.manual_seed(0)
-    network = build(catalog.entry(settings["network"]).spec)
+    network = build(networks.entry(settings["network"]).spec)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None

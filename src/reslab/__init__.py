@@ -17,7 +17,7 @@ _HOMES = {
     "DataOptions": "reslab.data.options",
     "look_inside": "reslab.look",
     "create_model": "reslab.models",
-    "list_models": "reslab.catalog",
+    "list_models": "reslab.networks",
     "open_dataset": "reslab.data.open",
     "check_dataset": "reslab.data.check",
     "compare_runs": "reslab.report.comparison",
@@ -39,12 +39,12 @@ __all__ = [
 
 if TYPE_CHECKING:
     from reslab.api import load, resume, train
-    from reslab.catalog import list_models
     from reslab.data.check import check_dataset
     from reslab.data.open import open_dataset
     from reslab.data.options import DataOptions
     from reslab.look import look_inside
     from reslab.models import create_model
+    from reslab.networks import list_models
     from reslab.report.comparison import compare_runs
 
 

@@ -21,13 +21,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors import torch as safetensors_torch
 
-from reslab import durable, file_kind, spec
+from reslab import durable, file_kind, networks
 from reslab.data.preprocess import Preprocess
 from reslab.data.record import FILE as IMAGES
 from reslab.data.record import ImageRecord
 from reslab.display.short import short_repr
 from reslab.errors import CheckpointError, ReslabError
-from reslab.nn import Network, build
+from reslab.networks.network import Network, build
 
 FORMAT_VERSION = 1
 MODEL_JSON = "model.json"
@@ -93,7 +93,7 @@ def save(artifact: Artifact, folder: Path) -> None:
         tensors[_MEAN_IMAGE] = torch.tensor(artifact.preprocess.mean_image)
     value = {
         "format": FORMAT_VERSION,
-        "spec": spec.to_json(artifact.network.spec),
+        "spec": networks.to_json(artifact.network.spec),
         "classes": list(artifact.classes),
         "preprocess": artifact.preprocess.to_json(),
         "metrics": _finite(artifact.metrics),
@@ -150,7 +150,7 @@ def _assemble(
     )
     # Without memory of its own the network takes over the tensors instead of copying them.
     with torch.device("meta"):
-        network = build(spec.from_json(value["spec"]))
+        network = build(networks.from_json(value["spec"]))
     load_weights(network, tensors, where=where, assign=True)
     classes = tuple(value["classes"])
     if network.spec.num_classes != len(classes) or not all(isinstance(c, str) for c in classes):

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, overload
 
-from reslab import catalog
-from reslab import spec as specs
+from reslab import networks
 from reslab.errors import UsageError
-from reslab.nn import FeatureMaps, Network, build
-from reslab.nn.surgery import adapt_channels
-from reslab.spec import Stem
-from reslab.weights.source import load_network
+from reslab.networks import Stem
+from reslab.networks.network import FeatureMaps, Network, build
 
 
 @overload
@@ -88,24 +85,24 @@ def named_spec(
     in_chans: int | None = None,
     img_size: int | None = None,
     stem: Stem | None = None,
-) -> specs.NetworkSpec:
+) -> networks.NetworkSpec:
     """Return the specification of a network of the catalogue with some values changed.
 
     Raises:
         UsageError: an unknown name, or values that the network cannot take.
     """
-    spec = catalog.entry(name).spec
+    spec = networks.entry(name).spec
     if stem is not None:
         spec = spec.with_stem(stem)
     if img_size is not None:
-        spec = specs.replace(spec, img_size=img_size)
+        spec = networks.replace(spec, img_size=img_size)
     return _with_ends(spec, num_classes, in_chans)
 
 
 def _with_ends(
-    spec: specs.NetworkSpec, num_classes: int | None, in_chans: int | None
-) -> specs.NetworkSpec:
-    return specs.replace(
+    spec: networks.NetworkSpec, num_classes: int | None, in_chans: int | None
+) -> networks.NetworkSpec:
+    return networks.replace(
         spec,
         num_classes=spec.num_classes if num_classes is None else num_classes,
         in_chans=spec.in_chans if in_chans is None else in_chans,
@@ -113,7 +110,7 @@ def _with_ends(
 
 
 def _trained(
-    wanted: specs.NetworkSpec,
+    wanted: networks.NetworkSpec,
     pretrained: str | Path,
     num_classes: int | None,
     in_chans: int | None,
@@ -121,6 +118,10 @@ def _trained(
     stem: Stem | None,
 ) -> Network:
     """Load a trained network, check that it is the one that was asked for, fit its ends."""
+    # Only here, so that a new network needs its own family's file alone.
+    from reslab.networks.surgery import adapt_channels
+    from reslab.weights.source import load_network
+
     network = load_network(pretrained, wanted.name, stem)
     found = network.spec
     if found.name != wanted.name:
@@ -134,7 +135,7 @@ def _trained(
             remedy="leave the stem out: a trained network brings its own",
         )
     if img_size is not None:
-        network.spec = specs.replace(found, img_size=img_size)
+        network.spec = networks.replace(found, img_size=img_size)
     if in_chans is not None and in_chans != found.in_chans:
         network = adapt_channels(network, in_chans)
     if num_classes is not None and num_classes != found.num_classes:

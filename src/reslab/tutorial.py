@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reslab.errors import UsageError
-from reslab.nn import Network, build
-from reslab.spec.keras_tutorial import POOL, KerasTutorialSpec
+from reslab.networks.keras_tutorial import POOL, KerasTutorialSpec
+from reslab.networks.network import Network, build
 
 
 class ResNet:
-    """The tutorial's class; its `residual_module` is `reslab.nn.builders.keras_tutorial`'s."""
+    """The tutorial's class; its `residual_module` is `reslab.networks.keras_tutorial`'s."""
 
     @staticmethod
     def build(

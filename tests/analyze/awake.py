@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from reslab.models import named_spec
-from reslab.nn import Network, build
+from reslab.networks.network import Network, build
 
 SIDE = 8
 

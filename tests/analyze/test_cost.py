@@ -3,12 +3,11 @@ import torch
 from torch import nn
 
 from families import EVERY
-from reslab import catalog
-from reslab import spec as specs
-from reslab.analyze.cost import costs_json, measure, with_norms_folded
+from reslab import networks
+from reslab.analyze.cost import measure, with_norms_folded
 from reslab.analyze.trace import WHOLE_IMAGE, Field, Trace
 from reslab.models import named_spec
-from reslab.nn import build
+from reslab.networks.network import build
 
 # Exact integers: (trainable values, multiply-adds of convolutions and linear layers).
 PUBLISHED = {
@@ -93,28 +92,23 @@ PUBLISHED = {
 
 
 def test_the_table_of_costs_has_the_exact_integers():
-    costs = catalog.costs()
-    assert {name: (costs[name].params, costs[name].macs) for name in PUBLISHED} == PUBLISHED
+    found = {name: networks.info(name) for name in PUBLISHED}
+    assert {name: (info.params, info.macs) for name, info in found.items()} == PUBLISHED
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_the_table_of_costs_is_that_of_the_built_networks(name):
-    cost = measure(catalog.entry(name).spec)
-    assert catalog.costs()[name] == catalog.Cost(params=cost.params, macs=cost.macs), (
-        "run python -m reslab.analyze.cost --write"
+    cost = measure(networks.entry(name).spec)
+    info = networks.info(name)
+    assert (info.params, info.macs) == (cost.params, cost.macs), (
+        f"run python -m reslab.analyze.index docs/networks.md {name}"
     )
     unseen = cost.params - sum(layer.params for layer in cost.layers)
     if unseen:  # heads that only the loss runs
         with torch.device("meta"):
-            heads = build(catalog.entry(name).spec).auxiliary
+            heads = build(networks.entry(name).spec).auxiliary
         assert unseen == sum(p.numel() for p in heads.parameters())
     assert sum(layer.macs for layer in cost.layers) == cost.macs
-
-
-@pytest.mark.slow
-def test_the_file_of_costs_is_what_the_command_writes():
-    text = costs_json()
-    assert text == (catalog.resources.files("reslab.catalog") / "costs.json").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +139,7 @@ def test_changed_networks(name, changes, params, macs):
 )
 def test_receptive_field_of_the_last_map(name, last):
     """By hand: 3x3 convolutions add 2 x stride; the stem sees 11 pixels at stride 4."""
-    layers = measure(catalog.entry(name).spec).layers
+    layers = measure(networks.entry(name).spec).layers
     assert max(layer.receptive_field for layer in layers) == last
     assert layers[-3].stride == 32
     assert layers[-1].receptive_field == 0
@@ -154,7 +148,7 @@ def test_receptive_field_of_the_last_map(name, last):
 @pytest.mark.parametrize("name", ["resnet20", "resnet20_b", "plain32"])
 def test_receptive_field_is_what_gradients_say(name):
     """The pixels that one value of a map depends on, found by differentiation."""
-    spec = specs.replace(catalog.entry(name).spec, img_size=160)
+    spec = networks.replace(networks.entry(name).spec, img_size=160)
     layer = next(x for x in measure(spec).layers if x.name == "stages.stage2.block2.branch.conv2")
     torch.manual_seed(0)
     network = build(spec).double().eval()
@@ -171,7 +165,7 @@ def test_receptive_field_is_what_gradients_say(name):
 
 
 def test_layers_of_resnet20():
-    layers = measure(catalog.entry("resnet20").spec).layers
+    layers = measure(networks.entry("resnet20").spec).layers
     first, last = layers[0], layers[-1]
     assert (first.name, first.kind, first.output_shape) == ("stem.conv", "conv 3x3", (16, 32, 32))
     assert (first.params, first.macs, first.receptive_field, first.stride) == (432, 442_368, 3, 1)
@@ -186,7 +180,7 @@ def test_layers_of_resnet20():
 
 
 def test_folding_norms_keeps_the_sums():
-    layers = measure(catalog.entry("resnet50").spec).layers
+    layers = measure(networks.entry("resnet50").spec).layers
     folded = with_norms_folded(layers)
     assert sum(x.params for x in folded) == sum(x.params for x in layers)
     assert not any(x.kind == "batch norm" for x in folded)

@@ -31,8 +31,8 @@ def unpool(signal, switches, like):
 
 
 def small_zfnet():
-    from reslab.catalog import entry
-    from reslab.nn import build
+    from reslab.networks import entry
+    from reslab.networks.network import build
 
     wide = entry("zfnet").spec
     narrow = [dataclasses.replace(c, width=w)

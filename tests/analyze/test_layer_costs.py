@@ -6,7 +6,7 @@ from reslab.analyze.layers import layer_costs
 from reslab.analyze.receptive import effective_field, receptive_field
 from reslab.errors import UsageError
 from reslab.models import named_spec
-from reslab.nn import build
+from reslab.networks.network import build
 
 
 def on_meta(name, **changes):

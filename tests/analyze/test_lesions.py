@@ -6,14 +6,13 @@ import torch.nn.functional as F
 from awake import assert_untouched, awake, fingerprint, images, labels
 from torch import nn
 
-from reslab import spec as specs
+from reslab import networks
 from reslab.analyze.lesions import lesions
 from reslab.errors import UsageError
 from reslab.models import named_spec
-from reslab.nn import build
-from reslab.nn.blocks import ResidualBlock
-from reslab.nn.preact import AdditiveBlock
-from reslab.spec.resnet import StageSpec
+from reslab.networks.blocks import AdditiveBlock, ResidualBlock
+from reslab.networks.network import build
+from reslab.networks.resnet import StageSpec
 from tolerance import rounding_of
 
 
@@ -122,7 +121,7 @@ def test_every_kind_of_block_can_be_left_out(name, deletions):
 
 def test_a_network_that_cannot_do_without_anything():
     stages = (StageSpec(width=8, depth=1, stride=1),)
-    network = build(specs.replace(named_spec("plain20", num_classes=5), stages=stages))
+    network = build(networks.replace(named_spec("plain20", num_classes=5), stages=stages))
     with pytest.raises(UsageError, match="left out"):
         lesions(network, images(2), labels(2))
 

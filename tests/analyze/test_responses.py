@@ -6,8 +6,8 @@ from awake import assert_untouched, awake, fingerprint, images
 from reslab.analyze.responses import layer_responses
 from reslab.analyze.view import Moments, view_of
 from reslab.errors import CheckpointError, DataError, UsageError
-from reslab.nn import fuse
-from reslab.nn.surgery import fold_batch_norm
+from reslab.networks.fused import fuse
+from reslab.networks.surgery import fold_batch_norm
 from tolerance import rounding, terms_of
 
 

@@ -14,7 +14,7 @@ from reslab.data.split import complete_splits, splits_to_json
 from reslab.durable import write_file
 from reslab.errors import DataError, UsageError
 from reslab.models import named_spec
-from reslab.nn import build
+from reslab.networks.network import build
 from reslab.predict.predictor import Predictor
 
 

@@ -15,8 +15,8 @@ from reslab.analyze.openness import NUM_BINS, gate_openness
 from reslab.analyze.residuals import residual_ratios
 from reslab.analyze.signal import signal_by_depth
 from reslab.errors import UsageError
-from reslab.nn.highway import HighwayLayer
-from reslab.nn.preact import AdditiveBlock, SharedActivationBlock
+from reslab.networks.blocks import AdditiveBlock, SharedActivationBlock
+from reslab.networks.highway import HighwayLayer
 from tolerance import assert_same, rounding, rounding_of, terms_of
 
 

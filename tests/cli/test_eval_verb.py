@@ -21,9 +21,9 @@ from reslab.data.preprocess import Preprocess
 from reslab.data.record import ImageRecord
 from reslab.data.split import complete_splits, image_keys, splits_to_json
 from reslab.evaluate import protocol
-from reslab.nn import build
+from reslab.networks.network import build
+from reslab.networks.resnet import ResNetSpec, StageSpec, StemSpec
 from reslab.predict import load
-from reslab.spec import ResNetSpec, StageSpec, StemSpec
 
 Capture = pytest.CaptureFixture[str]
 SPEC = ResNetSpec(

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from reslab import catalog
+from reslab import networks
 from reslab.cli.list import short
 from reslab.cli.main import main
 
@@ -30,7 +30,7 @@ def test_list_needs_no_torch(words):
 def test_list_json(capsys):
     assert main(["list", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in rows] == catalog.list_models()
+    assert [row["name"] for row in rows] == networks.list_models()
     for row in rows:
         assert list(row) == [
             *("name", "family", "params", "macs", "img_size", "source", "paper", "deviations")
@@ -45,7 +45,7 @@ def test_list_table_goes_to_stdout_and_notes_to_stderr(capsys):
     out, err = capsys.readouterr()
     lines = out.splitlines()
     names = [line.split()[0] for line in lines[2:]]
-    assert names == catalog.list_models("resnet5*")
+    assert names == networks.list_models("resnet5*")
     assert max(map(len, lines)) < 80
     assert lines[2].split()[:7] == ["resnet50", "resnet", "224", "25.56", "M", "3.86", "G"]
     assert "multiply-adds" in err

@@ -19,9 +19,9 @@ from PIL import Image
 from reslab import artifact
 from reslab.cli.main import main
 from reslab.data.preprocess import Preprocess
-from reslab.nn import build
+from reslab.networks.network import build
+from reslab.networks.resnet import ResNetSpec, StageSpec, StemSpec
 from reslab.predict import load
-from reslab.spec import ResNetSpec, StageSpec, StemSpec
 
 Capture = pytest.CaptureFixture[bytes]
 CLASSES = ("ant", "bee", "café ☕", "dog")

@@ -4,13 +4,12 @@ import json
 
 import pytest
 import torch
-from networks import batch, on_meta
+from built import batch, on_meta
 
 from families import EVERY, NAMES
-from reslab import catalog
-from reslab import spec as specs
-from reslab.nn import FeatureMaps, build
-from reslab.spec import ResNetSpec
+from reslab import networks
+from reslab.networks.network import FeatureMaps, build
+from reslab.networks.resnet import ResNetSpec
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -47,10 +46,10 @@ def test_images_that_are_not_square(name):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_every_network_takes_32_pixels_or_has_a_form_that_does(name):
-    spec = catalog.entry(name).spec
+    spec = networks.entry(name).spec
     network = on_meta(name)
     if network.min_size > 32:
-        small = specs.replace(spec.with_stem("small"), img_size=32)
+        small = networks.replace(spec.with_stem("small"), img_size=32)
         with torch.device("meta"), torch.no_grad():
             network = build(small).eval()
             logits = network(batch(small, 32))
@@ -61,8 +60,8 @@ def test_every_network_takes_32_pixels_or_has_a_form_that_does(name):
 def test_every_spec_goes_through_json():
     changed = []
     for name in NAMES:
-        spec = catalog.entry(name).spec
-        if specs.from_json(json.loads(json.dumps(specs.to_json(spec)))) != spec:
+        spec = networks.entry(name).spec
+        if networks.from_json(json.loads(json.dumps(networks.to_json(spec)))) != spec:
             changed.append(name)
     assert not changed
 
@@ -77,9 +76,9 @@ def test_parts_hold_every_parameter(name):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_other_channels_and_classes(name):
-    spec = catalog.entry(name).spec
+    spec = networks.entry(name).spec
     for in_chans in (1, 4):
-        changed = specs.replace(spec, in_chans=in_chans, num_classes=7)
+        changed = networks.replace(spec, in_chans=in_chans, num_classes=7)
         with torch.device("meta"), torch.no_grad():
             network = build(changed).eval()
             maps = network.forward_features(batch(changed, network.min_size))
@@ -99,7 +98,7 @@ def test_other_channels_and_classes(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_specs_know_whether_there_is_batch_norm(name):
     found = any(isinstance(m, torch.nn.BatchNorm2d) for m in on_meta(name).modules())
-    assert catalog.entry(name).spec.has_batch_norm == found
+    assert networks.entry(name).spec.has_batch_norm == found
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 import torch
-from networks import DEEP, batch, small_size
+from built import DEEP, batch, small_size
 from safetensors.torch import load_file, save_file
 
 from families import EVERY, slow_unless
-from reslab import catalog
-from reslab import spec as specs
-from reslab.nn import build, fuse
+from reslab import networks
+from reslab.networks.fused import fuse
+from reslab.networks.network import build
 
 MANY_PARAMS = 1e7
 
@@ -24,16 +24,16 @@ def built(name, most_blocks=None):
     initial weights 110 layers magnify a rounding to the size of the values themselves, and 1000
     without batch statistics overflow: two ways of computing the same can't be compared there.
     """
-    spec = catalog.entry(name).spec
-    if catalog.costs()[name].params > MANY_PARAMS:
-        spec = specs.replace(spec.with_stem("small"), num_classes=10, img_size=32)
+    spec = networks.entry(name).spec
+    if networks.info(name).params > MANY_PARAMS:
+        spec = networks.replace(spec.with_stem("small"), num_classes=10, img_size=32)
         if spec.kind == "inception":  # up to 20 modules of a kind, one after the other
-            spec = specs.replace(spec, depths=(2, 2, 2))
+            spec = networks.replace(spec, depths=(2, 2, 2))
     if most_blocks is not None and name in DEEP:
         stages = tuple(
             dataclasses.replace(stage, depth=min(stage.depth, most_blocks)) for stage in spec.stages
         )
-        spec = specs.replace(spec, stages=stages)
+        spec = networks.replace(spec, stages=stages)
     torch.manual_seed(0)
     return build(spec)
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import reslab
-from reslab import catalog
+from reslab import networks
 from reslab.display import card
 from reslab.evaluate.compare import compare
 from reslab.evaluate.metrics import Evaluation
-from reslab.nn.card import measured
+from reslab.networks.summary import measured
 from reslab.training.card import curve_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "study"))
@@ -135,12 +135,12 @@ def test_a_pair_and_a_study_have_cards():
     "name", ["resnet20", "plain20", "alexnet", "vgg16", "googlenet", "mobilenet_v1"]
 )
 def test_a_network_is_measured_as_the_table_of_costs_is(name):
-    names = [known for known in catalog.list_models() if known.startswith(name)]
+    names = [known for known in networks.list_models() if known.startswith(name)]
     if not names:
         pytest.fail(f"no {name}")
-    spec = catalog.entry(names[0]).spec
+    spec = networks.entry(names[0]).spec
     macs, shapes = measured(spec)
-    assert sum(macs.values()) == catalog.costs()[names[0]].macs
+    assert sum(macs.values()) == networks.info(names[0]).macs
     assert shapes["head"] == str(spec.num_classes)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reslab import catalog, models
+from reslab import models, networks
 from reslab.draw import Drawing, draw, text
 from reslab.draw.shapes import Arc, Column, Node
 from reslab.draw.structure import Fork
@@ -112,7 +112,7 @@ def test_nothing_overlaps_in_more_of_them(names):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", catalog.list_models())
+@pytest.mark.parametrize("name", networks.list_models())
 def test_nothing_overlaps_in_any_network(name):
     check(draw([models.named_spec(name)]))
 

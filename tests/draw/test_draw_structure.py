@@ -17,7 +17,7 @@ from reslab.draw.layers import Layer
 from reslab.draw.networks import traced
 from reslab.draw.shapes import Arc, Column
 from reslab.draw.structure import Box, Fork, Item, Repeat, items
-from reslab.nn import build
+from reslab.networks.network import build
 
 
 @functools.cache

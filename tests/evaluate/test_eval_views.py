@@ -17,8 +17,8 @@ from reslab.data.decode import decode_file
 from reslab.data.preprocess import Preprocess, fit, normalise
 from reslab.errors import DataError, UsageError
 from reslab.evaluate.views import Setup, at_size, default_scales, evaluate_model
-from reslab.nn import build
-from reslab.spec import ResNetSpec, StageSpec, StemSpec
+from reslab.networks.network import build
+from reslab.networks.resnet import ResNetSpec, StageSpec, StemSpec
 from tolerance import rounding
 
 COUNT = 7

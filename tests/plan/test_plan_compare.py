@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from kept import COST, keep_all, keep_setting
 
-from reslab import catalog
+from reslab import networks
 from reslab.durable.cache import cache_folder
 from reslab.errors import UsageError
 from reslab.plan import remember
@@ -157,7 +157,7 @@ def test_a_time_for_less_than_an_epoch_is_refused():
 def test_networks_that_are_usual_are_in_the_catalogue():
     for size in (28, 64, 128, 224):
         for name in usual_networks(size):
-            assert catalog.entry(name).spec.name == name
+            assert networks.entry(name).spec.name == name
 
 
 def test_what_was_measured_is_found_again_only_where_it_holds():

@@ -18,9 +18,9 @@ from reslab.data.dataset import FileImages
 from reslab.data.preprocess import Preprocess, fit, fit_file
 from reslab.data.store import store_path
 from reslab.errors import UsageError
-from reslab.nn import build
+from reslab.networks.network import build
+from reslab.networks.resnet import ResNetSpec, StageSpec, StemSpec
 from reslab.predict import Predictor
-from reslab.spec import ResNetSpec, StageSpec, StemSpec
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 SIZE = 32

@@ -11,16 +11,15 @@ import pytest
 import torch
 from PIL import Image
 
-from reslab import artifact
-from reslab import spec as specs
+from reslab import artifact, networks
 from reslab.artifact import Artifact
 from reslab.data.decode import decode_file
 from reslab.data.preprocess import Preprocess, fit, network_input
 from reslab.errors import CheckpointError, DivergedError, MachineError, UsageError
-from reslab.nn import build
+from reslab.networks.network import build
+from reslab.networks.resnet import ResNetSpec, StageSpec, StemSpec
 from reslab.predict import Prediction, Predictor, find_images, load
 from reslab.predict.predictor import enough_memory
-from reslab.spec import ResNetSpec, StageSpec, StemSpec
 from tolerance import rounding_of
 
 CLASSES = ("ant", "bee", "cat", "dog")
@@ -331,7 +330,7 @@ def test_names_that_are_not_utf_8_work(model: Artifact, paths: list[Path]) -> No
 
 
 def test_a_model_without_a_classifier_is_refused(model):
-    spec = specs.replace(model.network.spec, num_classes=0)
+    spec = networks.replace(model.network.spec, num_classes=0)
     headless = Artifact(build(spec).eval(), (), model.preprocess)
     with pytest.raises(CheckpointError, match=r"tiny has no classifier.*reslab train DATA --start"):
         Predictor(headless)

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from reslab.durable.cache import cache_folder
 from reslab.errors import MachineError
-from reslab.nn import Network, build
+from reslab.networks import replace
+from reslab.networks.network import Network, build
+from reslab.networks.resnet import ResNetSpec, StageSpec, StemSpec
 from reslab.predict.runtimes import KINDS, Auto, Candidate, Kind, Runtime, choose, remember, survey
 from reslab.predict.runtimes.agreement import agreement, close_calls, close_margin, same_labels
 from reslab.predict.runtimes.eager import reference
-from reslab.spec import ResNetSpec, StageSpec, StemSpec, replace
 from tolerance import assert_same
 
 CPU = torch.device("cpu")

@@ -17,10 +17,10 @@ from reslab.cli.main import main
 from reslab.cli.predict import RUNTIMES
 from reslab.data.preprocess import Preprocess
 from reslab.errors import UsageError
-from reslab.nn import build
+from reslab.networks.network import build
+from reslab.networks.resnet import ResNetSpec, StageSpec, StemSpec
 from reslab.predict import load
 from reslab.predict.runtimes import KINDS, choose
-from reslab.spec import ResNetSpec, StageSpec, StemSpec
 
 Capture = pytest.CaptureFixture[str]
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from reslab import catalog
+from reslab import networks
 from reslab.errors import MachineError, UsageError
-from reslab.nn import Network, build
+from reslab.networks.network import Network, build
+from reslab.networks.resnet import ResNetSpec, StageSpec, StemSpec
 from reslab.predict.runtimes import KINDS, build_runtime, kind_of
 from reslab.predict.runtimes.kinds import EXTRAS
-from reslab.spec import ResNetSpec, StageSpec, StemSpec
 
 CPU = torch.device("cpu")
 # A form of each family: zero padding and projections, activations in every order, gates, maps
@@ -126,7 +126,7 @@ def test_every_family_as_torch(name: str, family: str) -> None:
 
 def check_family(name: str, family: str) -> None:
     torch.manual_seed(0)
-    network, size = build(catalog.entry(family).spec), FAMILIES[family]
+    network, size = build(networks.entry(family).spec), FAMILIES[family]
     images = torch.randn(4, network.spec.in_chans, size, size)
     network = settled(network, images)
     runtime = build_runtime(name, network, (2, *images.shape[1:]), "fp32", CPU)
@@ -149,7 +149,7 @@ def test_bf16_is_near_and_keeps_logits_apart(name: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_in_bf16_no_worse_than_autocast(family: str) -> None:
     torch.manual_seed(0)
-    network, size = build(catalog.entry(family).spec), FAMILIES[family]
+    network, size = build(networks.entry(family).spec), FAMILIES[family]
     images = torch.randn(4, network.spec.in_chans, size, size)
     network = settled(network, images)
     runtime = build_runtime("eager", network, (4, *images.shape[1:]), "bf16", CPU)

@@ -15,10 +15,9 @@ import torch
 from peers import peer
 from safetensors.torch import save_file
 
-from reslab import artifact, catalog
-from reslab import spec as specs
+from reslab import artifact, networks
 from reslab.data.preprocess import Preprocess
-from reslab.nn import build
+from reslab.networks.network import build
 from reslab.weights import LAYOUTS, to_layout
 
 pytestmark = pytest.mark.slow
@@ -53,7 +52,7 @@ def hub() -> Iterator[hub_server.Hub]:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     torch.manual_seed(1)
-    spec = specs.replace(catalog.entry("resnet20").spec, num_classes=3)
+    spec = networks.replace(networks.entry("resnet20").spec, num_classes=3)
     artifact.save(
         artifact.Artifact(
             network=build(spec).eval(),
@@ -147,7 +146,7 @@ def test_create_model_from_a_hub(hub, model, tmp_path):
 
 
 def test_create_model_from_a_repository_of_timm(hub, tmp_path):
-    network = build(specs.replace(catalog.entry("resnet18").spec, num_classes=4)).eval()
+    network = build(networks.replace(networks.entry("resnet18").spec, num_classes=4)).eval()
     save_file(to_layout(network, LAYOUTS["timm"]), tmp_path / "m.safetensors")
     hub.repositories["timm/resnet18.test"] = {
         "model.safetensors": (tmp_path / "m.safetensors").read_bytes(),

@@ -14,8 +14,8 @@ import pytest
 import torch
 from peers import compared, peer
 
-from reslab.nn import build
-from reslab.spec.keras_tutorial import KerasTutorialSpec
+from reslab.networks.keras_tutorial import KerasTutorialSpec
+from reslab.networks.network import build
 from reslab.weights import LAYOUTS, Request, convert, import_file, read
 
 pytestmark = [

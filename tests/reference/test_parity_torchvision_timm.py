@@ -10,8 +10,8 @@ import torch
 from peers import assert_same_logits, compared, peer, shake
 from torch import nn
 
-from reslab import catalog
-from reslab.nn import build
+from reslab import networks
+from reslab.networks.network import build
 from reslab.weights import LAYOUTS, convert, to_layout
 from reslab.weights.read import Weights
 
@@ -41,7 +41,7 @@ def test_the_same_logits_after_import_and_the_same_tensors_after_export(program,
     found = convert(Weights(Path("weights.pth"), state))
     assert found.network.spec.name == ours
     assert found.unplaced == found.missing == ()
-    size = catalog.entry(ours).spec.img_size
+    size = networks.entry(ours).spec.img_size
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
     assert_same_logits(network, found.network, images)
     exported = to_layout(found.network, LAYOUTS[program])
@@ -52,7 +52,7 @@ def test_the_same_logits_after_import_and_the_same_tensors_after_export(program,
 
 @pytest.mark.parametrize(("program", "ours"), [("torchvision", "resnet18"), ("timm", "resnet18")])
 def test_what_is_trained_here_works_there(program, ours):
-    network = shake(build(catalog.entry(ours).spec))
+    network = shake(build(networks.entry(ours).spec))
     network.reset_classifier(CLASSES)
     theirs = make_theirs(program, LAYOUTS[program].networks[ours]).eval()
     theirs.load_state_dict(to_layout(network, LAYOUTS[program]), strict=True)

@@ -10,10 +10,9 @@ import torch
 from peers import assert_same_logits, peer, shake
 from PIL import Image, ImageDraw
 
-from reslab import artifact, catalog
-from reslab import spec as specs
+from reslab import artifact, networks
 from reslab.data.preprocess import Preprocess, fit, network_input
-from reslab.nn import build
+from reslab.networks.network import build
 from reslab.weights import LAYOUTS, Request, export_file, import_file
 from reslab.weights.preparation import imagenet
 
@@ -42,7 +41,7 @@ def test_torchvision(size, tolerance):
 
     image = picture(*size)
     expected = ImageClassification(crop_size=224, antialias=True)(image)[None]
-    preprocess = imagenet(catalog.entry("resnet18").spec)
+    preprocess = imagenet(networks.entry("resnet18").spec)
     found = prepared(image, preprocess)
     assert found.shape == expected.shape
     assert (found - expected).abs().mean() <= tolerance * expected.std()
@@ -50,7 +49,7 @@ def test_torchvision(size, tolerance):
 
 def test_a_folder_for_timm_and_back(tmp_path: Path):
     timm = peer("timm")
-    network = shake(build(specs.replace(catalog.entry("resnet18").spec, num_classes=2)))
+    network = shake(build(networks.replace(networks.entry("resnet18").spec, num_classes=2)))
     preprocess = imagenet(network.spec)
     model = artifact.Artifact(network=network, classes=("owl", "elk"), preprocess=preprocess)
     export_file(model, LAYOUTS["timm"], tmp_path / "folder")

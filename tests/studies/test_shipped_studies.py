@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from reslab.catalog import NETWORKS
 from reslab.models import named_spec
-from reslab.nn import build
-from reslab.spec import ResNetSpec
+from reslab.networks import entry
+from reslab.networks.network import build
+from reslab.networks.resnet import ResNetSpec
 from reslab.studies import SHIPPED, shipped
 from reslab.studies.scales import Alike, WhereRun
 from reslab.study import After, Arm, RunOutcome, Scale, Study, StudyResults
@@ -81,7 +81,7 @@ def test_papers_numbers_are_published(study: Study, name: ScaleName, scale: Scal
         return
     for arm in scale.arms:
         if isinstance(arm.model, str) and "test_error_pct" in arm.paper:
-            known = NETWORKS[arm.model].paper
+            known = entry(arm.model).paper
             theirs = {known[key] for key in ("error_pct", "error_mean_pct") if key in known}
             if "CIFAR-10" in str(known.get("protocol")):
                 assert arm.paper["test_error_pct"] in theirs, arm.name

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from reslab import catalog
-from reslab import spec as specs
+from reslab import networks
 from reslab.errors import UsageError
 from reslab.study import After, Arm, Scale, Study
 from reslab.study.expansion import Setting, asked, expand, merged
 
-OWN = specs.replace(catalog.entry("resnet20").spec, name="own")
+OWN = networks.replace(networks.entry("resnet20").spec, name="own")
 ARMS = (
     Arm(name="first", group="g", model="resnet20", overrides={"lr": 0.2}),
     Arm(name="deeper", group="g", model="resnet32", after=After("first", "deepen")),

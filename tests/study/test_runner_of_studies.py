@@ -28,11 +28,11 @@ from reslab.training.rundir import RunDirectory
 
 DOCS = Path(__file__).parents[2] / "docs" / "studies.md"
 SOURCE = """
-from reslab import catalog, spec
+from reslab import networks, networks
 from reslab.study import After, Arm, Ordered, Scale, Study
 
-net = catalog.entry("resnet20").spec
-thin = spec.replace(net, name="thin", stages=net.stages[:1])
+net = networks.entry("resnet20").spec
+thin = networks.replace(net, name="thin", stages=net.stages[:1])
 
 
 def count(runs):

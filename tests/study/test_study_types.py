@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from reslab import catalog
+from reslab import networks
 from reslab.errors import CheckpointError, UsageError
 from reslab.studies import SHIPPED, reference, shipped
 from reslab.study import After, Arm, Ordered, RunOutcome, Scale, Study, StudyResults
@@ -41,7 +41,7 @@ A, B = (Arm(name=name, group=name, model="resnet20") for name in "ab")
             (
                 A,
                 dataclasses.replace(
-                    B, model=catalog.entry("resnet32").spec, after=After("a", "deepen")
+                    B, model=networks.entry("resnet32").spec, after=After("a", "deepen")
                 ),
             ),
             "needs a network of the catalogue",
@@ -68,7 +68,7 @@ def test_shipped_studies_name_networks_and_expect_arms_that_exist(name):
     for scale_name, scale in study.scales.items():
         for arm in scale.arms:
             if isinstance(arm.model, str) and arm.combines is None:
-                assert catalog.entry(arm.model)
+                assert networks.entry(arm.model)
         # Results without any run: every expectation finds its arms and says that it cannot tell.
         empty = StudyResults(
             study=study, scale_name=scale_name, data={}, outcomes=(), environment={}

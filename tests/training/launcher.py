@@ -20,7 +20,7 @@ import torch
 import reslab.cli.train
 import reslab.report.page
 import reslab.training.job  # noqa: F401
-from reslab import catalog, kernels
+from reslab import kernels, networks
 from reslab.analyze.cost import measure
 from reslab.cli.main import main
 
@@ -43,7 +43,7 @@ def run_child(order: dict) -> None:
 
 
 torch.set_num_threads(1)
-measure(catalog.entry("resnet20").spec)  # imports what torch computes shapes with
+measure(networks.entry("resnet20").spec)  # imports what torch computes shapes with
 kernels.available()
 gc.freeze()  # a child's collections then leave the pages alone that it shares
 

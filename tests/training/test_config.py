@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reslab import catalog
+from reslab import networks
 from reslab.data.options import DataOptions
 from reslab.errors import UsageError
 from reslab.training.config import Choice, Config, Request, changed_recipe, lengthened
@@ -25,7 +25,7 @@ RECIPE = RECIPES["he2015-cifar"](Situation(50_000, 32, 10, depth=20))
 def make_config(**request: object) -> Config:
     return Config(
         request=Request(data="photos/", **request),  # type: ignore[arg-type]
-        spec=catalog.NETWORKS["resnet20"].spec,
+        spec=networks.entry("resnet20").spec,
         recipe=RECIPE,
         choices=(Choice("model", "resnet20", "small images"),),
         dataset={"name": "photos", "classes": ["a", "b"], "fingerprint": "0f"},

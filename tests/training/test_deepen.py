@@ -61,7 +61,7 @@ def logits(network: torch.nn.Module, run: Path) -> torch.Tensor:
 
 
 def test_the_run_begins_with_the_very_logits_of_the_trained_network(plain, deepened):
-    from reslab.nn import build
+    from reslab.networks.network import build
 
     config = Config.from_json(deepened.read("config.json"))
     network = build(config.spec)

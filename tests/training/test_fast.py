@@ -13,7 +13,7 @@ from parts import CPU, digits
 
 from reslab.data.preprocess import network_input
 from reslab.errors import UsageError
-from reslab.nn.whitening import WhiteningConv2d
+from reslab.networks.whitened import WhiteningConv2d
 from reslab.training.assemble import assemble
 from reslab.training.choose import choose
 from reslab.training.config import Config, Request, describe_dataset

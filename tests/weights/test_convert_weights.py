@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from reslab import catalog
-from reslab import spec as specs
+from reslab import networks
 from reslab.errors import CheckpointError, UsageError
-from reslab.nn import Network, build
+from reslab.networks.network import Network, build
 from reslab.weights import LAYOUTS, MisfitError, convert, to_layout
 from reslab.weights.layout import Layout
 from reslab.weights.read import Weights
@@ -23,7 +22,7 @@ SMALL = ("resnet18", "resnet20", "resnet20_b", "resnet50_v15", "squeezenet1_1")
 
 def network(name: str, **changes: int) -> Network:
     torch.manual_seed(2)
-    return build(specs.replace(catalog.entry(name).spec, **changes)).eval()
+    return build(networks.replace(networks.entry(name).spec, **changes)).eval()
 
 
 def weights(tensors: dict[str, torch.Tensor], **config: Any) -> Weights:
@@ -35,7 +34,7 @@ def test_every_layout_names_every_tensor_once(layout):
     """The names of every network that it has are one to one."""
     for name in LAYOUTS[layout].networks:
         with torch.device("meta"):
-            made = build(catalog.entry(name).spec)
+            made = build(networks.entry(name).spec)
         keys = LAYOUTS[layout].keys(made)
         assert list(keys) == list(made.state_dict())
         assert len(set(keys.values())) == len(keys), name
@@ -206,7 +205,7 @@ def test_plain_networks_have_to_be_asked_for():
 
 
 def test_a_stem_that_was_replaced():
-    small = build(specs.replace(catalog.entry("resnet18").spec, img_size=32).with_stem("small"))
+    small = build(networks.replace(networks.entry("resnet18").spec, img_size=32).with_stem("small"))
     theirs = to_layout(small, LAYOUTS["kuangliu"])
     named = {
         key.replace("shortcut", "downsample").replace("linear", "fc"): value
@@ -232,7 +231,7 @@ def test_networks_without_a_counterpart(name, layout, message):
 
 
 def test_another_stem_has_no_counterpart_in_torchvision():
-    small = build(specs.replace(catalog.entry("resnet18").spec, img_size=32).with_stem("small"))
+    small = build(networks.replace(networks.entry("resnet18").spec, img_size=32).with_stem("small"))
     with pytest.raises(UsageError, match="not with another stem"):
         to_layout(small, LAYOUTS["torchvision"])
 

@@ -10,11 +10,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from reslab import artifact, catalog
-from reslab import spec as specs
+from reslab import artifact, networks
 from reslab.cli.main import main
 from reslab.errors import CheckpointError
-from reslab.nn import build
+from reslab.networks.network import build
 from reslab.training.config import Request
 from reslab.training.inputs import decide
 from reslab.training.observe import Silent
@@ -29,14 +28,14 @@ AKAMASTER = LAYOUTS["akamaster"]
 @pytest.fixture(scope="module")
 def resnet20() -> State:
     torch.manual_seed(0)
-    made = build(specs.replace(catalog.entry("resnet20").spec, num_classes=10))
+    made = build(networks.replace(networks.entry("resnet20").spec, num_classes=10))
     return to_layout(made, AKAMASTER)
 
 
 @pytest.fixture(scope="module")
 def resnet20_b() -> State:
     torch.manual_seed(0)
-    made = build(specs.replace(catalog.entry("resnet20_b").spec, num_classes=10))
+    made = build(networks.replace(networks.entry("resnet20_b").spec, num_classes=10))
     return to_layout(made, LAYOUTS["cifar-models"])
 
 
@@ -299,7 +298,7 @@ def test_training_says_that_its_start_is_partly_new(tmp_path, resnet20):
 def test_features_alone_are_a_start():
     """Of VGG's 133 million numbers, 9 million are convolutions: all layers before the head."""
     with torch.device("meta"):
-        made = build(catalog.entry("vgg11").spec)
+        made = build(networks.entry("vgg11").spec)
         file = {k: v for k, v in made.state_dict().items() if k.startswith(("stem", "stages"))}
     share = share_of(made, file, file, file)
     assert share.backbone == 1

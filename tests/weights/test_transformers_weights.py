@@ -10,11 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from reslab import artifact, catalog
-from reslab import spec as specs
+from reslab import artifact, networks
 from reslab.cli.main import main
 from reslab.errors import CheckpointError
-from reslab.nn import Network, build
+from reslab.networks.network import Network, build
 from reslab.weights import LAYOUTS, MisfitError, convert, read, to_layout
 from reslab.weights.importing import Request, import_file
 from reslab.weights.read import Weights
@@ -75,7 +74,7 @@ DEEP = {"widths": [256, 512, 1024, 2048], "bottleneck": True}
 )
 def test_names_and_shapes_are_those_of_its_source(ours, depths, kind):
     with torch.device("meta"):
-        made = build(specs.replace(catalog.entry(ours).spec, num_classes=7))
+        made = build(networks.replace(networks.entry(ours).spec, num_classes=7))
     keys, own = LAYOUT.keys(made), made.state_dict()
     assert {keys[key]: tuple(value.shape) for key, value in own.items()} == hugging_face_shapes(
         depths, classes=7, **kind
@@ -85,7 +84,7 @@ def test_names_and_shapes_are_those_of_its_source(ours, depths, kind):
 @pytest.fixture(scope="module")
 def resnet18() -> Network:
     torch.manual_seed(0)
-    return build(specs.replace(catalog.entry("resnet18").spec, num_classes=3)).eval()
+    return build(networks.replace(networks.entry("resnet18").spec, num_classes=3)).eval()
 
 
 CONFIG = {

@@ -12,11 +12,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from reslab import artifact, catalog, create_model
-from reslab import spec as specs
+from reslab import artifact, create_model, networks
 from reslab.cli.main import main
 from reslab.data.preprocess import Preprocess
-from reslab.nn import Network, build
+from reslab.networks.network import Network, build
 from reslab.weights import LAYOUTS, to_layout
 from reslab.weights.card import model_card
 from reslab.weights.preparation import from_timm
@@ -27,7 +26,7 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture(scope="module")
 def resnet() -> Network:
     torch.manual_seed(4)
-    made = build(specs.replace(catalog.entry("resnet20").spec, num_classes=10))
+    made = build(networks.replace(networks.entry("resnet20").spec, num_classes=10))
     made(torch.randn(8, 3, 32, 32))  # statistics that are not those of a new network
     return made.eval()
 
@@ -180,7 +179,7 @@ def timm_folder(folder: Path, network: Network, **changes: Any) -> Path:
 @pytest.fixture(scope="module")
 def resnet18() -> Network:
     torch.manual_seed(0)
-    return build(specs.replace(catalog.entry("resnet18").spec, num_classes=2)).eval()
+    return build(networks.replace(networks.entry("resnet18").spec, num_classes=2)).eval()
 
 
 def test_timm_says_how_images_are_prepared(tmp_path, resnet18, capsys):

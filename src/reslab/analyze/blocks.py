@@ -8,14 +8,17 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from reslab.nn import Network
-from reslab.nn.activation_order import NormAfterAdditionBlock
-from reslab.nn.blocks import ResidualBlock
-from reslab.nn.highway import HighwayLayer
-from reslab.nn.inception_blocks import LinearResidualBlock, ScaledResidualBlock
-from reslab.nn.lrn import LocalResponseNorm
-from reslab.nn.preact import AdditiveBlock, SharedActivationBlock
-from reslab.nn.shortcut_kinds import ExclusiveGateBlock, ScaledBlock, ShortcutGateBlock
+from reslab.networks.blocks import AdditiveBlock, ResidualBlock, SharedActivationBlock
+from reslab.networks.highway import HighwayLayer
+from reslab.networks.identity import (
+    ExclusiveGateBlock,
+    NormAfterAdditionBlock,
+    ScaledBlock,
+    ShortcutGateBlock,
+)
+from reslab.networks.inception import LinearResidualBlock, ScaledResidualBlock
+from reslab.networks.lrn import LocalResponseNorm
+from reslab.networks.network import Network
 
 RESIDUAL = (
     ResidualBlock,

@@ -3,29 +3,23 @@
 The network runs once on torch's meta device, where tensors have shapes but no values. Every
 operation is seen on its way, so that nothing about a network is counted by hand and networks
 of any shape are measured the same way.
-
-``python -m reslab.analyze.cost --write`` writes the table of costs that `reslab.catalog` holds.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import re
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from reslab import catalog
-from reslab import spec as specs
+from reslab import networks
 from reslab.analyze.trace import Field, Trace
 from reslab.display.short import short_repr
-from reslab.nn import build
+from reslab.networks.network import build
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +58,7 @@ class Cost:
         macs: multiply-adds of convolutions and linear layers.
     """
 
-    spec: specs.NetworkSpec
+    spec: networks.NetworkSpec
     layers: tuple[Layer, ...]
     params: int
     macs: int
@@ -73,7 +67,7 @@ class Cost:
 
 
 @functools.lru_cache(maxsize=32)  # a second to minutes for deep networks, always the same
-def measure(spec: specs.NetworkSpec) -> Cost:
+def measure(spec: networks.NetworkSpec) -> Cost:
     """Build a network on the meta device and run it once on one image of its size.
 
     Raises:
@@ -160,25 +154,3 @@ def with_norms_folded(layers: Sequence[Layer]) -> list[Layer]:
         else:
             folded.append(layer)
     return folded
-
-
-def costs_json() -> str:
-    """Measure every network of the catalogue and return the table as JSON text."""
-    rows = []
-    for name in catalog.list_models():
-        cost = measure(catalog.entry(name).spec)
-        rows.append(f'  {json.dumps(name)}: {{"params": {cost.params}, "macs": {cost.macs}}}')
-    return "{\n" + ",\n".join(rows) + "\n}\n"
-
-
-def main(arguments: list[str]) -> int:
-    """Print the table of costs, or write it into the catalogue with ``--write``."""
-    if arguments == ["--write"]:
-        Path(catalog.__file__).with_name("costs.json").write_text(costs_json(), encoding="utf-8")
-    else:
-        sys.stdout.write(costs_json())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

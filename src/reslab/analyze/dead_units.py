@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from reslab.analyze.view import Statistics, batches, view_of, watched
 from reslab.display.short import short_repr
-from reslab.nn import Network
+from reslab.networks.network import Network
 
 
 @dataclasses.dataclass(frozen=True)

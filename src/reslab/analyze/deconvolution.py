@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 
 from reslab.analyze.kept import kept_outputs
 from reslab.analyze.view import view_of
-from reslab.nn import Network
+from reslab.networks.network import Network
 
 Rule = Literal["deconvolution", "guided", "gradient"]
 RULES: tuple[Rule, ...] = ("deconvolution", "guided", "gradient")

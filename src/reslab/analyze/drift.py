@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from reslab.analyze.view import batches, view_of, watched
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
-from reslab.nn import Network
+from reslab.networks.network import Network
 
 
 @dataclasses.dataclass(frozen=True)

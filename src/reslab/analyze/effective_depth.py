@@ -14,8 +14,8 @@ from reslab.analyze.blocks import branch_of, residual_blocks
 from reslab.analyze.view import Progress, batches, view_of, watched
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
-from reslab.nn import Network
-from reslab.nn.highway import HighwayLayer
+from reslab.networks.highway import HighwayLayer
+from reslab.networks.network import Network
 
 
 @dataclasses.dataclass(frozen=True)

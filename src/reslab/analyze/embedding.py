@@ -12,7 +12,7 @@ import torch
 from reslab.analyze.view import Progress, batches, view_of
 from reslab.display.short import short_repr
 from reslab.errors import DataError
-from reslab.nn import Network
+from reslab.networks.network import Network
 
 Floats = npt.NDArray[np.float64]
 _PERPLEXITY = 30.0

@@ -8,8 +8,7 @@ import torch
 
 from reslab.analyze.view import view_of
 from reslab.display.short import short_repr
-from reslab.nn import Network
-from reslab.nn.feature_maps import FeatureMaps
+from reslab.networks.network import FeatureMaps, Network
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 
 from reslab.analyze.kept import kept_outputs
 from reslab.analyze.view import view_of
-from reslab.nn import Network
+from reslab.networks.network import Network
 
 
 def grad_cam(

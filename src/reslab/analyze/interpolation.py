@@ -9,12 +9,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from reslab import spec as specs
+from reslab import networks
 from reslab.analyze.landscape import loss_and_error
 from reslab.analyze.view import Progress, batches, view_of
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
-from reslab.nn import Network
+from reslab.networks.network import Network
 
 PathStatistics = Literal["interpolated", "recomputed"]
 ALPHAS = tuple(number / 20 for number in range(21))
@@ -133,9 +133,9 @@ def linear_path(
     return LinearPath(first.spec.name, len(images), statistics, tuple(found))
 
 
-def on_one_line(first: specs.NetworkSpec, second: specs.NetworkSpec) -> bool:
+def on_one_line(first: networks.NetworkSpec, second: networks.NetworkSpec) -> bool:
     """Tell whether two networks have the same weights, name for name: all but their own names."""
-    return specs.replace(first, name=second.name) == second
+    return networks.replace(first, name=second.name) == second
 
 
 def recompute_statistics(network: nn.Module, images: Tensor, batch_size: int) -> None:

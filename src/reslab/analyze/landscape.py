@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from reslab.analyze.view import Progress, Statistics, batches, view_of
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
-from reslab.nn import Network
-from reslab.nn.surgery import fold_batch_norm
+from reslab.networks.network import Network
+from reslab.networks.surgery import fold_batch_norm
 
 Grid = tuple[tuple[float | None, ...], ...]
 

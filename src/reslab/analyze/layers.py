@@ -14,7 +14,7 @@ from reslab.analyze.cost import describe, measure
 from reslab.analyze.view import batches, view_of, watched
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
-from reslab.nn import Network, build
+from reslab.networks.network import Network, build
 
 
 @dataclasses.dataclass(frozen=True)

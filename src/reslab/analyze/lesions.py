@@ -16,8 +16,8 @@ from reslab.analyze.blocks import Unit, steps_of, units_of
 from reslab.analyze.view import Progress, batches, view_of
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
-from reslab.nn import Network
-from reslab.nn.surgery import fold_batch_norm
+from reslab.networks.network import Network
+from reslab.networks.surgery import fold_batch_norm
 
 Kind = Literal["delete", "swap"]
 

@@ -10,7 +10,7 @@ import torch
 from reslab.analyze.kept import kept_outputs
 from reslab.analyze.view import Progress, batches, view_of
 from reslab.display.short import short_repr
-from reslab.nn import Network
+from reslab.networks.network import Network
 
 
 @dataclasses.dataclass(frozen=True)

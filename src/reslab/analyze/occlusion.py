@@ -9,7 +9,7 @@ import torch
 from reslab.analyze.view import Progress, view_of
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
-from reslab.nn import Network
+from reslab.networks.network import Network
 
 
 @dataclasses.dataclass(frozen=True)

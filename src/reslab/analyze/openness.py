@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from reslab.analyze.view import Moments, batches, view_of, watched
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
-from reslab.nn import Network
-from reslab.nn.gates import Gate
+from reslab.networks.blocks import Gate
+from reslab.networks.network import Network
 
 NUM_BINS = 20
 

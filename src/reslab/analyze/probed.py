@@ -17,7 +17,7 @@ from reslab.analyze.residuals import BlockRatio, residual_ratios
 from reslab.analyze.signal import LayerSignal, Signal, StepSignal, signal_by_depth
 from reslab.display.short import short_repr
 from reslab.errors import CheckpointError
-from reslab.nn import Network
+from reslab.networks.network import Network
 
 FILE = "probe.jsonl"
 

@@ -13,7 +13,7 @@ from reslab.analyze.cost import measure
 from reslab.analyze.view import batches, view_of, watched
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
-from reslab.nn import Network, build
+from reslab.networks.network import Network, build
 
 LARGEST_SIDE = 640
 

@@ -12,7 +12,7 @@ from reslab.analyze.blocks import branch_of, keeps_the_input, residual_blocks, t
 from reslab.analyze.view import Moments, Statistics, batches, view_of, watched
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
-from reslab.nn import Network
+from reslab.networks.network import Network
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from reslab.analyze.blocks import steps_of
 from reslab.analyze.view import Statistics, batches, view_of, watched
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
-from reslab.nn import Network
+from reslab.networks.network import Network
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from reslab.artifact import load_weights
 from reslab.errors import DataError, UsageError
-from reslab.nn import Network, build
+from reslab.networks.network import Network, build
 
 Progress = Callable[[int, int], None]
 Hook = Callable[[str, nn.Module, Tensor, Tensor], Tensor | None]

@@ -129,12 +129,12 @@ def commands() -> list[Command]:
 
 def known_names() -> dict[str, tuple[str, ...]]:
     """Return the names that users write, by what they name; no torch is imported for them."""
-    from reslab import catalog, studies
+    from reslab import networks, studies
     from reslab.data.open import NAMES
     from reslab.training.recipes import RECIPES
 
     return {
-        "networks": ("auto", *catalog.list_models()),
+        "networks": ("auto", *networks.list_models()),
         "recipes": ("auto", *RECIPES.names()),
         "data": tuple(NAMES),
         "studies": tuple(studies.SHIPPED),

@@ -43,11 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw and write one file."""
-    from reslab import catalog, draw, durable, models
+    from reslab import draw, durable, models, networks
     from reslab.cli import output
 
     for name in args.networks:
-        catalog.entry(name)  # a wrong name is said before anything is built
+        networks.info(name)  # a wrong name is said before anything is built
     suffix = draw.check_format(args.out)
     specs = [
         models.named_spec(

@@ -24,10 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the networks that match, as a table or as JSON."""
-    from reslab import catalog
+    from reslab import networks
     from reslab.cli import output
 
-    names = catalog.list_models(args.pattern)
+    names = networks.list_models(args.pattern)
     if not names:
         raise _no_match(args.pattern)
     if args.json:
@@ -52,18 +52,18 @@ def run(args: argparse.Namespace) -> int:
 
 def describe(name: str) -> dict[str, Any]:
     """Return what `reslab list --json` says about a network."""
-    from reslab import catalog
+    from reslab import networks
 
-    entry, cost = catalog.entry(name), catalog.costs()[name]
+    info = networks.info(name)
     return {
         "name": name,
-        "family": entry.family,
-        "params": cost.params,
-        "macs": cost.macs,
-        "img_size": entry.spec.img_size,
-        "source": entry.source,
-        "paper": dict(entry.paper),
-        "deviations": list(entry.deviations),
+        "family": info.family,
+        "params": info.params,
+        "macs": info.macs,
+        "img_size": info.img_size,
+        "source": info.source,
+        "paper": dict(info.paper),
+        "deviations": list(info.deviations),
     }
 
 
@@ -77,27 +77,27 @@ def short(count: int) -> str:
 
 
 def _row(name: str) -> list[str]:
-    from reslab import catalog
+    from reslab import networks
 
-    entry, cost = catalog.entry(name), catalog.costs()[name]
-    error = entry.paper.get("error_pct")
+    info = networks.info(name)
+    error = info.paper.get("error_pct")
     return [
         name,
-        entry.family,
-        str(entry.spec.img_size),
-        short(cost.params),
-        short(cost.macs),
+        info.family,
+        str(info.img_size),
+        short(info.params),
+        short(info.macs),
         f"{error:.2f}%" if error is not None else "",
-        entry.summary,
+        info.summary,
     ]
 
 
 def _no_match(pattern: str) -> Exception:
-    from reslab import catalog
+    from reslab import networks
     from reslab.errors import UsageError, nearest
 
     wider = f"*{pattern}*"
-    remedy = nearest(pattern, catalog.list_models())
-    if catalog.list_models(wider):
+    remedy = nearest(pattern, networks.list_models())
+    if networks.list_models(wider):
         remedy = f"try 'reslab list \"{wider}\"'"
     return UsageError(f"no network matches '{pattern}'", remedy=remedy or "see 'reslab list'")

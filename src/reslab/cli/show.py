@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reslab.analyze.cost import Cost, Layer
-    from reslab.catalog import Published
-    from reslab.spec import NetworkSpec
+    from reslab.networks import NetworkSpec, Published
 
 HELP = "show a network layer by layer"
 
@@ -54,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def _json(cost: Cost) -> dict[str, Any]:
     import dataclasses
 
-    from reslab import spec as specs
+    from reslab import networks
     from reslab.cli.list import describe
 
     return {
@@ -63,16 +62,16 @@ def _json(cost: Cost) -> dict[str, Any]:
         "macs": cost.macs,
         "img_size": cost.spec.img_size,
         "deviations": _deviations(cost.spec),
-        "spec": specs.to_json(cost.spec),
+        "spec": networks.to_json(cost.spec),
         "layers": [dataclasses.asdict(layer) for layer in cost.layers],
     }
 
 
 def _deviations(spec: NetworkSpec) -> list[str]:
     """List what differs from the paper, what this command changed included."""
-    from reslab import catalog
+    from reslab import networks
 
-    entry = catalog.entry(spec.name)
+    entry = networks.entry(spec.name)
     changed = [
         f"{field} is not the paper's, by request"
         for field in ("stem", "img_size", "in_chans", "num_classes")
@@ -106,17 +105,17 @@ def _header(cost: Cost) -> list[str]:
     import shutil
     import textwrap
 
-    from reslab import catalog
+    from reslab import networks
 
-    entry, spec = catalog.entry(cost.spec.name), cost.spec
+    info, spec = networks.info(cost.spec.name), cost.spec
     weighted = sum(1 for layer in cost.layers if layer.macs and ".shortcut" not in layer.name)
     size = spec.img_size
     lines = [
-        ("", f"{spec.name}: {weighted} weighted layers, {entry.summary}"),
+        ("", f"{spec.name}: {weighted} weighted layers, {info.summary}"),
         ("input", f"{spec.in_chans}x{size}x{size}, {spec.num_classes} classes"),
         ("cost", f"{cost.params:,} parameters, {cost.macs:,} multiply-adds"),
-        ("source", entry.source),
-        ("paper", _published(entry.paper)),
+        ("source", info.source),
+        ("paper", _published(info.paper)),
         *(("differs", text) for text in _deviations(spec)),
     ]
     width = max(40, min(100, shutil.get_terminal_size().columns))

@@ -11,7 +11,7 @@ from reslab.draw.networks import END, Row, Traced, traced
 from reslab.draw.palette import HUES
 from reslab.draw.place import Placer, Way
 from reslab.draw.shapes import Column, Drawing, Label
-from reslab.spec import NetworkSpec
+from reslab.networks import NetworkSpec
 
 MARGIN = 28.0
 BETWEEN = 44.0  # columns

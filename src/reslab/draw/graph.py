@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from reslab.display.short import short_repr
 from reslab.draw.naming import Kind, by_name, describe_call, describe_layer
-from reslab.nn import Network
+from reslab.networks.network import Network
 
 _MOVES = {"transpose", "permute"}
 

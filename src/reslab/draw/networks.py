@@ -13,8 +13,8 @@ from reslab.draw.fold import fold, rows
 from reslab.draw.graph import trace
 from reslab.draw.layers import Layer, depth, layers
 from reslab.draw.structure import Box, Fork, Item, Repeat, items
-from reslab.nn import build
-from reslab.spec import NetworkSpec
+from reslab.networks import NetworkSpec
+from reslab.networks.network import build
 
 MOST_ROWS = 60  # a taller network is folded unless asked otherwise
 END = 99  # the level of vectors

@@ -30,7 +30,7 @@ from reslab.errors import UsageError
 from reslab.evaluate.compare import together
 from reslab.evaluate.metrics import Evaluation
 from reslab.evaluate.run import Batches, evaluate_network
-from reslab.nn.surgery.dense import dense_at
+from reslab.networks.surgery.dense import dense_at
 from reslab.predict.predictor import enough_memory
 
 ViewName = Literal["centre", "10-crop", "multi-scale"]

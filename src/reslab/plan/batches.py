@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from reslab.analyze import cost as network_cost
 from reslab.data.chunks import available_cores
+from reslab.networks import NetworkSpec
 from reslab.plan.measure import Note, OutOfMemory, measure
 from reslab.plan.subject import Subject
 from reslab.plan.task import StepCost
-from reslab.spec import NetworkSpec
 
 # Multiply-adds of a step that is still measured: on a processor a core's share, a few seconds.
 CPU_STEP_MACS = 80e9

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from reslab import spec as specs
+from reslab import networks
 from reslab.training import recipe as recipes
 from reslab.training.recipe import Recipe
 
@@ -25,7 +25,7 @@ class Task:
         threads: threads of the arithmetic on a processor; 0 for torch's own choice.
     """
 
-    spec: specs.NetworkSpec
+    spec: networks.NetworkSpec
     recipe: Recipe
     evaluated: int
     device: str
@@ -34,7 +34,7 @@ class Task:
     def to_json(self) -> dict[str, Any]:
         """Return what the measuring process is told."""
         return {
-            "spec": specs.to_json(self.spec),
+            "spec": networks.to_json(self.spec),
             "recipe": recipes.to_json(self.recipe),
             "evaluated": self.evaluated,
             "device": self.device,
@@ -45,7 +45,7 @@ class Task:
     def from_json(cls, value: Mapping[str, Any]) -> Task:
         """Rebuild what `to_json` returned."""
         return cls(
-            spec=specs.from_json(value["spec"]),
+            spec=networks.from_json(value["spec"]),
             recipe=recipes.from_json(value["recipe"]),
             evaluated=int(value["evaluated"]),
             device=str(value["device"]),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from reslab.catalog import NETWORKS
-from reslab.spec import NetworkSpec
+from reslab.networks import NetworkSpec, entry
 from reslab.studies import small_forms
 from reslab.studies.scales import paper, small, tiny
 from reslab.study import Arm, Best, Study
@@ -44,7 +43,7 @@ def published_arms() -> tuple[Arm, ...]:
 
 def _for_small_images(name: str) -> str | NetworkSpec:
     if name in ("alexnet", "vgg16", "googlenet"):
-        return NETWORKS[name].spec.with_stem("small")
+        return entry(name).spec.with_stem("small")
     return name
 
 

@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from reslab.catalog import NETWORKS
-from reslab.catalog.identity import cifar_stages
-from reslab.spec import ResNetSpec
+from reslab.networks import entry, list_models
+from reslab.networks.resnet import ResNetSpec, cifar_stages
 from reslab.study import Arm, Scale, StudyResults, Verdict
 from reslab.study.expectation import describe
 from reslab.study.statistics import paired, range_of_difference
@@ -109,13 +108,13 @@ def of_depth(name: str, depth: int) -> str | ResNetSpec:
         name: of a network with basic blocks, e.g. "resnet20_bn_after_add".
         depth: the layers wanted.
     """
-    spec = NETWORKS[name].spec
+    spec = entry(name).spec
     assert isinstance(spec, ResNetSpec)
     own = sum(2 * stage.depth for stage in spec.stages) + 2
     if own == depth:
         return name
     deeper = name.replace(str(own), str(depth))
-    if deeper in NETWORKS:
+    if deeper in list_models():
         return deeper
     return dataclasses.replace(spec, name=deeper, stages=cifar_stages(depth))
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from reslab.catalog import NETWORKS
-from reslab.spec import NetworkSpec
-from reslab.spec.identity import ShortcutKindSpec
+from reslab.networks import NetworkSpec, entry
+from reslab.networks.identity import ShortcutKindSpec
 from reslab.studies.scales import paper, small, tiny
 from reslab.study import Arm, Best, Fails, Study
 
@@ -43,7 +42,7 @@ def arms(depth: int) -> tuple[Arm, ...]:
 def _model(name: str, bias: float | None) -> str | NetworkSpec:
     if bias is None:
         return name
-    spec = NETWORKS[name].spec
+    spec = entry(name).spec
     assert isinstance(spec, ShortcutKindSpec)
     return dataclasses.replace(spec, name=f"{name}_b{bias:g}", gate_bias=bias)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from reslab.catalog import NETWORKS
-from reslab.spec import ResNetSpec
+from reslab.networks import entry
+from reslab.networks.resnet import ResNetSpec
 from reslab.studies.scales import small, tiny
 from reslab.study import Arm, Ordered, Scale, Study
 
@@ -15,7 +15,7 @@ NOTE = "the paper's: ImageNet, 34 layers, ten crops"
 
 def cifar_arms(depth: int) -> tuple[Arm, ...]:
     """Return the plain network and the three options, 6n + 2 layers."""
-    projected = NETWORKS[f"resnet{depth}_b"].spec
+    projected = entry(f"resnet{depth}_b").spec
     assert isinstance(projected, ResNetSpec)
     everywhere = dataclasses.replace(projected, name=f"resnet{depth}_c", shortcut="C")
     return tuple(

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 
-from reslab.catalog import NETWORKS
-from reslab.spec.alexnet import AlexNetSpec
-from reslab.spec.highway import HighwaySpec, HighwayStageSpec
-from reslab.spec.ideas import HighwayCNNSpec
-from reslab.spec.inception import SmallInceptionSpec
-from reslab.spec.vgg import VggShortcut, VggSpec, VggStageSpec
+from reslab.networks import entry
+from reslab.networks.alexnet import AlexNetSpec
+from reslab.networks.highway import HighwaySpec, HighwayStageSpec
+from reslab.networks.ideas import HighwayCNNSpec
+from reslab.networks.inception import SmallInceptionSpec
+from reslab.networks.vgg import VggShortcut, VggSpec, VggStageSpec
 
 FC_WIDTHS = (128, 128)
 
 
 def alexnet() -> AlexNetSpec:
     """Return AlexNet for small images with a quarter of its channels."""
-    spec = NETWORKS["alexnet"].spec
+    spec = entry("alexnet").spec
     assert isinstance(spec, AlexNetSpec)
     spec = spec.with_stem("small")
     convolutions = tuple(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reslab.spec import NetworkSpec
-from reslab.spec.highway import HighwaySpec, HighwayStageSpec
-from reslab.spec.ideas import TwoLayerBlocksSpec
+from reslab.networks import NetworkSpec
+from reslab.networks.highway import HighwaySpec, HighwayStageSpec
+from reslab.networks.ideas import TwoLayerBlocksSpec
 
 KINDS = ("plain", "residual", "highway")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reslab import spec as specs
+from reslab import networks
 from reslab.data.open import NAMES
 from reslab.errors import UsageError
 from reslab.study.study import Arm, Scale, ScaleName, Study
@@ -95,7 +95,7 @@ def asked(request: Request) -> dict[str, Any]:
     value = {
         "data": request.data,
         "model": request.model,
-        "spec": None if request.spec is None else specs.to_json(request.spec),
+        "spec": None if request.spec is None else networks.to_json(request.spec),
         "recipe": request.recipe,
         "seed": request.seed,
         "overrides": dict(request.overrides),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from reslab.display.short import short_repr
 from reslab.errors import UsageError, unknown
-from reslab.spec import NetworkSpec
+from reslab.networks import NetworkSpec
 
 if TYPE_CHECKING:
     from reslab.study.results import StudyResults, Verdict

@@ -16,7 +16,10 @@ from reslab.data.loader import TrainLoader
 from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess, network_input
 from reslab.errors import UsageError
-from reslab.nn import Network, build, fit_to_images, fuse, redraw, zero_last_scale
+from reslab.networks.fused import fuse
+from reslab.networks.init import redraw, zero_last_scale
+from reslab.networks.network import Network, build
+from reslab.networks.whitened import fit_to_images
 from reslab.training import compiling
 from reslab.training.config import Config
 from reslab.training.distributed import World, check_divides

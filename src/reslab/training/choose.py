@@ -7,15 +7,15 @@ import dataclasses
 import numpy as np
 import torch
 
-from reslab import models
-from reslab import spec as specs
+from reslab import models, networks
 from reslab.data.bit_depth import FULL_BIT_DEPTH
 from reslab.data.dataset import Dataset, FileImages
 from reslab.data.decode import read_header
 from reslab.data.used_bits import find_used_bits
 from reslab.errors import UsageError
-from reslab.nn import build
-from reslab.spec.whitened import WhitenedSpec
+from reslab.networks.network import build
+from reslab.networks.resnet import ResNetSpec
+from reslab.networks.whitened import WhitenedSpec
 from reslab.training.config import Choice, Request
 from reslab.training.recipe import Recipe, override
 from reslab.training.recipes import MANY_IMAGES, RECIPES, Situation
@@ -79,12 +79,12 @@ class Chosen:
         choices: what was chosen for the user, with reasons.
     """
 
-    spec: specs.NetworkSpec
+    spec: networks.NetworkSpec
     recipe: Recipe
     choices: tuple[Choice, ...]
 
 
-def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) -> Chosen:
+def choose(request: Request, dataset: Dataset, start: networks.NetworkSpec | None) -> Chosen:
     """Resolve every "auto" of a request.
 
     Args:
@@ -99,7 +99,7 @@ def choose(request: Request, dataset: Dataset, start: specs.NetworkSpec | None) 
     img_size = named_size or (start.img_size if start else _input_size(look, num_train, choices))
     if start is not None:
         _refuse_other_network(request, start)
-        spec: specs.NetworkSpec = start
+        spec: networks.NetworkSpec = start
     else:
         spec = _network(request, look, img_size, choices)
     in_chans = spec.in_chans if start is not None else (1 if look.grey else 3)
@@ -158,7 +158,7 @@ def _bit_depth(dataset: Dataset, choices: list[Choice]) -> int:
     return used.bit_depth
 
 
-def _fitting(recipe: Recipe, spec: specs.NetworkSpec) -> Recipe:
+def _fitting(recipe: Recipe, spec: networks.NetworkSpec) -> Recipe:
     """Leave out the early part of a recipe where its images are too small for the network."""
     if recipe.early_share > 0:
         with torch.device("meta"):
@@ -168,7 +168,7 @@ def _fitting(recipe: Recipe, spec: specs.NetworkSpec) -> Recipe:
     return recipe
 
 
-def _refuse_other_network(request: Request, start: specs.NetworkSpec) -> None:
+def _refuse_other_network(request: Request, start: networks.NetworkSpec) -> None:
     """A trained model brings its network: asking for another one contradicts it."""
     if request.model not in ("auto", start.name):
         raise UsageError(
@@ -198,7 +198,7 @@ def _input_size(look: Look, num_train: int, choices: list[Choice]) -> int:
 
 def _network(
     request: Request, look: Look, img_size: int, choices: list[Choice]
-) -> specs.NetworkSpec:
+) -> networks.NetworkSpec:
     if request.spec is not None:
         return request.spec
     if request.model != "auto":
@@ -216,9 +216,9 @@ def _network(
     return models.named_spec(name, stem=request.stem)
 
 
-def _depth(spec: specs.NetworkSpec) -> int:
+def _depth(spec: networks.NetworkSpec) -> int:
     """Count layers with weights as the papers do: projections are not counted."""
-    if not isinstance(spec, specs.ResNetSpec):
+    if not isinstance(spec, ResNetSpec):
         return 0
     per_block = 2 if spec.branch == "basic" else 3
     return 2 + per_block * sum(stage.depth for stage in spec.stages)

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reslab import spec as specs
+from reslab import networks
 from reslab.data.dataset import Dataset
 from reslab.data.open import located
 from reslab.data.options import DataOptions
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
-from reslab.spec import Stem
+from reslab.networks import Stem
 from reslab.training import recipe as recipes
 from reslab.training.recipe import Recipe
 
@@ -49,7 +49,7 @@ class Request:
 
     data: str
     model: str = "auto"
-    spec: specs.NetworkSpec | None = None
+    spec: networks.NetworkSpec | None = None
     recipe: str = "auto"
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     out: Path | None = None
@@ -110,7 +110,7 @@ class Config:
     """
 
     request: Request
-    spec: specs.NetworkSpec
+    spec: networks.NetworkSpec
     recipe: Recipe
     choices: tuple[Choice, ...]
     dataset: Mapping[str, Any]
@@ -128,7 +128,7 @@ class Config:
         request = dataclasses.asdict(self.request)
         for name in ("out", "start", "deepen_from", "cache"):
             request[name] = None if request[name] is None else str(request[name])
-        request["spec"] = None if self.request.spec is None else specs.to_json(self.request.spec)
+        request["spec"] = None if self.request.spec is None else networks.to_json(self.request.spec)
         return {
             "reslab": __version__,
             "command": list(self.request.command),
@@ -138,7 +138,7 @@ class Config:
             "seed": self.request.seed,
             "request": request,
             "dataset": dict(self.dataset),
-            "spec": specs.to_json(self.spec),
+            "spec": networks.to_json(self.spec),
             "recipe": recipes.to_json(self.recipe),
             "choices": [dataclasses.asdict(choice) for choice in self.choices],
             "preprocess": dict(self.preprocess),
@@ -153,12 +153,12 @@ class Config:
         for name in ("out", "start", "deepen_from", "cache"):
             request[name] = None if request.get(name) is None else Path(request[name])
         if request.get("spec") is not None:
-            request["spec"] = specs.from_json(request["spec"])
+            request["spec"] = networks.from_json(request["spec"])
         request["command"] = tuple(request["command"])
         request["data_options"] = DataOptions.from_json(request.get("data_options"))
         return cls(
             request=Request(**request),
-            spec=specs.from_json(value["spec"]),
+            spec=networks.from_json(value["spec"]),
             recipe=recipes.from_json(value["recipe"]),
             choices=tuple(Choice(**choice) for choice in value["choices"]),
             dataset=value["dataset"],

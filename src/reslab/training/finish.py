@@ -17,7 +17,7 @@ from reslab.data.preprocess import Preprocess
 from reslab.data.record import ImageRecord, read_record
 from reslab.display import wording
 from reslab.evaluate.metrics import Evaluation, fit_temperature
-from reslab.nn import build
+from reslab.networks.network import build
 from reslab.training import checkpoint
 from reslab.training.config import Config
 from reslab.training.evaluating import averaged

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from reslab import spec as specs
+from reslab import networks
 from reslab.analyze import cost
 from reslab.artifact import Artifact
 from reslab.data.bank import Bank, open_bank
@@ -20,7 +20,7 @@ from reslab.data.record import read_record, recorded_names
 from reslab.data.split import complete_splits, splits_from_json
 from reslab.errors import DataError, UsageError
 from reslab.evaluate import protocol
-from reslab.nn import build
+from reslab.networks.network import build
 from reslab.training.choose import Chosen, choose
 from reslab.training.config import Config, Request
 from reslab.training.distributed import World
@@ -216,7 +216,7 @@ def fitted_images(
     return with_statistics(preprocess, config.recipe, dataset, bank), bank
 
 
-def cost_of(spec: specs.NetworkSpec) -> dict[str, int]:
+def cost_of(spec: networks.NetworkSpec) -> dict[str, int]:
     """Measure a network's parameters and multiply-adds."""
     measured = cost.measure(spec)
     return {"params": measured.params, "macs": measured.macs}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.errors import CheckpointError
-from reslab.nn import Network
+from reslab.networks.network import Network
 from reslab.training.muon import Muon
 from reslab.training.recipe import Recipe
 

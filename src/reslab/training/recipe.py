@@ -62,7 +62,7 @@ class Recipe:
         dropout: before the classifier; None for the network's own.
         ema: decay of the running average of the weights; 0 for none.
         initial_weights: law that weights are drawn from: the network's own, or one of
-            `reslab.nn.redraw`.
+            `reslab.networks.init.redraw`.
         zero_last_scale: start the last norm scale of each residual branch at zero.
         patience: stop after so many epochs without improvement; 0 for never.
         monitor: what early stopping and the best checkpoint look at; "none" keeps the last.

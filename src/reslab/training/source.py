@@ -7,14 +7,13 @@ from typing import Any
 
 import torch
 
-from reslab import artifact, durable
-from reslab import spec as specs
+from reslab import artifact, durable, networks
 from reslab.artifact import Artifact
 from reslab.data.digests import Digests
 from reslab.data.record import read_record
 from reslab.errors import UsageError
-from reslab.nn import Network
-from reslab.nn.surgery import deepen, deeper_names, deeper_spec
+from reslab.networks.network import Network
+from reslab.networks.surgery import deepen, deeper_names, deeper_spec
 from reslab.training.config import Config, Request
 from reslab.training.recipe import Recipe
 
@@ -57,7 +56,7 @@ def origin_notes(source: Artifact | None) -> list[str]:
     ]
 
 
-def initial_spec(request: Request, source: Artifact | None) -> specs.NetworkSpec | None:
+def initial_spec(request: Request, source: Artifact | None) -> networks.NetworkSpec | None:
     """Return the network that the source prescribes, or None without one.
 
     Raises:
@@ -125,7 +124,7 @@ def take_over(network: Network, config: Config, images: Callable[[], torch.Tenso
     assert source is not None
     trained = source.network
     if config.request.deepen_from is not None:
-        target = specs.replace(network.spec, num_classes=trained.num_classes)
+        target = networks.replace(network.spec, num_classes=trained.num_classes)
         trained = deepen(trained, target, images())
     own = network.state_dict()
     same_classes = list(source.classes) == list(config.dataset["classes"])

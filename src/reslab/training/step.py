@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from reslab.data.loader import Batch, TrainLoader
 from reslab.display.short import short_repr
-from reslab.nn import Network
+from reslab.networks.network import Network
 from reslab.training.distributed import World
 from reslab.training.ema import Ema
 from reslab.training.optimizer import renormalise_filters, set_learning_rate

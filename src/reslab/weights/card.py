@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reslab import catalog
+from reslab import networks
 from reslab.artifact import Artifact
 from reslab.data import names
 from reslab.data.preprocess import Preprocess
@@ -71,11 +71,11 @@ def _count(artifact: Artifact) -> str:
 
 
 def _source(name: str) -> str:
-    if name not in catalog.NETWORKS:
+    if name not in networks.list_models():
         return ""
-    entry = catalog.entry(name)
-    differs = "".join(f" It differs from the paper: {text}." for text in entry.deviations)
-    return f"The network is described in {entry.source}.{differs} "
+    info = networks.info(name)
+    differs = "".join(f" It differs from the paper: {text}." for text in info.deviations)
+    return f"The network is described in {info.source}.{differs} "
 
 
 def _metrics(metrics: Mapping[str, Any]) -> str:

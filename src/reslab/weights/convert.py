@@ -9,12 +9,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import torch
 from torch import nn
 
-from reslab import artifact, catalog
-from reslab import spec as specs
+from reslab import artifact, networks
 from reslab.display.short import short_repr
 from reslab.errors import CheckpointError, UsageError
-from reslab.nn import Network, build
-from reslab.spec import NetworkSpec, Stem
+from reslab.networks import NetworkSpec, Stem
+from reslab.networks.network import Network, build
 from reslab.weights import strangers, transformers_config
 from reslab.weights.blocks import other_blocks
 from reslab.weights.layout import Layout, ZeroPadding
@@ -205,7 +204,7 @@ def _filled(
 
 def _without_classifier(meta: Network) -> Network:
     with torch.device("meta"):
-        return build(specs.replace(meta.spec, num_classes=0))
+        return build(networks.replace(meta.spec, num_classes=0))
 
 
 def _absorb_biases(
@@ -351,8 +350,8 @@ def to_layout(network: Network, layout: Layout) -> dict[str, torch.Tensor]:
 
 def _is_as_catalogued(spec: NetworkSpec, stem: Stem | None = None) -> bool:
     """Tell whether a network is the one of its name, but for its ends, input size and dropout."""
-    named = catalog.entry(spec.name).spec
+    named = networks.entry(spec.name).spec
     if stem is not None:
         named = named.with_stem(stem)
     free = ("num_classes", "in_chans", "img_size", "dropout")
-    return specs.replace(named, **{field: getattr(spec, field) for field in free}) == spec
+    return networks.replace(named, **{field: getattr(spec, field) for field in free}) == spec

@@ -7,12 +7,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from reslab import spec as specs
+from reslab import networks
 from reslab.artifact import Artifact
 from reslab.data.preprocess import Preprocess
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
-from reslab.spec import NetworkSpec, Stem
+from reslab.networks import NetworkSpec, Stem
 from reslab.weights import preparation, transformers_config
 from reslab.weights.class_names import class_names
 from reslab.weights.convert import Converted, convert
@@ -87,7 +87,7 @@ def import_file(request: Request) -> Imported:
     network, notes = converted.network, list(converted.notes)
     preprocess, changed = _preprocess(request, weights, converted)
     notes.extend(changed)
-    network.spec = specs.replace(network.spec, img_size=preprocess.img_size)
+    network.spec = networks.replace(network.spec, img_size=preprocess.img_size)
     classes, assumed = class_names(
         network.num_classes, preprocess.img_size, weights.config, request.classes
     )

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from reslab.nn import Network
-from reslab.nn.inception_blocks import Concat
-from reslab.spec.inception import InceptionSpec
+from reslab.networks.inception import InceptionSpec
+from reslab.networks.inception_blocks import Concat
+from reslab.networks.network import Network
 from reslab.weights.layout import each_module
 
 

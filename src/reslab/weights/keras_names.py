@@ -6,7 +6,7 @@ from collections import Counter
 
 from torch import nn
 
-from reslab.nn import Network
+from reslab.networks.network import Network
 from reslab.weights.layout import modules_with_tensors
 
 KINDS = {nn.Conv2d: "conv2d", nn.BatchNorm2d: "batch_normalization", nn.Linear: "dense"}

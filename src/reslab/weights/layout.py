@@ -12,10 +12,9 @@ from torch import nn
 from reslab.data.preprocess import Preprocess
 from reslab.display.short import short_repr
 from reslab.errors import unknown
-from reslab.nn import Network
-from reslab.nn.fully_connected import FIRST
-from reslab.spec import NetworkSpec
-from reslab.spec.fully_connected import FullyConnectedSpec
+from reslab.networks import NetworkSpec
+from reslab.networks.fully_connected import FIRST, FullyConnectedSpec
+from reslab.networks.network import Network
 from reslab.weights.zero_padding import padded_at_the_end, padded_on_both_sides
 
 Names = Callable[[Network], Mapping[str, str]]

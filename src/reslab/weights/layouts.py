@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from reslab.data.preprocess import Preprocess
+from reslab.networks import NetworkSpec
+from reslab.networks.alexnet import AlexNetSpec
+from reslab.networks.googlenet import GoogLeNetSpec
+from reslab.networks.inception import InceptionSpec
+from reslab.networks.keras_tutorial import KerasTutorialSpec
+from reslab.networks.resnet import ResNetSpec
+from reslab.networks.squeezenet import SqueezeNetSpec
+from reslab.networks.vgg import VggSpec
 from reslab.registry import Registry
-from reslab.spec import NetworkSpec, ResNetSpec
-from reslab.spec.alexnet import AlexNetSpec
-from reslab.spec.googlenet import GoogLeNetSpec
-from reslab.spec.inception import InceptionSpec
-from reslab.spec.keras_tutorial import KerasTutorialSpec
-from reslab.spec.squeezenet import SqueezeNetSpec
-from reslab.spec.vgg import VggSpec
 from reslab.weights import preparation
 from reslab.weights.inception_names import timm_inception, torchvision_googlenet
 from reslab.weights.keras_names import by_kind

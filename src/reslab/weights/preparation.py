@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 
 from reslab.data.preprocess import BORDER, Interpolation, Preprocess
 from reslab.errors import UsageError
-from reslab.spec import NetworkSpec
+from reslab.networks import NetworkSpec
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import torch
 
-from reslab import catalog
-from reslab import spec as specs
+from reslab import networks
 from reslab.display.short import short_repr
 from reslab.errors import CheckpointError, UsageError
-from reslab.nn import Network, build
-from reslab.spec import NetworkSpec, ResNetSpec, Stem
+from reslab.networks import NetworkSpec, Stem
+from reslab.networks.network import Network, build
+from reslab.networks.resnet import ResNetSpec
 from reslab.weights.layout import Layout
 from reslab.weights.layouts import LAYOUTS, TIMM
 from reslab.weights.read import Weights
@@ -291,7 +291,7 @@ def _candidates(
     if told:  # timm writes it
         layouts.sort(key=lambda each: each is not TIMM)
     if name is not None:
-        spec = catalog.entry(name).spec
+        spec = networks.entry(name).spec
         knowing = [each for each in layouts if each.knows(spec)]
         for each in sorted(knowing, key=lambda each: name not in each.networks):
             yield from ((each, form) for form in _forms(each, spec, stem))
@@ -301,16 +301,16 @@ def _candidates(
             each.networks,
             key=lambda ours, layout=each: (  # type: ignore[misc]
                 layout.networks[ours] != told,
-                bool(contradiction(weights.config, layout, catalog.entry(ours).spec)),
+                bool(contradiction(weights.config, layout, networks.entry(ours).spec)),
             ),
         )
         for ours in names:
-            yield from ((each, form) for form in _forms(each, catalog.entry(ours).spec, stem))
+            yield from ((each, form) for form in _forms(each, networks.entry(ours).spec, stem))
 
 
 def _forms(layout: Layout, spec: NetworkSpec, stem: Stem | None) -> list[NetworkSpec]:
     """Return a network with the stem asked for, or with those that the layout has it with."""
-    small = specs.replace(spec, img_size=32)
+    small = networks.replace(spec, img_size=32)
     if stem is not None:
         return [(small if stem == "small" else spec).with_stem(stem)]
     if layout.small_stem and spec.img_size > 64:
@@ -332,7 +332,7 @@ def _with_ends_of(
     in_chans = spec.in_chans
     if found is not None and found.dim() == first.dim():
         in_chans = int(found.shape[1 if found.dim() == 4 else 0])
-    return specs.replace(
+    return networks.replace(
         spec, num_classes=0 if classifier is None else len(classifier), in_chans=in_chans
     )
 

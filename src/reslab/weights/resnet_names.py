@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from reslab.nn import Network
+from reslab.networks.network import Network
 from reslab.weights.layout import Names, each_module, modules_with_tensors
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reslab.nn import Network
+from reslab.networks.network import Network
 from reslab.weights.layout import Names, modules_with_tensors
 
 

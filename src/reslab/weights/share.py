@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 import torch
 
-from reslab.nn import Network
+from reslab.networks.network import Network
 
 COUNTER = ".num_batches_tracked"
 # With less than this of the layers before the head, a network is as good as new.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from reslab import artifact
-from reslab.nn import Network
-from reslab.spec import Stem
+from reslab.networks import Stem
+from reslab.networks.network import Network
 from reslab.weights import hub
 from reslab.weights.convert import convert
 from reslab.weights.read import FOREIGN_FILES, SUFFIXES, read

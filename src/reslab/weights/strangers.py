@@ -7,9 +7,8 @@ from collections.abc import Mapping
 
 import torch
 
-from reslab import catalog
-from reslab import spec as specs
-from reslab.nn import build
+from reslab import networks
+from reslab.networks.network import build
 from reslab.weights.layout import Layout
 from reslab.weights.layouts import LAYOUTS
 from reslab.weights.read import CONFIG, Weights
@@ -71,18 +70,18 @@ def _alike(tensors: Mapping[str, torch.Tensor]) -> str | None:
     filters = Counter(tuple(v.shape) for v in tensors.values() if v.dim() == 4)
     values = sum(value.numel() for value in tensors.values())
     best, most = None, 0.0
-    for name in catalog.list_models():
+    for name in networks.list_models():
         # What it costs is known without building it; classes may be others.
-        if not 0.5 <= values / catalog.costs()[name].params <= 2 or not filters:
+        if not 0.5 <= values / networks.info(name).params <= 2 or not filters:
             continue
-        own = _filters(catalog.entry(name).spec)
+        own = _filters(networks.entry(name).spec)
         both, either = (filters & own).total(), (filters | own).total()
         if both / either > most:
             best, most = name, both / either
     return best if most >= ALIKE else None
 
 
-def _filters(spec: specs.NetworkSpec) -> Counter[tuple[int, ...]]:
+def _filters(spec: networks.NetworkSpec) -> Counter[tuple[int, ...]]:
     with torch.device("meta"):
         network = build(spec)
     return Counter(tuple(v.shape) for v in network.state_dict().values() if v.dim() == 4)

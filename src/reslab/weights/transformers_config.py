@@ -11,8 +11,9 @@ from typing import Any, cast
 
 from reslab.data.preprocess import Interpolation, Preprocess, ResizePolicy
 from reslab.errors import UsageError
-from reslab.nn import Network
-from reslab.spec import NetworkSpec, ResNetSpec
+from reslab.networks import NetworkSpec
+from reslab.networks.network import Network
+from reslab.networks.resnet import ResNetSpec
 from reslab.weights.layout import Layout
 
 NAME = "transformers"

@@ -15,7 +15,7 @@ from reslab import durable
 from reslab.artifact import Artifact
 from reslab.data.preprocess import BORDER, Preprocess
 from reslab.errors import UsageError
-from reslab.spec import ResNetSpec
+from reslab.networks.resnet import ResNetSpec
 from reslab.weights import transformers_config
 from reslab.weights.convert import to_layout
 from reslab.weights.layout import Layout

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
-from reslab.nn import Network
-from reslab.nn.blocks import ResidualBlock
-from reslab.nn.shortcuts import ZeroPadShortcut
+from reslab.networks.blocks import ResidualBlock, ZeroPadShortcut
+from reslab.networks.network import Network
 
 
 def padded_at_the_end(

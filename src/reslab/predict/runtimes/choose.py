@@ -11,7 +11,7 @@ from torch import Tensor
 
 from reslab.errors import MachineError
 from reslab.machine import autocast_dtype
-from reslab.nn import Network
+from reslab.networks.network import Network
 from reslab.predict.runtimes import remember
 from reslab.predict.runtimes.agreement import (
     Agreement,

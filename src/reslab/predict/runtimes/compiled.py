@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reslab.nn import Network
+from reslab.networks.network import Network
 from reslab.predict.runtimes.exported import exported, quiet
 from reslab.predict.runtimes.prepared import Prepared
 from reslab.predict.runtimes.runtime import Compute, Shape

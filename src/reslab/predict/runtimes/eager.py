@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor
 
-from reslab.nn import Network
+from reslab.networks.network import Network
 from reslab.predict.runtimes.prepared import Prepared
 from reslab.predict.runtimes.runtime import Compute, Runtime, Shape
 

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 
 from reslab.errors import MachineError, UsageError, unknown
-from reslab.nn import Network
+from reslab.networks.network import Network
 from reslab.predict.runtimes import compiled, eager, onnxruntime, openvino
 from reslab.predict.runtimes.runtime import Kind, Runtime, Shape
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reslab.nn import Network
+from reslab.networks.network import Network
 from reslab.predict.runtimes.exported import exported, quiet
 from reslab.predict.runtimes.prepared import Prepared
 from reslab.predict.runtimes.runtime import Compute, Shape

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from reslab.nn import Network
-from reslab.nn.surgery.fold import fold_batch_norm
+from reslab.networks.network import Network
+from reslab.networks.surgery.fold import fold_batch_norm
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

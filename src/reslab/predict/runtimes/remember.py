@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import torch
 
-from reslab import machine, spec
+from reslab import machine, networks
 from reslab.durable import cache
-from reslab.nn import Network
+from reslab.networks.network import Network
 from reslab.predict.runtimes.runtime import Shape
 
 KIND = "runtimes"
@@ -21,7 +21,7 @@ def key_of(network: Network, shape: Shape, device: torch.device) -> str:
     """Name a network, a batch and a machine (hexadecimal); the weights do not count."""
     return cache.key_of(
         {
-            "spec": spec.to_json(network.spec),
+            "spec": networks.to_json(network.spec),
             "shape": shape,
             "machine": machine.describe(device),
             "packages": {name: _version(name) for name in PACKAGES},

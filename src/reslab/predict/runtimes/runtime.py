@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from reslab.nn import Network
+from reslab.networks.network import Network
 
 Shape = tuple[int, int, int, int]
 Compute = Callable[[Tensor], Tensor]

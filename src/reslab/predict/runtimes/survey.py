@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reslab.nn import Network
+from reslab.networks.network import Network
 from reslab.predict.runtimes.choose import Auto, Candidate
 
 
