@@ -23,7 +23,14 @@ ALSO = {
     "": {"api", "catalog", "data", "models"},
 }
 PLAIN = ANYONE_MAY | {"spec", "durable", "catalog", "cli", "", "__main__"}
-PLAIN_DATA = ("dataset", "decode", "check", "split", "sources", "names", "findings", "augment")
+PLAIN_DATA = ("open", "collect", "dataset", "decode", "repair", "preprocess", "augment") + (
+    "check",
+    "duplicates",
+    "mending",
+    "record",
+    "split",
+    "sources",
+)
 
 
 def room_of(path: Path) -> str:

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 from trees import grow
 
+from reslab.data.collect import DataOptions, Finding
 from reslab.data.dataset import FileImages
-from reslab.data.findings import Finding
 from reslab.data.open import collect_dataset, open_dataset
-from reslab.data.options import DataOptions
-from reslab.data.sources.vocabulary import split_word
+from reslab.data.sources.tree import split_word
 from reslab.errors import DataError
 
 DOCS = Path(__file__).parents[2] / "docs" / "data.md"

@@ -6,9 +6,8 @@ import torch
 
 from reslab.data.augment import Augment
 from reslab.data.preprocess import Preprocess, network_input, normalise
-from reslab.data.random import Draw
-from reslab.data.views import pad_crop_flip, random_view, warp
-from reslab.data.visit import Visit
+from reslab.data.sampler import Draw, SampleRng
+from reslab.data.transforms import pad_crop_flip, random_view, warp
 from reslab.errors import UsageError
 
 AUGMENTS = [
@@ -21,9 +20,9 @@ AUGMENTS = [
 ]
 
 
-def visit(count: int, seed: int = 0, epoch: int = 0) -> Visit:
+def visit(count: int, seed: int = 0, epoch: int = 0) -> SampleRng:
     samples = torch.arange(count) * 3 + 1
-    return Visit(seed, torch.full_like(samples, epoch), samples)
+    return SampleRng(seed, torch.full_like(samples, epoch), samples)
 
 
 def pixels(count: int, size: int, channels: int = 3) -> torch.Tensor:
@@ -31,8 +30,8 @@ def pixels(count: int, size: int, channels: int = 3) -> torch.Tensor:
     return torch.from_numpy(rng.integers(0, 256, (count, size, size, channels), dtype=np.uint8))
 
 
-def part(whole: Visit, chosen: list[int]) -> Visit:
-    return Visit(whole.seed, whole.epochs[chosen], whole.samples[chosen])
+def part(whole: SampleRng, chosen: list[int]) -> SampleRng:
+    return SampleRng(whole.seed, whole.epochs[chosen], whole.samples[chosen])
 
 
 @pytest.mark.parametrize("augment", AUGMENTS)
@@ -125,7 +124,7 @@ def test_padding_is_the_mean_colour():
     assert inside.tolist() == pytest.approx([1.4, 1.6, 1.8], abs=1e-5)
 
 
-def slow_warp(image: np.ndarray, now: Visit, augment: Augment, size: int) -> np.ndarray:
+def slow_warp(image: np.ndarray, now: SampleRng, augment: Augment, size: int) -> np.ndarray:
     """Sample one (C, R, R) image point by point; draws are looked up, geometry is not."""
     side = image.shape[-1]
     width = height = size / side

@@ -13,11 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from reslab.data.arrays import Indices
+from reslab.data.collect import Collected, DataOptions, raise_first_error
 from reslab.data.dataset import Dataset, FileImages, SplitName
 from reslab.data.decode import IMAGE_SUFFIXES, decode_file
-from reslab.data.findings import raise_first_error
-from reslab.data.names import shown
-from reslab.data.options import DataOptions
 from reslab.data.shapes import open_shapes, parse_settings
 from reslab.data.sources.archive import archive_stem, is_archive, unpack
 from reslab.data.sources.cifar import (
@@ -27,16 +25,14 @@ from reslab.data.sources.cifar import (
     open_cifar_archive,
     open_cifar_folder,
 )
-from reslab.data.sources.collected import Collected
-from reslab.data.sources.digits import open_digits
-from reslab.data.sources.download import PUBLISHED, cache_folder, open_published
 from reslab.data.sources.filenames import LabelExpression
 from reslab.data.sources.folder import collect_folder
 from reslab.data.sources.idx import is_idx_folder, open_idx_folder
-from reslab.data.sources.tables.beside import collect_with_tables
-from reslab.data.sources.tables.collect import collect_table
+from reslab.data.sources.named import PUBLISHED, cache_folder, open_digits, open_published
 from reslab.data.sources.tables.parse import OTHER_SUFFIXES as OTHER_TABLE_SUFFIXES
 from reslab.data.sources.tables.parse import SUFFIXES as TABLE_SUFFIXES
+from reslab.data.sources.tables.table import collect_table, collect_with_tables
+from reslab.display.names import shown
 from reslab.errors import DataError, UsageError, nearest, unknown
 
 NAMES = ("digits", *PUBLISHED, "shapes")

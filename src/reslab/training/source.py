@@ -10,7 +10,7 @@ import torch
 from reslab import artifact, durable
 from reslab import spec as specs
 from reslab.artifact import Artifact
-from reslab.data.digests import Digests
+from reslab.data.dataset import Digests
 from reslab.data.record import read_record
 from reslab.errors import UsageError
 from reslab.nn import Network

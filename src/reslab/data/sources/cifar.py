@@ -20,8 +20,8 @@ import numpy as np
 
 from reslab.data.arrays import Indices, Pixels
 from reslab.data.dataset import ArrayImages, Dataset
-from reslab.data.names import shown
 from reslab.data.sources.archive import reading_archive
+from reslab.display.names import shown
 from reslab.errors import DataError
 
 PYTHON_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}

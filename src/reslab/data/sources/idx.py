@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reslab.data.dataset import ArrayImages, Dataset
-from reslab.data.names import shown
+from reslab.display.names import shown
 from reslab.errors import DataError
 
 FASHION_CLASSES = (
