@@ -23,13 +23,9 @@ ALSO = {
     "": {"api", "catalog", "data", "models"},
 }
 PLAIN = ANYONE_MAY | {"spec", "durable", "catalog", "cli", "", "__main__"}
-PLAIN_DATA = ("open", "collect", "dataset", "decode", "repair", "preprocess", "augment") + (
-    "check",
-    "duplicates",
-    "mending",
-    "record",
-    "split",
-    "sources",
+PLAIN_DATA = (
+    *("open", "sources", "collect", "dataset", "decode", "repair", "preprocess", "augment"),
+    *("check", "duplicates", "mending", "record", "split"),
 )
 
 

@@ -18,7 +18,7 @@ from reslab.data.augment import Augment
 from reslab.data.image_cache import FittedImages, ImageCache
 from reslab.data.preprocess import Preprocess, available_cores, network_input, prefetch
 from reslab.data.sampler import Sampler, SampleRng
-from reslab.data.transforms import mix, partners, random_view
+from reslab.data.transforms import mix, mixes, partners, random_view
 from reslab.display.short import short_repr
 
 Made = TypeVar("Made")
@@ -195,7 +195,7 @@ class TrainLoader:
 
     @functools.cached_property
     def _mixes(self) -> bool:
-        return bool(self.augment.mixup or self.augment.cutmix)
+        return mixes(self.augment)
 
     def _views(self, rng: SampleRng, pixels: Tensor | None) -> Tensor:
         if pixels is None:
@@ -206,7 +206,7 @@ class TrainLoader:
 def _ahead(
     make: Callable[[int], Made], first_step: int, last_step: int, depth: int
 ) -> Generator[Made, None, None]:
-    """Yield make(first_step) .. make(last_step - 1), made ahead by threads, in their sampler."""
+    """Yield make(first_step) .. make(last_step - 1), made ahead by threads, in their order."""
     workers = min(MOST_THREADS, available_cores())
     with _single_threaded(workers) as pool:
         yield from prefetch(pool, make, range(first_step, last_step), depth)
@@ -240,7 +240,7 @@ def eval_batches(
     batch_size: int,
     device: torch.device | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield evaluation's view of samples, in their sampler; the last batch may be smaller.
+    """Yield evaluation's view of samples, in their order; the last batch may be smaller.
 
     Yields:
         Images, float32 (B, in_chans, img_size, img_size), and their sample numbers.

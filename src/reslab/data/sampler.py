@@ -196,9 +196,9 @@ class Draw(enum.IntEnum):
     BRIGHTNESS = 10
     CONTRAST = 11
     SATURATION = 12
-    COLOUR_0 = 13
-    COLOUR_1 = 14
-    COLOUR_2 = 15
+    COLOR_0 = 13
+    COLOR_1 = 14
+    COLOR_2 = 15
     ERASE = 16
     ERASE_AREA = 17
     ERASE_RATIO = 18

@@ -103,21 +103,21 @@ def _one_of_each_class(dataset: Dataset, most: int) -> np.ndarray[Any, np.dtype[
 
 
 def _look(
-    dataset: Dataset, visit: SampleRng, augment: Augment, preprocess: Preprocess
+    dataset: Dataset, rng: SampleRng, augment: Augment, preprocess: Preprocess
 ) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
     """Return uint8 pictures of random views, mixed where the run mixed."""
     import torch
 
-    from reslab.data.transforms import mix, partners, random_view
+    from reslab.data.transforms import mix, mixes, partners, random_view
 
     def views(of: SampleRng) -> torch.Tensor:
         return random_view(_batch(dataset, of.samples, preprocess), of, augment, preprocess)
 
-    images = views(visit)
-    if augment.mixup or augment.cutmix:
+    images = views(rng)
+    if mixes(augment):
         train = torch.from_numpy(np.ascontiguousarray(dataset.splits["train"]))
-        other = dataclasses.replace(visit, samples=partners(visit, train))
-        images, _ = mix(images, views(other), visit, augment)
+        other = dataclasses.replace(rng, samples=partners(rng, train))
+        images, _ = mix(images, views(other), rng, augment)
     scale = torch.tensor(preprocess.std).view(1, -1, 1, 1) * 255
     shift = torch.tensor(preprocess.mean).view(1, -1, 1, 1) * 255
     pixels = (images * scale + shift).round().clamp(0, 255).to(torch.uint8)

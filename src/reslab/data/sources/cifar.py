@@ -53,15 +53,6 @@ class _Batch(NamedTuple):
     labels: Indices
 
 
-def is_cifar_folder(folder: Path) -> bool:
-    """Tell whether a folder holds python or binary batches itself."""
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    python = {"data_batch_1", "test_batch"} <= names or {"train", "test", "meta"} <= names
-    if python and (folder / "train").is_dir():
-        python = False
-    return python or {"test_batch.bin"} <= names or {"train.bin", "test.bin"} <= names
-
-
 def is_cifar_archive(file: Path) -> bool:
     """Tell whether a tar file holds the python batches, by its first members."""
     try:

@@ -39,6 +39,7 @@ from reslab.data.sources.tree import (
     is_wrapper,
     likely_split,
     says_besides_split,
+    says_unlabeled,
     shared_affix,
     split_and_rest,
     split_word,
@@ -87,6 +88,9 @@ def _by_expression(scan: Scan, report: Report, names: LabelExpression) -> list[L
     images, findings = names.images(scan.root, paths)
     report.found += findings
     return images
+
+
+_UNLABELED = "holds images without labels, as it says"
 
 
 class _Reader:
@@ -207,9 +211,9 @@ class _Reader:
 
     def _is_unlabelled(self, folder: str, holding: Sequence[str]) -> bool:
         """Leave out a folder of images that says itself that they have no labels."""
-        if base(folder).lower() not in ("unlabeled", "unlabelled", "unsup") or len(holding) < 2:
+        if not says_unlabeled(base(folder)) or len(holding) < 2:
             return False
-        self.report.leave_out(folder, "holds images without labels, as it says")
+        self.report.leave_out(folder, _UNLABELED)
         return True
 
     def _read_flat(self, folder: str) -> list[Listed]:
@@ -381,7 +385,8 @@ def step_in(scan: Scan, report: Report, folder: str, *, must_split: bool) -> str
     for wrapper in chain[:-1]:
         for other in scan.listing(wrapper).folders:
             if other not in chain and scan.holds_images(other):
-                report.leave_out(other, "lies beside the images and holds masks or other things")
+                why = "lies beside the images and holds masks or other things"
+                report.leave_out(other, _UNLABELED if says_unlabeled(base(other)) else why)
     return last
 
 
@@ -390,8 +395,10 @@ def _names_split(name: str) -> bool:
 
 
 def _only_one(scan: Scan, folder: str) -> str | None:
-    """Return the only sub-folder with images, but for masks and the like beside images."""
+    """Return the only sub-folder with images, apart from masks and from images without labels."""
     holding = scan.folders_with_images(folder)
+    labeled = [inner for inner in holding if not says_unlabeled(base(inner))]
+    holding = labeled or holding
     if len(holding) > 1 and any(is_image_word(base(inner)) for inner in holding):
         holding = [inner for inner in holding if not is_side_word(base(inner))]
     return holding[0] if len(holding) == 1 else None

@@ -29,11 +29,6 @@ _FASHION_LABELS = "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade0
 _STEMS = {"train": ("train",), "test": ("t10k", "test")}
 
 
-def is_idx_folder(folder: Path) -> bool:
-    """Tell whether a folder holds the IDX files of a training split."""
-    return _find(folder, "train", "images") is not None
-
-
 def holds_both_splits(folder: Path) -> bool:
     """Tell whether a folder holds all four IDX files: images and labels, of training and test."""
     return all(_find(folder, split, kind) for split in _STEMS for kind in ("images", "labels"))

@@ -81,7 +81,7 @@ IMAGE_WORDS = words_in(
 _WRAPPER_WORDS = IMAGE_WORDS | words_in(
     "data dataset datasets categories category objectcategories classes class archive raw "
     "classification main master folder folders files samples all download downloads bmp "
-    "bitmap tif tiff"
+    "bitmap tif tiff labeled labelled"
 )
 _MASK_WORDS = words_in(
     "mask masks annotation annotations trimap trimaps segmentation segmentations "
@@ -223,6 +223,11 @@ def is_side_word(name: str) -> bool:
     """Tell whether a folder of this name beside others is no class and no split."""
     rest = says_besides_split(name)
     return bool(rest) and set(rest) <= (_SIDE_WORDS | _MASK_WORDS)
+
+
+def says_unlabeled(name: str) -> bool:
+    """Tell whether a folder of images says itself that they have no labels."""
+    return name.lower() in ("unlabeled", "unlabelled", "unsup")
 
 
 def are_pieces(names: Sequence[str]) -> bool:

@@ -19,8 +19,6 @@ from reslab.data.sources.tables.columns import (
     with_numbered_columns,
 )
 from reslab.data.sources.tables.parse import (
-    OTHER_SUFFIXES,
-    SUFFIXES,
     AmbiguousTableError,
     NoLabelTableError,
     Table,
@@ -29,7 +27,7 @@ from reslab.data.sources.tables.parse import (
     read_table,
 )
 from reslab.data.sources.tables.paths import Found, Missing, Paths, images_below, split_of_path
-from reslab.data.sources.tree import is_litter, output_in, split_in_name
+from reslab.data.sources.tree import split_in_name
 from reslab.display.names import shown
 from reslab.errors import DataError, UsageError
 
@@ -293,13 +291,9 @@ class _RowError(Exception):
 # --- tables inside an image folder: used where they say what the folders do not -------------------
 
 
-_TABLE_FOLDERS = frozenset(
-    ("annotations", "annotation", "labels", "tables", "csv", "metadata", "meta", "splits")
-)
-
-
 def collect_with_tables(
     folder: Path,
+    files: Sequence[Path],
     options: DataOptions,
     *,
     name: str,
@@ -310,26 +304,12 @@ def collect_with_tables(
 
     Args:
         folder: to list.
+        files: in it, which may be tables.
         options: how data are to be read.
         name: of the data set.
         need_train: see `collected.collect`.
         by_folders: lists the folder by the names of its folders.
-
-    Raises:
-        UsageError: columns or a root are given, and there is no table.
     """
-    files = _table_files(folder)
-    if options.label_from_name is not None and not (options.columns or options.root is not None):
-        found = by_folders()
-        unused = [Finding("ignored", "note", f"{shown(file)} is not used") for file in files]
-        return dataclasses.replace(found, findings=(*found.findings, *unused))
-    if not files and (options.columns or options.root is not None):
-        raise UsageError(
-            f"--columns and --root are for tables, and no table is read in {shown(folder)}",
-            remedy="leave them out, or give the table as DATA",
-        )
-    if not files:
-        return by_folders()
     listings, refused = _read(files, folder, options)
     found = by_folders()
     if not listings:
@@ -351,29 +331,6 @@ def collect_with_tables(
     if not any(finding.kind == "table-line" for finding in findings):
         findings += _uncovered(folder, images)
     return collect(name, folder, images, findings, need_train=need_train, options=options)
-
-
-def _table_files(folder: Path) -> list[Path]:
-    """Return what may be tables: in the folder, its splits, and folders for annotations."""
-    files = []
-    for path in _inside(folder):
-        if path.is_dir() and (split_in_name(path.name) or path.name.lower() in _TABLE_FOLDERS):
-            files += [p for p in _inside(path) if _may_be_table(p)]
-        elif _may_be_table(path):
-            files.append(path)
-    return files
-
-
-def _inside(folder: Path) -> list[Path]:
-    try:
-        listed = sorted(path for path in folder.iterdir() if not is_litter(path.name))
-        return [p for p in listed if not (p.is_dir() and output_in(os.fspath(p)))]
-    except OSError:
-        return []  # the walk through the folders names it
-
-
-def _may_be_table(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES + OTHER_SUFFIXES and path.is_file()
 
 
 def _read(
