@@ -1,7 +1,7 @@
 """A data set: numbered images, their labels, and which of them train, validate and test.
 
 Nothing here knows of networks. A source (folder, CSV, archive, generator) builds a `Dataset`;
-`check` reads it, `split` completes it, `store` decodes it, the loader serves it.
+`check` reads it, `split` completes it, `image_cache` decodes it, the loader serves it.
 """
 
 from __future__ import annotations
@@ -264,6 +264,9 @@ def count_by_class(labels: Indices, num_classes: int) -> Sequence[int]:
 
 
 # --- digests: what is in a file, as 16 bytes, whatever it is called and wherever it is ------------
+# A digest is the first half of the SHA-256 of the file's bytes. Reading every file takes time, so
+# digests are kept, one file a data set, in the user's cache folder: for a file whose path, size,
+# times of change and inode are as they were, the kept digest is taken.
 
 
 Digests = npt.NDArray[np.uint8]  # (N, DIGEST_BYTES)

@@ -50,6 +50,11 @@ from reslab.data.arrays import Pixels
 from reslab.display.names import shown
 from reslab.errors import DataError
 
+try:
+    import simplejpeg
+except ImportError:  # reslab runs from its source too, where only torch is installed
+    simplejpeg = None
+
 MAX_PIXELS = 100_000_000
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
@@ -249,6 +254,9 @@ def used_depth(path: str | Path) -> tuple[int, int] | None:
         return _repairing(file, name, depth)
 
 
+# --- opening: what is a file, what is too large, what Pillow needs help with ----------------------
+
+
 def _open_regular(name: str) -> int:
     """Open a file by its descriptor: Python's file objects take longer than a small image."""
     try:
@@ -337,6 +345,8 @@ def _pixels(
 ) -> Pixels:
     try:
         if at_least is not None:
+            # The inverse cosine transform of an 8x8 block to 4x4, 2x2 or 1x1: the pixels that are
+            # left out are never computed, and a photograph is decoded several times faster.
             image.draft(None, (at_least, at_least))
         declared = _declared_depth_16(image)
         if rules.version > 1 and _needs_whole_values(image, rules):
@@ -418,6 +428,9 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
+# --- conversion: any mode of Pillow's to grey or RGB, as the table says ---------------------------
+
+
 class _RefusedError(Exception):
     def __init__(self, message: str, remedy: str) -> None:
         super().__init__(message)
@@ -485,6 +498,9 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(page, layer).convert("L" if grey else "RGB")
 
 
+# --- Pillow's warnings ----------------------------------------------------------------------------
+
+
 class _Quiet:
     """Keep Pillow's warnings to itself while any thread decodes.
 
@@ -522,12 +538,11 @@ _QUIET = _Quiet()
 
 
 # --- ordinary JPEG files, by libjpeg-turbo without Pillow's cost a file ---------------------------
+# Pillow and simplejpeg hold the same decoder and give the same pixels; for images of 32 pixels what
+# Pillow does around it takes several times as long as the decoder itself. Whatever is not ordinary
+# (CMYK, EXIF, XMP that turns the image, damage) is left to Pillow, so that it is decided in one
+# place.
 
-
-try:
-    import simplejpeg
-except ImportError:  # reslab runs from its source too, where only torch is installed
-    simplejpeg = None
 
 JPEG_MAGIC = b"\xff\xd8"
 # A file larger than this is no photograph of at most 100 million pixels.
@@ -558,6 +573,8 @@ def decode_jpeg(data: bytes, *, at_least: int | None, most_pixels: int) -> Pixel
             return None
         least_height, least_width = 0, 0
         if at_least is not None:
+            # simplejpeg scales to the smallest size that holds both of these; rounded up as libjpeg
+            # rounds, they name the size that Pillow's draft of this factor has.
             factor = _factor(min(height // at_least, width // at_least))
             least_height, least_width = -(-height // factor), -(-width // factor)
         grey = colours == "Gray"
@@ -593,6 +610,8 @@ def _factor(reach: int) -> int:
 
 
 # --- 16 bits a channel, as Pillow opens them: whole values, and which bits are used ---------------
+# Pillow keeps 16-bit grey whole, but of 16-bit colour only the upper byte. The lower byte comes
+# from decoding the file a second time as if its bytes were in the other order.
 
 
 Values = npt.NDArray[np.uint16]

@@ -34,6 +34,9 @@ from reslab.display.short import short_repr
 from reslab.durable.cache import cache_folder, make_cache_folder
 from reslab.errors import DataError, MachineError
 
+Progress = Callable[[int, int], None]
+FORMAT_VERSION = 1
+_FOLDER = "store"  # of the cache folder; the name that earlier versions gave it
 RESIDENT_SHARE = 0.4  # of the memory that is free on a GPU
 
 
@@ -82,16 +85,16 @@ def open_fitted(
     progress: Progress | None = None,
     note: Callable[[str], None] | None = None,
 ) -> FittedImages:
-    """Open the store of a data set, or a stream where a store would not fit.
+    """Open the image cache of a data set, or a stream where it would not fit on the disk.
 
     Args:
         dataset: the images of all splits.
         preprocess: how images are fitted.
-        cache: folder to keep stores in; None for the user's, see `durable.cache`.
+        cache: folder to keep it in; None for the user's, see `durable.cache`.
         workers: threads or processes that decode; 0 for one a core.
-        limit_bytes: the largest store to make; None for half of what the disk has free.
-        device: where batches are wanted; a store moves to a GPU that has room for it.
-        progress: called with (images done, images in all) while a store is built.
+        limit_bytes: the largest file to make; None for half of what the disk has free.
+        device: where batches are wanted; cached images move to a GPU that has room for it.
+        progress: called with (images done, images in all) while the cache is built.
         note: called with one line that says where the images are, and why.
 
     Raises:
@@ -129,7 +132,7 @@ def why_stream(
     cache: Path | None = None,
     limit_bytes: int | None = None,
 ) -> str:
-    """Say in one line why a data set has to stream, or nothing where a store is right."""
+    """Say in one line why a data set has to stream, or nothing where a cache is right."""
     images = dataset.images
     if in_memory(images, preprocess) is not None:
         return ""
@@ -139,13 +142,13 @@ def why_stream(
     if needed <= limit or cache_path(images, preprocess, cache).is_file():
         return ""
     whose = f"half of the space free at {folder}" if limit_bytes is None else "the limit"
-    return f"a store would take {needed / 1e6:,.0f} MB, {whose} is {limit / 1e6:,.0f} MB"
+    return f"an image cache would take {needed / 1e6:,.0f} MB, {whose} is {limit / 1e6:,.0f} MB"
 
 
 def resident(
     fitted: FittedImages, device: torch.device, share: float = RESIDENT_SHARE
 ) -> FittedImages:
-    """Move a store to a GPU where it takes no more than a share of the memory that is free."""
+    """Move cached images to a GPU where they take no more than a share of its free memory."""
     if device.type != "cuda" or not isinstance(fitted, ImageCache) or fitted.device == device:
         return fitted
     free, _ = torch.cuda.mem_get_info(device)
@@ -153,10 +156,6 @@ def resident(
 
 
 # --- the cache: one file a data set and size ------------------------------------------------------
-
-
-FORMAT_VERSION = 1
-Progress = Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,12 +179,12 @@ class ImageCache:
 
     @property
     def resize_size(self) -> int:
-        """Side of the stored images, pixels."""
+        """Side of the cached images, pixels."""
         return int(self.pixels.shape[1])
 
     @property
     def in_chans(self) -> int:
-        """Channels of the stored images."""
+        """Channels of the cached images."""
         return int(self.pixels.shape[3])
 
     @property
@@ -216,7 +215,7 @@ class ImageCache:
 
 
 def cache_bytes(images: Images, preprocess: Preprocess) -> int:
-    """Return the size of the pixels that a store of these images holds."""
+    """Return the size of the pixels that a cache of these images holds."""
     return len(images) * preprocess.resize_size**2 * preprocess.in_chans
 
 
@@ -228,12 +227,12 @@ def open_image_cache(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> ImageCache:
-    """Map the store of a data set, after building it where it is not there yet.
+    """Map the image cache of a data set, after building it where it is not there yet.
 
     Args:
         dataset: the images of all splits.
         preprocess: how images are fitted; what comes after the fit does not matter here.
-        cache: folder to keep stores in; None for the user's, see `durable.cache`.
+        cache: folder to keep it in; None for the user's, see `durable.cache`.
         workers: threads or processes that decode; 0 for one a core.
         progress: called with (images done, images in all) while building.
 
@@ -252,7 +251,7 @@ def open_image_cache(
             os.utime(path)
         return ImageCache(_map(path), path, reused=True)
     try:
-        make_cache_folder("store", cache)
+        make_cache_folder(_FOLDER, cache)
         with only_builder(path):
             reused = _is_complete(path, num_bytes)  # another process may have built it
             if not reused:
@@ -260,7 +259,7 @@ def open_image_cache(
                 _build(path, images, preprocess, workers, progress)
     except OSError as error:
         raise MachineError(
-            f"cannot write the image store {path}: {error.strerror or error}",
+            f"cannot write the image cache {path}: {error.strerror or error}",
             remedy="name a folder with room in the environment variable RESLAB_CACHE",
         ) from error
     return ImageCache(_map(path), path, reused)
@@ -277,7 +276,7 @@ def in_memory(images: Images, preprocess: Preprocess) -> Pixels | None:
 
 
 def cache_path(images: Images, preprocess: Preprocess, cache: Path | None = None) -> Path:
-    """Return the file that the store of these images is kept in, whether or not it exists."""
+    """Return the file that these images are cached in, whether or not it exists."""
     parts: tuple[object, ...] = (
         FORMAT_VERSION,
         images.identity(),
@@ -294,7 +293,8 @@ def cache_path(images: Images, preprocess: Preprocess, cache: Path | None = None
 
 
 def _is_complete(path: Path, num_bytes: int) -> bool:
-    """Tell whether a store is there; one cut short by a crash of the machine is not."""
+    """Tell whether a cache is there; one cut short by a crash of the machine is not."""
+    # The header comes on top of the pixels, so a whole file is always larger than they are.
     try:
         return path.stat().st_size > num_bytes
     except OSError:
@@ -303,6 +303,8 @@ def _is_complete(path: Path, num_bytes: int) -> bool:
 
 def _map(path: Path) -> Tensor:
     # Copy-on-write, because torch warns about memory that it may not write to.
+    # Nothing is read now: pages come from the disk, or from what the system keeps of it, when a
+    # batch gathers them, and all processes of a machine share them.
     return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
 
 
@@ -314,6 +316,7 @@ def _build(
         with temporary.open("wb") as file:
             _write(file, images, preprocess, workers, progress)
             file.flush()
+            # Before the rename: else a crash of the machine may leave the name without the data.
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
@@ -329,6 +332,7 @@ def _write(
 ) -> None:
     size, channels = preprocess.resize_size, preprocess.in_chans
     shape = (len(images), size, size, channels)
+    # Images lie one after the other, channels last: gathering one is a single copy of its bytes.
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
     done = 0
@@ -349,7 +353,7 @@ class ImageStream:
         images: what to read.
         preprocess: how to fit.
         workers: threads that decode; 0 for one a core.
-        reason: why there is no store, for people.
+        reason: why there is no cache, for people.
     """
 
     def __init__(
@@ -415,8 +419,8 @@ _ABANDONED_S = 24 * 3600
 
 
 def image_cache_folder(cache: Path | None = None) -> Path:
-    """Return the folder of the stores, below `durable.cache.cache_root`."""
-    return cache_folder("store", cache)
+    """Return the folder of the image caches, below `durable.cache.cache_root`."""
+    return cache_folder(_FOLDER, cache)
 
 
 def free_bytes(folder: Path) -> int:
@@ -427,7 +431,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def prune(limit_bytes: int, cache: Path | None = None) -> int:
-    """Remove the least recently used stores until the rest fits; return the bytes freed.
+    """Remove the least recently used caches until the rest fits; return the bytes freed.
 
     Args:
         limit_bytes: how much may stay.
@@ -449,7 +453,7 @@ def prune(limit_bytes: int, cache: Path | None = None) -> int:
 
 
 def make_room(path: Path, num_bytes: int) -> None:
-    """Remove what dead builders left, and old stores if the disk needs them gone.
+    """Remove what dead builders left, and old caches if the disk needs them gone.
 
     Raises:
         OSError: there is not enough room even so.
@@ -461,7 +465,7 @@ def make_room(path: Path, num_bytes: int) -> None:
                 left.unlink()
     missing = num_bytes + _SPARE_BYTES - free_bytes(folder)
     if missing > 0:
-        total = sum(store.stat().st_size for store in folder.glob("*.npy"))
+        total = sum(file.stat().st_size for file in folder.glob("*.npy"))
         if total < missing:
             raise OSError(
                 f"{num_bytes / 1e6:,.0f} MB are needed, {free_bytes(folder) / 1e6:,.0f} are free"
@@ -471,7 +475,7 @@ def make_room(path: Path, num_bytes: int) -> None:
 
 @contextlib.contextmanager
 def only_builder(path: Path) -> Iterator[None]:
-    """Wait until no other process builds this store; the system frees the lock of the dead."""
+    """Wait until no other process builds this cache; the system frees the lock of the dead."""
     lock = path.with_suffix(".lock")
     while True:
         with lock.open("wb") as file:

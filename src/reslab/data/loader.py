@@ -45,7 +45,7 @@ class Raw:
     __repr__ = short_repr
 
     def tensors(self) -> list[Tensor]:
-        """Return what is there, in the sampler of the fields."""
+        """Return what is there, in the order of the fields."""
         fields = (self.samples, self.epochs, self.pixels, self.partner_pixels)
         return [value for value in fields if value is not None]
 

@@ -255,6 +255,10 @@ def network_input(batch: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
 
 
 # --- many images at once: by threads, or by processes where the files are small -------------------
+# Threads share what Pillow's decoders do without Python's lock. Of a small file that is less than
+# half of the work, so large numbers of files go to processes instead: each is a `Child` that runs
+# this module's `main`. It reads its job, then [start, stop] for each chunk, and answers with a line
+# of JSON and the raw pixels.
 
 
 _CHUNK_BYTES = 4 << 20

@@ -12,6 +12,9 @@ from PIL import Image
 from reslab.file_kind import PNG_MAGIC, is_heif
 
 # --- PNG: texts or a colour profile that Pillow refuses -------------------------------------------
+# Image generators, Blender and microscopes write workflows and logs of megabytes into text chunks.
+# Pillow limits what they may unpack to, for good reason, and then gives up the image. Here such
+# chunks are left out unread, so that no limit of the process has to be raised.
 
 
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP"})

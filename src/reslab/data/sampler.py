@@ -88,6 +88,7 @@ class Sampler:
     def _plain(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         count = len(self.indices)
         parts: list[Tensor] = []
+        # A batch may span epochs, of a set smaller than a batch even several.
         for epoch in range(start // count, (stop - 1) // count + 1):
             first, last = max(start - epoch * count, 0), min(stop - epoch * count, count)
             parts.append(self._shuffle(self.indices, epoch, key=0, keep=2)[first:last])
@@ -99,6 +100,8 @@ class Sampler:
         width = len(self._classes)
         rounds = torch.arange(start // width, (stop - 1) // width + 1)
         slots = torch.arange(width).expand(len(rounds), width)
+        # The classes of a round are sorted by random keys: a permutation of its own for each round,
+        # found without walking the rounds before it.
         keys = bits(self.seed, rounds[:, None].expand_as(slots), slots, Draw.CLASSES)
         classes = keys.argsort(dim=1, stable=True).flatten()
         offset = start - int(rounds[0]) * width
@@ -116,13 +119,17 @@ class Sampler:
         return samples, epochs
 
     def _shuffle(self, members: Tensor, epoch: int, *, key: int, keep: int) -> Tensor:
-        """Sort samples by random numbers; remember the few permutations in use."""
-        with self._lock:
+        """Sort samples by random numbers; remember the few permutations in use.
+
+        Sorted by hashes rather than by `torch.randperm`: its generator has a state, and torch does
+        not promise the same permutation in all versions.
+        """
+        with self._lock:  # threads that prefetch share the sampler
             found = self._shuffled.get((key, epoch))
             if found is None:
                 epochs = torch.full_like(members, epoch)
                 keys = bits(self.seed, epochs, members, Draw.SHUFFLE)
-                found = members[keys.argsort(stable=True)]
+                found = members[keys.argsort(stable=True)]  # stable: equal keys, one order
                 while len(self._shuffled) >= keep:
                     self._shuffled.pop(next(iter(self._shuffled)))
                 self._shuffled[key, epoch] = found
@@ -134,7 +141,7 @@ class Sampler:
 
 @dataclasses.dataclass(frozen=True)
 class SampleRng:
-    """Which samples are looked at, and how often each was before: the source of randomness.
+    """The random numbers of some samples: each has its own, whatever else is in the batch.
 
     Args:
         seed: of the run.
@@ -171,6 +178,12 @@ class SampleRng:
 
 
 # --- random numbers by counters -------------------------------------------------------------------
+# The hash is the finalizer of SplitMix64 (Steele, Lea and Flood 2014, doi 10.1145/2660193.2660195),
+# applied to one counter after the other.
+#
+# Distributions other than the uniform are looked up in tables of 65,536 quantiles: exponentials
+# and the like may be rounded differently in the body and in the tail of a vector, and by
+# different devices; a table look-up may not.
 
 
 _MASK = (1 << 64) - 1
@@ -230,12 +243,14 @@ def bits(seed: int, epochs: Tensor, samples: Tensor, draw: int) -> Tensor:
 
 def uniform(seed: int, epochs: Tensor, samples: Tensor, draw: int) -> Tensor:
     """Draw from [0, 1): float32 multiples of 2^-24, exactly the same on every device."""
+    # 24 bits are the significand of a float32: each value is exact, and 1.0 never comes out.
     return _shift(bits(seed, epochs, samples, draw), 40).to(torch.float32) * 2.0**-24
 
 
 def integers(seed: int, epochs: Tensor, samples: Tensor, draw: int, upper: int) -> Tensor:
     """Draw int64 values from 0 .. upper - 1, for an upper bound of at most 2^31."""
     assert 1 <= upper <= 1 << 31, upper
+    # The upper half of a product instead of a remainder: 32 bits times upper fit into 63.
     return _shift(_shift(bits(seed, epochs, samples, draw), 32) * upper, 32)
 
 

@@ -437,6 +437,8 @@ def _ask_for_deeper(scan: Scan, report: Report, folder: str, last: str) -> None:
 
 
 # --- splits: which of the top folders they are ----------------------------------------------------
+# Decided by names and by what lies where, never by counts of images. What is certain is done and
+# said; what is not is an error that names the likely meaning and what says it.
 
 
 @dataclasses.dataclass(frozen=True)

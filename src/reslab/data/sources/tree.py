@@ -334,6 +334,8 @@ def is_litter(name: str) -> bool:
 
 
 # --- outputs: what reslab itself writes, known by the files that only it writes together ----------
+# ``cd photos; reslab train .`` puts its run below the images. Such folders hold no images to train
+# on, though some hold pictures; they are known by the files that only reslab writes together.
 
 
 # What a folder is that holds all of these files.
@@ -400,6 +402,9 @@ def _plural(kind: str) -> str:
 
 
 # --- the walk: links are followed as far as is safe -----------------------------------------------
+# Links are followed inside the folder. One that closes a loop, leads nowhere, or leads out of the
+# folder is an error, unless it is the given folder itself: what was not put into the folder would
+# otherwise be trained on unseen.
 
 
 class FolderListing(NamedTuple):

@@ -289,6 +289,9 @@ class _RowError(Exception):
 
 
 # --- tables inside an image folder: used where they say what the folders do not -------------------
+# ``_classes.csv`` in each split, ``labels.csv`` beside ``camera1/ camera2/``, ``train.csv`` beside
+# ``train/ test/``, ``metadata.csv`` of an image folder on a hub. A table that repeats the folders
+# changes nothing; one that contradicts them is an error; what is no table of labels is named.
 
 
 def collect_with_tables(
