@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from reslab.data.augment import Augment
 from reslab.data.preprocess import Preprocess, network_input, normalise
 from reslab.data.sampler import Draw, SampleRng
-from reslab.data.transforms import pad_crop_flip, random_view, warp
+from reslab.data.transforms import mix, mixes, pad_crop_flip, random_view, warp
 from reslab.errors import UsageError
 
 AUGMENTS = [
@@ -222,6 +223,40 @@ def test_boxes_have_the_areas_and_ratios_asked_for():
     assert ratio.max() == pytest.approx(4 / 3, abs=0.03)
     assert boxes.min() >= 0
     assert boxes.max() <= 1
+
+
+ONE_EACH = [
+    Augment(pad_crop=2),
+    Augment(flip=True),
+    Augment(flip=True, alternating_flip=True),
+    Augment(crop_scale=(0.3, 0.6)),
+    Augment(crop_scale=(0.3, 0.6), crop_ratio=(2.0, 3.0)),
+    Augment(rotate=20.0),
+    Augment(jitter=0.4),
+    Augment(pca_colour=0.5),
+    Augment(erase=1.0),
+    Augment(mixup=1.0),
+    Augment(cutmix=1.0),
+]
+
+
+def test_every_setting_changes_views_and_all_settings_are_tried():
+    def values(augment: Augment) -> dict[str, object]:
+        return {f.name: getattr(augment, f.name) for f in dataclasses.fields(augment)}
+
+    def seen(augment: Augment) -> torch.Tensor:
+        preprocess, rng = Preprocess(img_size=16, resize_size=16), visit(24, epoch=1)
+        views = random_view(pixels(24, 16), rng, augment, preprocess)
+        return mix(views, views.flip(0), rng, augment)[0] if mixes(augment) else views
+
+    found: dict[frozenset[str], torch.Tensor] = {frozenset(): seen(Augment())}
+    for augment in ONE_EACH:
+        on = frozenset(n for n, value in values(augment).items() if value != values(Augment())[n])
+        views = seen(augment)
+        before = max((other for other in found if other < on), key=len)
+        assert not torch.equal(views, found[before]), on - before
+        found[on] = views
+    assert frozenset.union(*found) == values(Augment()).keys()
 
 
 def test_erasing_sets_one_rectangle_to_zero():
