@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from reslab.data.augment import Augment
-from reslab.data.preprocess import Preprocess, network_input, normalise
+from reslab.data.preprocess import Preprocess, network_input, normalize
 from reslab.data.sampler import Draw, SampleRng
 from reslab.data.transforms import mix, mixes, pad_crop_flip, random_view, warp
 from reslab.errors import UsageError
@@ -96,7 +96,7 @@ def test_pad_crop_flip_equals_one_image_at_a_time(padding, size, per_pixel):
     mean = np.random.default_rng(1).random((32, 32, 3), dtype=np.float32) if per_pixel else None
     preprocess = Preprocess(img_size=32, resize_size=32, mean_image=mean)
     batch, now = pixels(50, 32), visit(50)
-    normal = normalise(batch, preprocess)
+    normal = normalize(batch, preprocess)
     views = pad_crop_flip(normal, now, padding, size, flip=True)
     slack = 32 + 2 * padding - size + 1
     tops = now.integers(Draw.TOP, slack).tolist()

@@ -171,7 +171,7 @@ def decode_bytes(
 def decode_image(image: Image.Image, name: str, *, rules: Rules = STANDARD) -> Pixels:
     """Convert a Pillow image by the same table; `name` stands for it in messages.
 
-    Of 16-bit colour that is loaded already, Pillow holds the high bytes only.
+    Of 16-bit color that is loaded already, Pillow holds the high bytes only.
     """
     with _QUIET:
         _refuse_size(*image.size, name)
@@ -188,8 +188,8 @@ def decode_array(values: npt.NDArray[Any], name: str, *, rules: Rules = STANDARD
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[:, :, 0]
     if values.dtype == np.uint16:
-        colour = values.ndim == 3
-        values = _colour_bytes(values, rules) if colour else to_eight_bits(values, rules.bit_depth)
+        color = values.ndim == 3
+        values = _color_bytes(values, rules) if color else to_eight_bits(values, rules.bit_depth)
     values = np.ascontiguousarray(values)
     if values.ndim == 3 and values.shape[2] in (2, 4):
         return decode_image(Image.fromarray(values), name)
@@ -206,7 +206,7 @@ def read_header(path: str | Path) -> Header:
 
     def header(file: IO[bytes], inverted: bool) -> Header:
         image = _identify(file, name)
-        wide = _is_grey_16(image) or _is_colour_16(image)
+        wide = _is_grey_16(image) or _is_color_16(image)
         return Header(
             width=image.width,
             height=image.height,
@@ -236,7 +236,7 @@ def used_depth(path: str | Path) -> tuple[int, int] | None:
         image = _identify(file, name)
         if _declared_depth_16(image) is not None:
             return None
-        if _is_colour_16(image):
+        if _is_color_16(image):
             # The high bytes tell the usual depths apart.
             _load(image, name)
             values = np.asarray(image.getchannel(0) if image.mode == "RGBA" else image)
@@ -350,7 +350,7 @@ def _pixels(
             image.draft(None, (at_least, at_least))
         declared = _declared_depth_16(image)
         if rules.version > 1 and _needs_whole_values(image, rules):
-            converted = _from_colour_values(image, rules)
+            converted = _from_color_values(image, rules)
         else:
             image.load()
             converted = _convert(image, rules, declared, inverted)
@@ -470,22 +470,22 @@ def _convert(image: Image.Image, rules: Rules, declared: int | None, inverted: b
 
 
 def _needs_whole_values(image: Image.Image, rules: Rules) -> bool:
-    """Tell whether the high bytes of 16-bit colour, which Pillow keeps, are not enough."""
+    """Tell whether the high bytes of 16-bit color, which Pillow keeps, are not enough."""
     lesser = rules.bit_depth < FULL_BIT_DEPTH or "transparency" in image.info
-    return lesser and _is_colour_16(image)
+    return lesser and _is_color_16(image)
 
 
-def _from_colour_values(image: Image.Image, rules: Rules) -> Image.Image:
-    values = _colour_values_16(image)
-    converted = Image.fromarray(_colour_bytes(values, rules))
+def _from_color_values(image: Image.Image, rules: Rules) -> Image.Image:
+    values = _color_values_16(image)
+    converted = Image.fromarray(_color_bytes(values, rules))
     if image.info.get("transparency") is not None and values.shape[2] == 3:
         clear = (values == np.array(image.info["transparency"])).all(axis=-1)
         converted.paste((255, 255, 255), mask=Image.fromarray(clear))
     return _on_white(converted) if converted.mode == "RGBA" else converted
 
 
-def _colour_bytes(values: npt.NDArray[Any], rules: Rules) -> Pixels:
-    """Bring 16-bit colour to 8 bits: the high byte, where all bits are in use."""
+def _color_bytes(values: npt.NDArray[Any], rules: Rules) -> Pixels:
+    """Bring 16-bit color to 8 bits: the high byte, where all bits are in use."""
     if rules.bit_depth == FULL_BIT_DEPTH:
         return (values >> 8).astype(np.uint8)
     return to_eight_bits(values, rules.bit_depth)
@@ -555,7 +555,7 @@ _SHORT = 8 << 10  # bytes that are searched sooner than their head is found
 
 
 def decode_jpeg(data: bytes, *, at_least: int | None, most_pixels: int) -> Pixels | None:
-    """Decode a grey or colour JPEG file, or return None where Pillow has to look at it.
+    """Decode a grey or color JPEG file, or return None where Pillow has to look at it.
 
     Args:
         data: the whole file.
@@ -568,8 +568,8 @@ def decode_jpeg(data: bytes, *, at_least: int | None, most_pixels: int) -> Pixel
     if simplejpeg is None or _may_be_turned(data):
         return None
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if colours not in ("YCbCr", "Gray") or not 0 < height * width <= most_pixels:
+        height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
+        if colors not in ("YCbCr", "Gray") or not 0 < height * width <= most_pixels:
             return None
         least_height, least_width = 0, 0
         if at_least is not None:
@@ -577,7 +577,7 @@ def decode_jpeg(data: bytes, *, at_least: int | None, most_pixels: int) -> Pixel
             # rounds, they name the size that Pillow's draft of this factor has.
             factor = _factor(min(height // at_least, width // at_least))
             least_height, least_width = -(-height // factor), -(-width // factor)
-        grey = colours == "Gray"
+        grey = colors == "Gray"
         pixels: Pixels = simplejpeg.decode_jpeg(
             data,
             colorspace="GRAY" if grey else "RGB",
@@ -610,7 +610,7 @@ def _factor(reach: int) -> int:
 
 
 # --- 16 bits a channel, as Pillow opens them: whole values, and which bits are used ---------------
-# Pillow keeps 16-bit grey whole, but of 16-bit colour only the upper byte. The lower byte comes
+# Pillow keeps 16-bit grey whole, but of 16-bit color only the upper byte. The lower byte comes
 # from decoding the file a second time as if its bytes were in the other order.
 
 
@@ -631,8 +631,8 @@ def _is_grey_16(image: Image.Image) -> bool:
     return image.mode.startswith("I;16") or wide
 
 
-def _is_colour_16(image: Image.Image) -> bool:
-    """Tell whether an image that is not loaded yet has colours (or grey with alpha) of 16 bits."""
+def _is_color_16(image: Image.Image) -> bool:
+    """Tell whether an image that is not loaded yet has colors (or grey with alpha) of 16 bits."""
     raw = _raw_mode(image)
     return image.mode in ("RGB", "RGBA") and raw[:4] in ("RGB;", "RGBA", "LA;1") and ";16" in raw
 
@@ -661,8 +661,8 @@ def _is_signed_16(image: Image.Image) -> bool:
     return bool(_tag(image, _SAMPLE_FORMAT) == (2,) and _tag(image, _BITS_PER_SAMPLE) == (16,))
 
 
-def _colour_values_16(image: Image.Image) -> Values:
-    """Decode all 16 bits of an image for which `_is_colour_16` is true.
+def _color_values_16(image: Image.Image) -> Values:
+    """Decode all 16 bits of an image for which `_is_color_16` is true.
 
     Returns:
         (height, width, 3) or, with alpha, (height, width, 4).

@@ -1,7 +1,7 @@
 """The one definition of preprocessing, used to train, evaluate, predict, export and serve.
 
 An image goes: file -> `decode` (uint8, any size) -> `fit` (uint8, resize_size square)
--> `centre` (uint8, img_size square) -> `normalise` (float). Training replaces only the
+-> `center_crop` (uint8, img_size square) -> `normalize` (float). Training replaces only the
 middle step by random views; the rest is the same code.
 """
 
@@ -224,7 +224,7 @@ def _to_square(image: Image.Image, size: int, preprocess: Preprocess) -> Image.I
     return canvas
 
 
-def normalise(batch: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+def normalize(batch: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     """Compute (x / 255 - mean) / std over fitted images that are not cut yet.
 
     Args:
@@ -242,7 +242,7 @@ def normalise(batch: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     return rows.permute(0, 3, 1, 2)
 
 
-def centre(batch: torch.Tensor, img_size: int) -> torch.Tensor:
+def center_crop(batch: torch.Tensor, img_size: int) -> torch.Tensor:
     """Cut the central img_size square from (..., height, width)."""
     top = (batch.shape[-2] - img_size) // 2
     left = (batch.shape[-1] - img_size) // 2
@@ -251,7 +251,7 @@ def centre(batch: torch.Tensor, img_size: int) -> torch.Tensor:
 
 def network_input(batch: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     """Turn fitted uint8 images (B, H, W, C) into a network's float32 input (B, C, h, w)."""
-    return centre(normalise(batch, preprocess), preprocess.img_size)
+    return center_crop(normalize(batch, preprocess), preprocess.img_size)
 
 
 # --- many images at once: by threads, or by processes where the files are small -------------------

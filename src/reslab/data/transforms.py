@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reslab.data.augment import Augment
-from reslab.data.preprocess import Preprocess, network_input, normalise
+from reslab.data.preprocess import Preprocess, network_input, normalize
 from reslab.data.sampler import Draw, SampleRng
 
 Augmentation = Callable[[Tensor, SampleRng, Augment], Tensor]
@@ -43,7 +43,7 @@ def random_view(batch: Tensor, rng: SampleRng, augment: Augment, preprocess: Pre
     if augment == Augment():
         return network_input(batch, preprocess).contiguous(memory_format=torch.channels_last)
     x = recolor(batch, rng, augment)
-    x = normalise(x, preprocess)
+    x = normalize(x, preprocess)
     x = geometry(x, rng, augment, preprocess)
     for change in ON_INPUT:
         x = change(x, rng, augment)

@@ -24,7 +24,7 @@ from reslab.data.arrays import Indices
 from reslab.data.dataset import Dataset
 from reslab.data.image_cache import FittedImages, ImageStream
 from reslab.data.loader import eval_batches
-from reslab.data.preprocess import Preprocess, centre, normalise
+from reslab.data.preprocess import Preprocess, center_crop, normalize
 from reslab.errors import UsageError
 from reslab.evaluate.compare import together
 from reslab.evaluate.metrics import Evaluation
@@ -170,7 +170,7 @@ class TenCrop(nn.Module):
         size, end = self.img_size, x.shape[-1] - self.img_size
         corners = [(0, 0), (0, end), (end, 0), (end, end)] if end else []
         views = [x[..., top : top + size, left : left + size] for top, left in corners]
-        for view in [*views, centre(x, size)]:
+        for view in [*views, center_crop(x, size)]:
             yield view.contiguous(memory_format=torch.channels_last)
             yield view.flip(-1).contiguous(memory_format=torch.channels_last)
 
@@ -184,7 +184,7 @@ def _whole_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield normalised images that are not cut yet, and their numbers."""
     for part in torch.as_tensor(samples, dtype=torch.int64).split(batch_size):
-        yield normalise(fitted.gather(part).to(device), preprocess), part
+        yield normalize(fitted.gather(part).to(device), preprocess), part
 
 
 def _reported(
