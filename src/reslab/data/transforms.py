@@ -288,7 +288,7 @@ def _rotation(rng: SampleRng, degrees: float, x: Tensor) -> tuple[Tensor, Tensor
 
 @functools.lru_cache(maxsize=4)
 def _turns(degrees: float, device: str) -> tuple[Tensor, Tensor]:
-    """Return cosines and sines of the angles there are; why a table, see `random`."""
+    """Return cosines and sines of the angles there are; why a table, see `sampler`."""
     steps = torch.arange(-2048, 2049, dtype=torch.float64) * (math.radians(degrees) / 2048)
     return steps.cos().float().to(device), steps.sin().float().to(device)
 

@@ -1,8 +1,11 @@
 """Image folder -> data set, with everything odd about it named.
 
 ``train|val|test/<class>/...`` or a flat ``<class>/...``; files may lie deeper below a class. Other
-layouts that people bring are read where that is certain (see `layout`, and docs/data.md). Dotfiles
-and other litter are skipped without a word, other files that are no images with a warning.
+layouts that people bring are read where that is certain (see docs/data.md). Dotfiles and other
+litter are skipped without a word, other files that are no images with a warning.
+
+The reader comes first, then what it asks, in the order in which it asks: wrappers, splits, levels,
+masks, lists, labels.
 """
 
 from __future__ import annotations
@@ -58,7 +61,7 @@ def collect_folder(
     Args:
         root: the folder; may itself be a link.
         name: of the data set; the folder's own name where empty.
-        need_train: see `collected.collect`.
+        need_train: see `collect.collect`.
         options: how it is to be read.
 
     Raises:

@@ -64,7 +64,7 @@ def collect_table(
         table: CSV (comma, semicolon, tab or bar), or JSON; UTF-8 or UTF-16. Paths are relative to
             the file, its parent or `options.root`, or absolute.
         options: which columns to use, and where paths start.
-        need_train: see `collected.collect`.
+        need_train: see `collect.collect`.
 
     Raises:
         DataError: not text, without paths and labels, or with columns that contradict each other.
@@ -310,7 +310,7 @@ def collect_with_tables(
         files: in it, which may be tables.
         options: how data are to be read.
         name: of the data set.
-        need_train: see `collected.collect`.
+        need_train: see `collect.collect`.
         by_folders: lists the folder by the names of its folders.
     """
     listings, refused = _read(files, folder, options)
