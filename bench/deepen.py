@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from reslab import artifact, child
-from reslab.data.bank import open_bank
+from reslab.data.image_cache import open_fitted
 from reslab.data.loader import eval_batches
 from reslab.data.open import open_dataset
 from reslab.evaluate import protocol
@@ -69,9 +69,9 @@ def logits(network: Network, run: str, data: str) -> torch.Tensor:
     """Compute the logits of test images, prepared as the run's model wants them."""
     model = artifact.load(run)
     dataset = protocol.with_recorded_splits(open_dataset(data), Path(run), model)
-    bank = open_bank(dataset, model.preprocess)
+    fitted = open_fitted(dataset, model.preprocess)
     samples = dataset.split("test")[:CHECKED_IMAGES]
-    batches = eval_batches(bank, samples, model.preprocess, 250, torch.device("cpu"))
+    batches = eval_batches(fitted, samples, model.preprocess, 250, torch.device("cpu"))
     found = torch.empty(len(dataset.labels), network.num_classes)
     with torch.inference_mode():
         for images, numbers in batches:

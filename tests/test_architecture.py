@@ -24,7 +24,10 @@ ALSO = {
 }
 PLAIN = ANYONE_MAY | {"durable", "cli", "", "__main__"}
 PLAIN_NETWORKS = ("__init__", "index", "spec")
-PLAIN_DATA = ("dataset", "decode", "check", "split", "sources", "names", "findings", "augment")
+PLAIN_DATA = (
+    *("open", "sources", "collect", "dataset", "decode", "repair", "preprocess", "augment"),
+    *("check", "duplicates", "mending", "record", "split"),
+)
 
 
 def room_of(path: Path) -> str:

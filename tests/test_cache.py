@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reslab.data.cache import store_folder
-from reslab.data.sources import download
+from reslab.data.image_cache import image_cache_folder
+from reslab.data.sources import named
 from reslab.durable import cache
 from reslab.durable.cache import TAG, cache_folder, cache_root, keep, make_cache_folder, recall
 
@@ -34,8 +34,8 @@ def test_everything_lies_in_one_root(
         return {
             cache_root(),
             cache_folder("plan").parent,
-            store_folder().parent,
-            download.cache_folder().parent,
+            image_cache_folder().parent,
+            named.cache_folder().parent,
         }
 
     assert roots() == {home / ".cache" / "reslab"}
@@ -48,7 +48,7 @@ def test_everything_lies_in_one_root(
     assert roots() == {home / "mine"}
     assert cache_folder("store", tmp_path / "named") == tmp_path / "named" / "store"
     monkeypatch.setenv("RESLAB_DATA", "~/data")
-    assert download.cache_folder() == home / "data"
+    assert named.cache_folder() == home / "data"
 
 
 def test_nothing_in_the_sources_makes_a_path_of_its_own() -> None:
@@ -59,7 +59,7 @@ def test_nothing_in_the_sources_makes_a_path_of_its_own() -> None:
         for path in source.rglob("*.py")
         if any(word in path.read_text() for word in ('".cache"', "XDG_CACHE", "~/.cache/reslab"))
     }
-    assert places == {"durable/cache.py", "data/sources/download.py"}
+    assert places == {"durable/cache.py", "data/sources/named.py"}
 
 
 PRINT_ROOT = """
@@ -141,8 +141,8 @@ def test_data_that_an_older_version_fetched_are_found(
 ) -> None:
     """They lay in ~/.cache/reslab/data, whatever $RESLAB_CACHE said."""
     monkeypatch.setenv("RESLAB_CACHE", str(tmp_path / "cache"))
-    homes = download._homes(None)
+    homes = named._homes(None)
     assert homes == [tmp_path / "cache" / "data", home / ".cache" / "reslab" / "data"]
-    assert download._homes(tmp_path) == [tmp_path]
+    assert named._homes(tmp_path) == [tmp_path]
     monkeypatch.setenv("RESLAB_DATA", str(tmp_path / "data"))
-    assert download._homes(None) == [tmp_path / "data"]
+    assert named._homes(None) == [tmp_path / "data"]

@@ -122,7 +122,7 @@ def test_no_file_of_the_working_folder_is_imported(echo, shadowed, monkeypatch, 
 @pytest.mark.parametrize(
     "module",
     [
-        "reslab.data.chunks",
+        "reslab.data.preprocess",
         pytest.param("reslab.plan.worker", marks=pytest.mark.slow),
         pytest.param("reslab.study.worker", marks=pytest.mark.slow),
     ],

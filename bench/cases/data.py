@@ -34,6 +34,6 @@ def unpacked(data: Path) -> Path:
     if data.is_dir():
         return data.resolve()
     from reslab.data.sources.archive import unpack
-    from reslab.data.sources.download import cache_folder
+    from reslab.data.sources.named import cache_folder
 
     return unpack(data, cache_folder(None))

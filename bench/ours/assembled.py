@@ -36,10 +36,10 @@ def assembled(wanted: Request, device: torch.device) -> Training:
         cost=cost_of(chosen.spec),
         environment={},
     )
-    preprocess, bank = fitted_images(
+    preprocess, fitted = fitted_images(
         config, dataset, device, world, observer.decoding, observer.note
     )
-    return assemble(config, dataset, bank, preprocess, device, world)
+    return assemble(config, dataset, fitted, preprocess, device, world)
 
 
 def share(training: Training, settings: dict[str, Any]) -> list[Batch]:

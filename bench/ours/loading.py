@@ -15,13 +15,12 @@ import torch
 from bench.peers.loading import SHOWN_EVERY
 from bench.session import Session
 from reslab.data.augment import Augment
-from reslab.data.bank import open_bank
+from reslab.data.image_cache import open_fitted, statistics
 from reslab.data.loader import Batch, TrainLoader
 from reslab.data.open import open_dataset
-from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess
+from reslab.data.sampler import Sampler
 from reslab.data.split import complete_splits
-from reslab.data.statistics import statistics
 
 
 def opened(settings: dict[str, Any], cache: Path) -> TrainLoader:
@@ -30,12 +29,12 @@ def opened(settings: dict[str, Any], cache: Path) -> TrainLoader:
     dataset = complete_splits(found, val_fraction=0.0, test_fraction=0.0, seed=0)
     size = settings["img_size"]
     fitted = Preprocess(img_size=size, resize_size=size)
-    bank = open_bank(dataset, fitted, cache=cache)
+    stored = open_fitted(dataset, fitted, cache=cache)
     train = dataset.split("train")
-    measured = statistics(bank, train)
+    measured = statistics(stored, train)
     return TrainLoader(
-        bank,
-        Order(train, 0),
+        stored,
+        Sampler(train, 0),
         dataset.labels,
         Augment(pad_crop=settings["pad_crop"], flip=settings["flip"]),
         Preprocess(img_size=size, resize_size=size, mean=measured.mean, std=measured.std),
@@ -46,7 +45,7 @@ def opened(settings: dict[str, Any], cache: Path) -> TrainLoader:
 
 def epochs(loader: TrainLoader, number: int) -> Iterator[Batch]:
     """Yield the batches of some epochs through the thread that training uses."""
-    steps = number * len(loader.order) // loader.batch_size
+    steps = number * len(loader.sampler) // loader.batch_size
     return loader.prefetch(0, max(1, steps))
 
 
@@ -75,8 +74,8 @@ def measure(session: Session, settings: dict[str, Any]) -> None:
 def check(settings: dict[str, Any]) -> dict[str, Any]:
     """Count the images of the first epoch by class, and show pixels as they were decoded."""
     loader = opened(settings, Path(settings["own"]))
-    num, size = len(loader.order), loader.batch_size
+    num, size = len(loader.sampler), loader.batch_size
     batches = loader.prefetch(0, -(-num // size))
     labels = np.concatenate([batch.labels.numpy() for batch in batches])[:num]
-    pixels = loader.bank.gather(torch.arange(0, num, SHOWN_EVERY)).numpy()
+    pixels = loader.fitted.gather(torch.arange(0, num, SHOWN_EVERY)).numpy()
     return {"images": num, "histogram": np.bincount(labels), "pixels": pixels}

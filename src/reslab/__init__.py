@@ -14,7 +14,7 @@ _HOMES = {
     "train": "reslab.api",
     "resume": "reslab.api",
     "load": "reslab.api",
-    "DataOptions": "reslab.data.options",
+    "DataOptions": "reslab.data.collect",
     "look_inside": "reslab.look",
     "create_model": "reslab.models",
     "list_models": "reslab.networks",
@@ -40,8 +40,8 @@ __all__ = [
 if TYPE_CHECKING:
     from reslab.api import load, resume, train
     from reslab.data.check import check_dataset
+    from reslab.data.collect import DataOptions
     from reslab.data.open import open_dataset
-    from reslab.data.options import DataOptions
     from reslab.look import look_inside
     from reslab.models import create_model
     from reslab.networks import list_models

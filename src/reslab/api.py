@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from reslab.errors import ReslabError
 
 if TYPE_CHECKING:
-    from reslab.data.options import DataOptions
+    from reslab.data.collect import DataOptions
     from reslab.predict import Predictor
     from reslab.training.config import Request
     from reslab.training.finish import Result
@@ -72,7 +72,7 @@ def train(
     Raises:
         ReslabError: each kind of failure has a class of its own in `reslab.errors`.
     """
-    from reslab.data.options import DataOptions
+    from reslab.data.collect import DataOptions
     from reslab.training.config import Request
 
     options = data_options or DataOptions()
@@ -129,7 +129,7 @@ def _told(result: Result, watcher: Observer | None, *, told: bool) -> Result:
 
 def _command(request: Request) -> tuple[str, ...]:
     """Return a command that makes the call of `train` that led to a request."""
-    from reslab.data.options import DataOptions
+    from reslab.data.collect import DataOptions
 
     words = [repr(request.data)]
     for field in dataclasses.fields(request)[1:]:

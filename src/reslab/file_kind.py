@@ -1,7 +1,8 @@
-"""What a file is, told by its first bytes: weights, or what people download in their place.
+"""What a file is, told by its first bytes: for a message that helps where another was expected.
 
-A file that is no weights is named as what it is (an HTML page, a pointer of Git LFS, an archive
-that was cut off), with what to do about it. Nothing in a file is run, unpacked or unpickled.
+A file that is no weights, or no image, is named as what it is (an HTML page, a pointer of Git LFS,
+an archive that was cut off), with what to do about it. Nothing in a file is run, unpacked or
+unpickled.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import tarfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from reslab.errors import CheckpointError
 
@@ -34,12 +35,17 @@ _SAYS_ENOUGH = (
 AGAIN = "download or copy it again"
 UNPACK = "unpack it, and name the file of weights inside"
 CONVERT = "save its state_dict() as safetensors in the program that wrote it"
+_TO_JPEG = "convert it to JPEG or PNG"
+_TO_16_BIT_PNG = "export its pixels as 16-bit PNG"
+_TO_FRAMES = "extract its frames"
+_DOWNLOAD_IMAGE = "download the image itself"
 # Names inside archives that are worth naming.
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin", ".ckpt", ".h5", ".keras")
 
-_HEAD_BYTES = 64 * 1024
+HEAD_BYTES = 64 * 1024  # enough to tell any kind
 _JSON_BYTES_MAX = 64 * 1024 * 1024  # the index of a network of a thousand layers has 0.1 MB
 _SAFETENSORS_HEADER_BYTES_MAX = 100_000_000  # the format's own limit
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _LEVELDB_TABLE_END = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 
@@ -71,32 +77,86 @@ def refusal(path: Path, kind: FileKind) -> CheckpointError:
     return CheckpointError(message, remedy=kind.remedy)
 
 
+class _Magic(NamedTuple):
+    """What a file is that has some bytes near its beginning.
+
+    Args:
+        offset: where they stand.
+        start: the bytes.
+        name: of the kind, see `FileKind`.
+        what: for messages, with its article.
+        image: what to do for who expected an image; None where images may begin so, or their
+            readers tell more.
+        weights: the same for who expected weights.
+    """
+
+    offset: int
+    start: bytes
+    name: str
+    what: str
+    image: str | None = None
+    weights: str | None = None
+
+
 # First bytes of files that say no more of themselves.
-_MAGIC: tuple[tuple[int, bytes, FileKind], ...] = (
-    (0, b"\x89HDF\r\n\x1a\n", FileKind("hdf5", "an HDF5 file")),
-    (0, b"GGUF", FileKind("gguf", "a GGUF file of a language model")),
-    (4, b"TFL3", FileKind("tflite", "a TensorFlow Lite model", CONVERT)),
-    (
+_MAGIC = (
+    # images that are read, but are no weights
+    _Magic(0, b"\xff\xd8\xff", "image", "a JPEG image", weights=""),
+    _Magic(0, PNG_MAGIC, "image", "a PNG image", weights=""),
+    _Magic(0, b"GIF8", "image", "a GIF image", weights=""),
+    _Magic(0, b"II*\x00", "image", "a TIFF image", weights=""),
+    _Magic(0, b"MM\x00*", "image", "a TIFF image", weights=""),
+    _Magic(8, b"WEBP", "image", "a WebP image", weights=""),
+    # images that are not read
+    _Magic(0, b"\xff\x0a", "image", "a JPEG XL image", _TO_JPEG),
+    _Magic(4, b"JXL \r\n\x87\n", "image", "a JPEG XL image", _TO_JPEG),
+    _Magic(0, b"II\xbc", "image", "a JPEG XR image", _TO_JPEG),
+    _Magic(0, b"II+\0", "image", "a BigTIFF file that Pillow does not read", _TO_JPEG),
+    _Magic(0, b"MM\0+", "image", "a BigTIFF file that Pillow does not read", _TO_JPEG),
+    _Magic(128, b"DICM", "image", "a DICOM file", _TO_16_BIT_PNG),
+    _Magic(0, b"SIMPLE  =", "image", "a FITS file", _TO_16_BIT_PNG),
+    _Magic(0, b"\x76\x2f\x31\x01", "image", "an OpenEXR image", _TO_JPEG),
+    _Magic(0, b"#?RADIANCE", "image", "a Radiance HDR image", _TO_JPEG),
+    _Magic(0, b"8BPS", "image", "a Photoshop document", _TO_JPEG),
+    _Magic(0, b"gimp xcf", "image", "a GIMP document", _TO_JPEG),
+    _Magic(0, b"\x00\x00\x01\x00", "image", "a Windows icon", _TO_JPEG),
+    # documents and videos
+    _Magic(0, b"%PDF-", "pdf", "a PDF document", _TO_JPEG, ""),
+    _Magic(0, b"%!PS", "postscript", "a PostScript document", _TO_JPEG),
+    _Magic(0, b"\x1a\x45\xdf\xa3", "video", "a video", _TO_FRAMES),
+    _Magic(4, b"ftyp", "video", "a video", _TO_FRAMES),
+    _Magic(8, b"AVI ", "video", "a video", _TO_FRAMES),
+    # archives
+    _Magic(0, b"PK\x03\x04", "zip", "a zip archive", "unpack it"),
+    _Magic(0, b"\x1f\x8b", "gzip", "a gzip archive", "unpack it", UNPACK),
+    _Magic(0, b"BZh", "bzip2", "a bzip2 archive", weights=UNPACK),
+    _Magic(0, b"\xfd7zXZ\x00", "xz", "an xz archive", weights=UNPACK),
+    _Magic(0, b"\x28\xb5\x2f\xfd", "zstd", "a zstd archive", weights=UNPACK),
+    _Magic(0, b"7z\xbc\xaf\x27\x1c", "7z", "a 7z archive", "unpack it", UNPACK),
+    _Magic(0, b"Rar!\x1a\x07", "rar", "a RAR archive", "unpack it", UNPACK),
+    # arrays, weights and programs
+    _Magic(0, b"\x89HDF\r\n\x1a\n", "hdf5", "an HDF5 file", _TO_JPEG, ""),
+    _Magic(0, b"\x93NUMPY", "npy", "one NumPy array (.npy), without names", _TO_JPEG, CONVERT),
+    _Magic(0, b"GGUF", "gguf", "a GGUF file of a language model", weights=""),
+    _Magic(4, b"TFL3", "tflite", "a TensorFlow Lite model", weights=CONVERT),
+    _Magic(0, b"\x7fELF", "program", "a program (ELF)", weights=""),
+    _Magic(0, b"MATLAB 5.0", "matlab", "a MATLAB file", weights=CONVERT),
+    _Magic(0, b"\x12\x01" + bytes(6), "mxnet", "weights of MXNet", weights=CONVERT),
+    # what lies in place of a file, or beside it
+    _Magic(
         0,
-        b"\x93NUMPY",
-        FileKind("npy", "one NumPy array (.npy), without names", CONVERT),
+        b"version https://git-lfs",
+        "lfs pointer",
+        "a Git LFS pointer, not the image",
+        "run: git lfs pull",
     ),
-    (0, b"\x1f\x8b", FileKind("gzip", "a gzip archive", UNPACK)),
-    (0, b"BZh", FileKind("bzip2", "a bzip2 archive", UNPACK)),
-    (0, b"\xfd7zXZ\x00", FileKind("xz", "an xz archive", UNPACK)),
-    (0, b"\x28\xb5\x2f\xfd", FileKind("zstd", "a zstd archive", UNPACK)),
-    (0, b"7z\xbc\xaf\x27\x1c", FileKind("7z", "a 7z archive", UNPACK)),
-    (0, b"Rar!\x1a\x07", FileKind("rar", "a RAR archive", UNPACK)),
-    (0, b"\xff\xd8\xff", FileKind("image", "a JPEG image")),
-    (0, b"\x89PNG\r\n\x1a\n", FileKind("image", "a PNG image")),
-    (0, b"GIF8", FileKind("image", "a GIF image")),
-    (0, b"II*\x00", FileKind("image", "a TIFF image")),
-    (0, b"MM\x00*", FileKind("image", "a TIFF image")),
-    (8, b"WEBP", FileKind("image", "a WebP image")),
-    (0, b"%PDF-", FileKind("pdf", "a PDF document")),
-    (0, b"\x7fELF", FileKind("program", "a program (ELF)")),
-    (0, b"MATLAB 5.0", FileKind("matlab", "a MATLAB file", CONVERT)),
-    (0, b"\x12\x01\x00\x00\x00\x00\x00\x00", FileKind("mxnet", "weights of MXNet", CONVERT)),
+    _Magic(
+        0,
+        b"\x00\x05\x16\x07",
+        "apple double",
+        "what macOS keeps beside a file, not the image",
+        "remove it",
+    ),
 )
 # What programs that are not read call their files; for binary files that say nothing.
 _BY_SUFFIX = {
@@ -121,7 +181,7 @@ def kind_of(path: Path) -> FileKind:
     refuse_broken_link(path)
     try:
         with open(path, "rb") as file:
-            head = file.read(_HEAD_BYTES)
+            head = file.read(HEAD_BYTES)
         size = path.stat().st_size
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
@@ -130,9 +190,9 @@ def kind_of(path: Path) -> FileKind:
     if not any(head):
         what = f"a file of {size:,} bytes that begins with {len(head):,} zeros"
         return FileKind("zeros", f"{what}: its download was never finished", AGAIN)
-    for offset, magic, kind in _MAGIC:
-        if head.startswith(magic, offset):
-            return kind
+    for magic in _MAGIC:
+        if magic.weights is not None and head.startswith(magic.start, magic.offset):
+            return FileKind(magic.name, magic.what, magic.weights)
     return (
         _safetensors(path, head, size)
         or _zip(path, head, size)
@@ -406,3 +466,80 @@ def _quoted(text: str) -> str:
     words = " ".join(text.split())
     clean = "".join(character if character.isprintable() else "?" for character in words)
     return f"'{clean[:60]}...'" if len(clean) > 60 else f"'{clean}'"
+
+
+# --- files that cannot be decoded as images -------------------------------------------------------
+
+_HEIF_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+)
+_IMAGE_TEXTS = (
+    (b"<!doctype html", "an HTML page", _DOWNLOAD_IMAGE),
+    (b"<html", "an HTML page", _DOWNLOAD_IMAGE),
+    (b"<svg", "an SVG drawing", _TO_JPEG),
+    (b"<?xml", "an XML document", _DOWNLOAD_IMAGE),
+)
+_JPEG_FRAMES = {
+    0xC3: "a lossless JPEG",
+    0xC7: "a lossless JPEG",
+    0xCB: "a lossless JPEG",
+    0xF7: "a JPEG-LS image",
+    0xC5: "a hierarchical JPEG",
+    0xC6: "a hierarchical JPEG",
+}
+_STANDALONE = frozenset({0x01, 0xD8, *range(0xD0, 0xD8)})
+_EIGHT_BITS = 8
+
+
+def is_heif(head: bytes) -> bool:
+    """Tell whether a file is HEIC, which phones take photographs in, or another HEIF image."""
+    brands = {head[8:12], *(head[i : i + 4] for i in range(16, min(len(head), 64), 4))}
+    return head[4:8] == b"ftyp" and head[8:12] != b"avif" and bool(brands & _HEIF_BRANDS)
+
+
+def describe_image(head: bytes) -> tuple[str, str] | None:
+    """Say what a file is and what to do; None for what could have been an image.
+
+    Args:
+        head: its first HEAD_BYTES, or all of it.
+    """
+    if is_heif(head):
+        return "a HEIC image", f"pip install 'reslab[heif]', or {_TO_JPEG}"
+    for magic in _MAGIC:
+        if magic.image is not None and head.startswith(magic.start, magic.offset):
+            return magic.what, magic.image
+    if head.startswith(b"\xff\xd8"):
+        found = _jpeg_frame(head)
+        return None if found is None else (found, "convert it to an ordinary JPEG or PNG")
+    return _image_text(head)
+
+
+def _image_text(head: bytes) -> tuple[str, str] | None:
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1024].lower()
+    for magic, what, remedy in _IMAGE_TEXTS:
+        if start.startswith(magic):
+            return ("an SVG drawing", _TO_JPEG) if b"<svg" in start else (what, remedy)
+    if head.startswith((PNG_MAGIC, b"P", b"GIF8", b"BM", b"RIFF")):
+        return None
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return ("a text file", "") if text.strip() and text.replace("\n", "").isprintable() else None
+
+
+def _jpeg_frame(head: bytes) -> str | None:
+    """Name what a JPEG file's frame header says, where no decoder here reads it."""
+    position = 2
+    while head[position : position + 1] == b"\xff" and position + 4 <= len(head):
+        marker = head[position + 1]
+        if marker == 0xFF or marker in _STANDALONE:
+            position += 1 if marker == 0xFF else 2
+            continue
+        if marker in _JPEG_FRAMES:
+            return _JPEG_FRAMES[marker]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            bits = head[position + 4 : position + 5]
+            return None if bits in (b"", bytes([_EIGHT_BITS])) else f"a JPEG of {bits[0]} bits"
+        position += 2 + int.from_bytes(head[position + 2 : position + 4], "big")
+    return None

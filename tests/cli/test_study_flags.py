@@ -14,6 +14,8 @@ from reslab.cli.main import main
         (["report", "degradation", "--device", "auto"], "not report"),
         (["plan", "degradation", "--out", "x"], "--out belongs to reslab study run and report"),
         (["plan", "degradation", "--retry"], "--retry belongs to reslab study run, not plan"),
+        (["report", "degradation", "--columns", "label=x"], "--columns belongs to reslab study"),
+        (["plan", "degradation", "--root", "x"], "--merge-similar-classes are about --data"),
         (["list", "--scale", "tiny"], "--scale belongs to reslab study plan and run and report"),
         (["list", "degradation"], "unrecognized arguments: degradation"),
     ],

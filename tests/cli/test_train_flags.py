@@ -12,7 +12,7 @@ from reslab import api
 from reslab.cli import train as verb
 from reslab.cli.main import build_parser, main
 from reslab.data.augment import Augment
-from reslab.data.options import DataOptions
+from reslab.data.collect import DataOptions
 from reslab.training.config import Request
 from reslab.training.recipe import Recipe, override
 

@@ -5,13 +5,13 @@ import torch
 
 from reslab.data.augment import Augment
 from reslab.data.preprocess import Preprocess
-from reslab.data.views import mirrored, random_view
-from reslab.data.visit import Visit
+from reslab.data.sampler import SampleRng
+from reslab.data.transforms import mirrored, random_view
 
 
-def visit(epoch: int, seed: int = 0, count: int = 400) -> Visit:
+def visit(epoch: int, seed: int = 0, count: int = 400) -> SampleRng:
     samples = torch.arange(count) * 7 + 2
-    return Visit(seed, torch.full_like(samples, epoch), samples)
+    return SampleRng(seed, torch.full_like(samples, epoch), samples)
 
 
 def test_every_other_visit_shows_the_other_side():
@@ -27,7 +27,7 @@ def test_visits_are_counted_for_each_image():
     whole = visit(0, count=6)
     epochs = torch.tensor([0, 1, 2, 3, 4, 5])
     first = mirrored(whole, alternating=True)
-    mixed = mirrored(Visit(0, epochs, whole.samples), alternating=True)
+    mixed = mirrored(SampleRng(0, epochs, whole.samples), alternating=True)
     assert torch.equal(mixed, first ^ (epochs % 2 == 1))
 
 

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from pictures import picture, write_pictures
 from PIL import Image
 
-from reslab.data.check import CheckReport, check_dataset, duplicates, mending_plan
-from reslab.data.check.duplicates import near_groups
-from reslab.data.check.pixels import grey_copy
+from reslab.data import duplicates
+from reslab.data.check import CheckReport, check_dataset
+from reslab.data.collect import Finding
 from reslab.data.dataset import ArrayImages, Dataset
-from reslab.data.findings import Finding
+from reslab.data.duplicates import grey_copy, near_groups
+from reslab.data.mending import mending_plan
 from reslab.data.open import collect_dataset, open_dataset
 
 SOUND = {"train/a": 12, "train/b": 12, "test/a": 4, "test/b": 4}

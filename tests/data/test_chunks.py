@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reslab.data import chunks
-from reslab.data.chunks import fit_all, fit_range
+from reslab.data import preprocess
 from reslab.data.dataset import FileImages
-from reslab.data.preprocess import Preprocess
+from reslab.data.preprocess import Preprocess, fit_all, fit_range
 from reslab.errors import DataError, MachineError
 
 PREPROCESS = Preprocess(img_size=8, resize_size=8)
@@ -19,8 +18,8 @@ COUNT = 50
 @pytest.fixture
 def images(tmp_path, monkeypatch) -> FileImages:
     """Few images, many chunks, and processes although they would not pay."""
-    monkeypatch.setattr(chunks, "_MIN_FILES_FOR_PROCESSES", 0)
-    monkeypatch.setattr(chunks, "_CHUNK_IMAGES", 4)
+    monkeypatch.setattr(preprocess, "_MIN_FILES_FOR_PROCESSES", 0)
+    monkeypatch.setattr(preprocess, "_CHUNK_IMAGES", 4)
     paths = [f"bild ü {i}.png" for i in range(COUNT - 1)]
     paths.append(os.fsdecode(b"not utf-8 \xff.png"))
     for i, path in enumerate(paths):

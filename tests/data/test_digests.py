@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reslab.data.digests import _File, file_digests
+from reslab.data.dataset import _File, file_digests
 from reslab.errors import DataError
 
 NAMES = tuple(f"{folder}/{number:02d}.png" for folder in "ab" for number in range(50))

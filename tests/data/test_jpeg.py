@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reslab.data import jpeg
+from reslab.data import decode
 from reslab.data.decode import decode_bytes
 
 MANY = 1 << 30
@@ -29,7 +29,7 @@ def encoded(image: Image.Image, **options: object) -> bytes:
 def with_segment(data: bytes, marker: int, content: bytes) -> bytes:
     """Put a segment in front of all others."""
     length = (len(content) + 2).to_bytes(2, "big")
-    return jpeg.MAGIC + bytes([0xFF, marker]) + length + content + data[2:]
+    return decode.JPEG_MAGIC + bytes([0xFF, marker]) + length + content + data[2:]
 
 
 def xmp(orientation: int) -> bytes:
@@ -52,7 +52,7 @@ def test_the_pixels_are_pillows(
     size: tuple[int, int], subsampling: int, progressive: bool, at_least: int | None
 ) -> None:
     data = encoded(picture(*size), quality=83, subsampling=subsampling, progressive=progressive)
-    found = jpeg.decode(data, at_least=at_least, most_pixels=MANY)
+    found = decode.decode_jpeg(data, at_least=at_least, most_pixels=MANY)
     assert found is not None
     np.testing.assert_array_equal(found, by_pillow(data, at_least))
 
@@ -60,7 +60,7 @@ def test_the_pixels_are_pillows(
 @pytest.mark.parametrize("at_least", [None, 20])
 def test_grey_stays_grey(at_least: int | None) -> None:
     data = encoded(picture(90, 61, "L"))
-    found = jpeg.decode(data, at_least=at_least, most_pixels=MANY)
+    found = decode.decode_jpeg(data, at_least=at_least, most_pixels=MANY)
     assert found is not None
     assert found.ndim == 2
     np.testing.assert_array_equal(found, by_pillow(data, at_least))
@@ -75,11 +75,11 @@ def test_what_is_not_ordinary_is_left_to_pillow() -> None:
         encoded(picture(64, 64, "CMYK")),
         whole[: len(whole) // 2],
         whole[:30],
-        jpeg.MAGIC,
+        decode.JPEG_MAGIC,
     ):
-        assert jpeg.decode(data, at_least=None, most_pixels=MANY) is None
-    assert jpeg.decode(whole, at_least=None, most_pixels=64 * 64 - 1) is None
-    assert jpeg.decode(whole, at_least=None, most_pixels=64 * 64) is not None
+        assert decode.decode_jpeg(data, at_least=None, most_pixels=MANY) is None
+    assert decode.decode_jpeg(whole, at_least=None, most_pixels=64 * 64 - 1) is None
+    assert decode.decode_jpeg(whole, at_least=None, most_pixels=64 * 64) is not None
 
 
 @pytest.mark.parametrize("size", [(16, 8), (600, 400)], ids=["short", "long"])
@@ -88,9 +88,9 @@ def test_what_xmp_may_turn_is_left_to_pillow(size: tuple[int, int], profile: int
     data = encoded(picture(*size), quality=95)
     thumbnail = b"\xff\xd8\xff\xda" + bytes(profile)  # segments may hold whole images
     turned = with_segment(with_segment(data, 0xE1, xmp(6)), 0xED, thumbnail)
-    assert jpeg.decode(turned, at_least=None, most_pixels=MANY) is None
+    assert decode.decode_jpeg(turned, at_least=None, most_pixels=MANY) is None
     plain = with_segment(with_segment(data, 0xE1, xmp(6)[:40]), 0xED, thumbnail)
-    found = jpeg.decode(plain, at_least=None, most_pixels=MANY)
+    found = decode.decode_jpeg(plain, at_least=None, most_pixels=MANY)
     assert found is not None
     np.testing.assert_array_equal(found, by_pillow(data, None))
     turned_back = decode_bytes(turned, "x")
@@ -100,11 +100,11 @@ def test_what_xmp_may_turn_is_left_to_pillow(size: tuple[int, int], profile: int
 def test_only_the_head_of_a_long_file_is_searched() -> None:
     data = encoded(picture(600, 400), quality=95)
     assert (
-        jpeg.decode(data + b"Exif\0\0 tiff:Orientation", at_least=None, most_pixels=MANY)
+        decode.decode_jpeg(data + b"Exif\0\0 tiff:Orientation", at_least=None, most_pixels=MANY)
         is not None
     )
     odd = data[:2] + b"\xff\x00\x00" + data[2:]
-    assert jpeg._scan_start(odd) == len(odd)
-    assert data[jpeg._scan_start(data) :][:2] == b"\xff\xda"
+    assert decode._scan_start(odd) == len(odd)
+    assert data[decode._scan_start(data) :][:2] == b"\xff\xda"
     for end in range(0, 700, 7):
-        assert jpeg._scan_start(data[:end]) <= max(end, 2)
+        assert decode._scan_start(data[:end]) <= max(end, 2)

@@ -8,9 +8,9 @@ from trees import grow
 
 import reslab
 from reslab.cli.main import main
+from reslab.data.collect import DataOptions
 from reslab.data.dataset import Dataset, FileImages
 from reslab.data.open import collect_dataset, open_dataset
-from reslab.data.options import DataOptions
 from reslab.data.sources.filenames import labels_in_names
 from reslab.errors import DataError, UsageError
 

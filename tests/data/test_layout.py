@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 from trees import grow
 
+from reslab.data.collect import DataOptions, Finding
 from reslab.data.dataset import FileImages
-from reslab.data.findings import Finding
 from reslab.data.open import collect_dataset, open_dataset
-from reslab.data.options import DataOptions
-from reslab.data.sources.vocabulary import split_word
+from reslab.data.sources.tree import split_word
 from reslab.errors import DataError
 
 DOCS = Path(__file__).parents[2] / "docs" / "data.md"
@@ -406,6 +405,9 @@ def test_classes_that_hold_their_splits(tmp_path: Path) -> None:
         ("{cat,dog}/x ({1-3}).png\n{cat,dog}/x ({1-3})_mask.png", {"cat": 3, "dog": 3}),
         ("{cat,dog}_{1-3}.png\n{cat,dog}_{1-3}_mask.png", {"": 6}),
         ("{cat,dog,unlabeled}/{1-3}.png", {"unlabeled": 3}),
+        ("labeled/{cat,dog}/{1-3}.png\nunlabeled/{1-9}.png", {"unlabeled": 9}),
+        ("pets/images/{cat,dog}/{1-3}.png\npets/unlabelled/{1-9}.png", {"pets/unlabelled": 9}),
+        ("Labelled/{cat,dog}/{1-3}.png\nunsup/x/{1-9}.png", {"unsup": 9}),
         ("{cat,dog}/{1-3}.png\nPlantVillage/{cat,dog}/{1-3}.png", {"PlantVillage": 6}),
         ("{cat,dog}/{1-3}.png\npv/pv/{cat,dog}/{1-3}.png", {"pv": 6}),
     ],

@@ -7,8 +7,8 @@ import pytest
 from trees import grow
 
 from reslab.data.dataset import FileImages
-from reslab.data.litter import is_litter
 from reslab.data.open import collect_dataset, open_dataset
+from reslab.data.sources.tree import is_litter
 from reslab.predict.paths import find_images
 
 FOLDERS = (

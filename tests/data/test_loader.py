@@ -6,13 +6,11 @@ import pytest
 import torch
 
 from reslab.data.augment import Augment
-from reslab.data.bank import resident
 from reslab.data.dataset import ArrayImages
+from reslab.data.image_cache import ImageCache, ImageStream, resident
 from reslab.data.loader import MOST_THREADS, TrainLoader, eval_batches
-from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess, network_input
-from reslab.data.store import Store
-from reslab.data.stream import Stream
+from reslab.data.sampler import Sampler
 from reslab.errors import DataError
 
 COUNT = 50
@@ -23,10 +21,10 @@ PREPROCESS = Preprocess(img_size=12, resize_size=12)
 ALL = Augment(pad_crop=2, flip=True, jitter=0.2, erase=0.3, mixup=0.5, cutmix=1.0)
 
 
-def make(augment: Augment = ALL, bank=None, **fields) -> TrainLoader:
+def make(augment: Augment = ALL, fitted=None, **fields) -> TrainLoader:
     return TrainLoader(
-        bank or Store(torch.from_numpy(PIXELS)),
-        Order(TRAIN, 3),
+        fitted or ImageCache(torch.from_numpy(PIXELS)),
+        Sampler(TRAIN, 3),
         LABELS,
         augment,
         PREPROCESS,
@@ -63,10 +61,10 @@ def test_mixing_names_the_partners_and_their_share():
     assert batch.partner_labels.shape == batch.weights.shape == (16,)
     # The partner's label is that of the picture that was mixed in.
     marked = np.repeat(np.repeat(LABELS.astype(np.uint8)[:, None, None, None], 12, 1), 12, 2)
-    bank = Store(torch.from_numpy(np.repeat(marked * 40, 3, 3)))
+    fitted = ImageCache(torch.from_numpy(np.repeat(marked * 40, 3, 3)))
     preprocess = Preprocess(img_size=12, resize_size=12, mean=(0.0,) * 3, std=(1.0,) * 3)
     loader = TrainLoader(
-        bank, Order(TRAIN, 3), LABELS, Augment(mixup=1.0), preprocess, seed=3, batch_size=16
+        fitted, Sampler(TRAIN, 3), LABELS, Augment(mixup=1.0), preprocess, seed=3, batch_size=16
     )
     batch = loader.batch(0)
     assert batch.partner_labels is not None
@@ -94,8 +92,8 @@ def test_a_set_smaller_than_a_batch_gives_whole_batches():
 
 @pytest.mark.parametrize("threads", [False, True])
 def test_prefetched_batches_equal_those_asked_for(threads):
-    bank = Stream(ArrayImages(PIXELS), PREPROCESS) if threads else None
-    loader = make(bank=bank) if threads else make()
+    fitted = ImageStream(ArrayImages(PIXELS), PREPROCESS) if threads else None
+    loader = make(fitted=fitted) if threads else make()
     with contextlib.closing(loader.prefetch(4, 9)) as batches:
         steps = [next(batches)]
         assert (len(reader_threads()) > 0) == threads  # a store needs nobody to wait for it
@@ -107,8 +105,8 @@ def test_prefetched_batches_equal_those_asked_for(threads):
 
 
 def test_closing_ends_the_threads():
-    stream = Stream(ArrayImages(PIXELS), PREPROCESS)
-    with contextlib.closing(make(bank=stream).prefetch(0, 1 << 60)) as batches:
+    stream = ImageStream(ArrayImages(PIXELS), PREPROCESS)
+    with contextlib.closing(make(fitted=stream).prefetch(0, 1 << 60)) as batches:
         next(batches)
         assert 1 <= len(reader_threads()) <= MOST_THREADS
     assert not reader_threads()
@@ -117,7 +115,7 @@ def test_closing_ends_the_threads():
 def test_its_threads_compute_on_one_core_and_the_loop_on_its_own_number():
     seen: list[int] = []
 
-    class Watched(Stream):
+    class Watched(ImageStream):
         def gather(self, samples: torch.Tensor) -> torch.Tensor:
             seen.append(torch.get_num_threads())
             return super().gather(samples)
@@ -125,33 +123,33 @@ def test_its_threads_compute_on_one_core_and_the_loop_on_its_own_number():
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        for _ in make(bank=Watched(ArrayImages(PIXELS), PREPROCESS)).prefetch(0, 9):
+        for _ in make(fitted=Watched(ArrayImages(PIXELS), PREPROCESS)).prefetch(0, 9):
             assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
     assert set(seen) == {1}
 
 
-class Broken(Stream):
+class Broken(ImageStream):
     def gather(self, samples: torch.Tensor) -> torch.Tensor:
         raise DataError("cat.jpg is damaged")
 
 
 def test_what_goes_wrong_in_a_thread_reaches_the_loop():
-    loader = make(bank=Broken(ArrayImages(PIXELS), PREPROCESS))
+    loader = make(fitted=Broken(ArrayImages(PIXELS), PREPROCESS))
     with pytest.raises(DataError, match=r"cat\.jpg"):
         list(loader.prefetch(0, 3))
     assert not reader_threads()
 
 
 def test_a_stream_gives_the_same_batches_as_a_store():
-    stream = Stream(ArrayImages(PIXELS), PREPROCESS, workers=3)
-    assert torch.equal(make(bank=stream).batch(3).images, make().batch(3).images)
+    stream = ImageStream(ArrayImages(PIXELS), PREPROCESS, workers=3)
+    assert torch.equal(make(fitted=stream).batch(3).images, make().batch(3).images)
 
 
 def test_evaluation_keeps_order_and_takes_each_image_once():
     samples = np.array([9, 3, 3, 40, 7])
-    parts = list(eval_batches(Store(torch.from_numpy(PIXELS)), samples, PREPROCESS, 2))
+    parts = list(eval_batches(ImageCache(torch.from_numpy(PIXELS)), samples, PREPROCESS, 2))
     assert [len(images) for images, _ in parts] == [2, 2, 1]
     assert torch.cat([numbers for _, numbers in parts]).tolist() == samples.tolist()
     expected = network_input(torch.from_numpy(PIXELS[samples]), PREPROCESS)
@@ -159,20 +157,20 @@ def test_evaluation_keeps_order_and_takes_each_image_once():
 
 
 def test_nothing_moves_when_the_device_is_the_processor():
-    store = Store(torch.from_numpy(PIXELS))
+    store = ImageCache(torch.from_numpy(PIXELS))
     assert resident(store, torch.device("cpu")) is store
 
 
 @pytest.mark.gpu
 def test_a_gpu_sees_the_same_views():
     device = torch.device("cuda")
-    bank = resident(Store(torch.from_numpy(PIXELS)), device)
-    assert bank.device.type == "cuda"
+    fitted = resident(ImageCache(torch.from_numpy(PIXELS)), device)
+    assert fitted.device.type == "cuda"
     augment = Augment(
         pad_crop=2, crop_scale=(0.3, 1.0), flip=True, rotate=10, mixup=0.5, cutmix=1.0
     )
     for views in (ALL, augment):
-        there, here = make(views, bank, device=device).batch(2), make(views).batch(2)
+        there, here = make(views, fitted, device=device).batch(2), make(views).batch(2)
         assert torch.equal(there.samples.cpu(), here.samples)
         assert torch.equal(there.partner_labels.cpu(), here.partner_labels)
         torch.testing.assert_close(there.weights.cpu(), here.weights)

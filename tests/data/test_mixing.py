@@ -2,12 +2,12 @@ import pytest
 import torch
 
 from reslab.data.augment import Augment
-from reslab.data.mixing import mix, partners
-from reslab.data.visit import Visit
+from reslab.data.sampler import SampleRng
+from reslab.data.transforms import mix, partners
 
 
-def visit(count: int, epoch: int = 0) -> Visit:
-    return Visit(2, torch.full((count,), epoch), torch.arange(count))
+def visit(count: int, epoch: int = 0) -> SampleRng:
+    return SampleRng(2, torch.full((count,), epoch), torch.arange(count))
 
 
 def images(count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +61,7 @@ def test_a_mixture_is_the_same_whatever_else_is_in_the_batch(augment):
     whole = visit(21)
     mixed, weight = mix(x.clone(), y.clone(), whole, augment)
     for chosen in ([3], [20, 0], list(range(5, 18))):
-        part = Visit(2, whole.epochs[chosen], whole.samples[chosen])
+        part = SampleRng(2, whole.epochs[chosen], whole.samples[chosen])
         again, share = mix(x[chosen], y[chosen], part, augment)
         assert torch.equal(again, mixed[chosen])
         assert torch.equal(share, weight[chosen])

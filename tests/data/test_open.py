@@ -22,8 +22,8 @@ from pictures import write_pictures
 
 from reslab.data.open import NAMES, collect_dataset, open_dataset
 from reslab.data.sources import archive as archives
-from reslab.data.sources import download
-from reslab.data.sources.download import Published, cache_folder, fetch, open_published
+from reslab.data.sources import named
+from reslab.data.sources.named import Published, cache_folder, fetch, open_published
 from reslab.errors import DataError, MachineError, UsageError
 
 
@@ -375,7 +375,7 @@ def test_fetching_falls_back_checks_and_keeps(
     server: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, folder = server
-    monkeypatch.setitem(download.PUBLISHED, "mnist", published(url, folder))
+    monkeypatch.setitem(named.PUBLISHED, "mnist", published(url, folder))
     told: list[str] = []
     dataset = open_published("mnist", tmp_path / "cache", told.append)
     assert dataset.labels.tolist() == [0, 1, 0, 1, 1, 0]
@@ -391,7 +391,7 @@ def test_an_interrupted_download_is_completed(
 ) -> None:
     url, folder = server
     wanted = published(url, folder)
-    monkeypatch.setitem(download.PUBLISHED, "mnist", wanted)
+    monkeypatch.setitem(named.PUBLISHED, "mnist", wanted)
     home = tmp_path / "cache" / "mnist"
     home.mkdir(parents=True)
     names = [name for name, _ in wanted.files]
@@ -457,7 +457,7 @@ def test_the_cache_is_where_the_environment_says(
 
 def test_every_name_is_documented_and_checksums_look_right() -> None:
     assert set(NAMES) == {"digits", "shapes", "mnist", "fashion-mnist", "cifar10", "cifar100"}
-    for entry in download.PUBLISHED.values():
+    for entry in named.PUBLISHED.values():
         assert all(len(bytes.fromhex(md5)) == 16 for _, md5 in entry.files)
         assert all(url.endswith("/") for url in entry.urls)
 

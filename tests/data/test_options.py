@@ -14,7 +14,7 @@ from reslab.analyze.sample import open_sample
 from reslab.cli import check as check_command
 from reslab.cli import eval as eval_command
 from reslab.cli.options import parse_columns
-from reslab.data.options import DataOptions, recorded_options
+from reslab.data.collect import DataOptions, recorded_options
 from reslab.errors import UsageError
 from reslab.report import images as report_images
 from reslab.report.run import read_run

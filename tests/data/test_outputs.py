@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from pictures import picture, write_pictures
 
+from reslab.data.image_cache import open_image_cache
 from reslab.data.open import collect_dataset, open_dataset
 from reslab.data.preprocess import Preprocess
-from reslab.data.sources.outputs import output_in
-from reslab.data.store import open_store
+from reslab.data.sources.tree import output_in
 
 RUN = ("config.json", "split.json", "check.json", "results.csv", "report.html", "run.lock")
 
@@ -55,7 +55,9 @@ def test_each_kind_is_known_wherever_it_lies(photos: Path) -> None:
     write(photos / "dogs" / "look", "look.html")
     picture(71).save(photos / "dogs" / "look" / "maps.png")
     (photos / "latest").symlink_to(photos / "runs" / "photos-1")
-    open_store(open_dataset("digits"), Preprocess(img_size=9, resize_size=9), cache=photos / "c")
+    open_image_cache(
+        open_dataset("digits"), Preprocess(img_size=9, resize_size=9), cache=photos / "c"
+    )
     assert images_of(photos) == before
     collected = collect_dataset(photos)
     said = {Path(f.paths[0]).name: f.message for f in collected.findings if f.kind == "own-output"}

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from reslab.data.preprocess import Preprocess, centre, fit, fit_file, network_input, normalise
+from reslab.data.preprocess import Preprocess, center_crop, fit, fit_file, network_input, normalize
 from reslab.errors import DataError, UsageError
 from tolerance import rounding
 
@@ -17,7 +17,7 @@ def gradient(height: int, width: int) -> np.ndarray:
 
 def test_normalise_golden():
     preprocess = Preprocess(img_size=1, resize_size=1, mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 0.1))
-    x = normalise(torch.tensor([[[[255, 0, 51]]]], dtype=torch.uint8), preprocess)
+    x = normalize(torch.tensor([[[[255, 0, 51]]]], dtype=torch.uint8), preprocess)
     assert x.flatten().tolist() == pytest.approx([1.0, -1.0, 2.0], rel=1e-6)
 
 
@@ -37,7 +37,7 @@ def test_normalise_equals_numpy(in_chans, per_pixel):
     )
     mean = mean_image if per_pixel else np.array(preprocess.mean)
     expected = ((batch / 255 - mean) / np.array(preprocess.std)).transpose(0, 3, 1, 2)
-    x = normalise(torch.from_numpy(batch), preprocess)
+    x = normalize(torch.from_numpy(batch), preprocess)
     bound = rounding(torch.float32, 4, scale=np.abs(expected).max())
     np.testing.assert_allclose(x.numpy(), expected, rtol=0, atol=bound)
     assert x.is_contiguous(memory_format=torch.channels_last)
@@ -47,22 +47,22 @@ def test_normalise_equals_numpy(in_chans, per_pixel):
 
 def test_normalise_leaves_its_input_alone():
     batch = torch.full((1, 2, 2, 3), 7.0)
-    normalise(batch, Preprocess(img_size=2, resize_size=2))
+    normalize(batch, Preprocess(img_size=2, resize_size=2))
     assert (batch == 7).all()
 
 
 def test_a_changed_copy_has_constants_of_its_own():
     preprocess = Preprocess(img_size=2, resize_size=2)
     batch = torch.zeros(1, 2, 2, 3, dtype=torch.uint8)
-    assert normalise(batch, preprocess).unique().tolist() == [-1.0]
+    assert normalize(batch, preprocess).unique().tolist() == [-1.0]
     changed = dataclasses.replace(preprocess, mean_image=np.full((2, 2, 3), 0.25, np.float32))
-    assert normalise(batch, changed).unique().tolist() == [-0.5]
+    assert normalize(batch, changed).unique().tolist() == [-0.5]
     assert changed == dataclasses.replace(preprocess)
 
 
 def test_centre_of_odd_slack_lies_towards_the_top_left():
     x = torch.arange(25).view(5, 5)
-    assert centre(x, 2).tolist() == [[6, 7], [11, 12]]
+    assert center_crop(x, 2).tolist() == [[6, 7], [11, 12]]
 
 
 def test_fit_leaves_a_fitting_image_as_it_is():

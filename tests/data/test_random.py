@@ -4,8 +4,8 @@ from statistics import NormalDist
 import pytest
 import torch
 
-from reslab.data import random
-from reslab.data.random import Draw
+from reslab.data import sampler
+from reslab.data.sampler import Draw
 
 MASK = (1 << 64) - 1
 
@@ -34,7 +34,7 @@ def test_bits_equal_a_reference_in_unbounded_integers():
     epochs, samples = grid(5, 40)
     samples = samples * 10_007 + (1 << 40)
     for seed, draw in ((0, 0), (1, 3), (-7, 1), (1 << 70, 25)):
-        found = random.bits(seed, epochs, samples, draw).tolist()
+        found = sampler.bits(seed, epochs, samples, draw).tolist()
         expected = [
             reference_bits(seed, e, s, draw)
             for e, s in zip(epochs.tolist(), samples.tolist(), strict=True)
@@ -51,14 +51,14 @@ def test_the_reference_is_splitmix64():
 
 def test_values_never_change():
     epochs, samples = grid(2, 3)
-    assert random.bits(0, epochs, samples, 0).tolist() == GOLDEN_BITS
-    assert random.integers(3, epochs, samples, Draw.TOP, 9).tolist() == GOLDEN_INTEGERS
+    assert sampler.bits(0, epochs, samples, 0).tolist() == GOLDEN_BITS
+    assert sampler.integers(3, epochs, samples, Draw.TOP, 9).tolist() == GOLDEN_INTEGERS
 
 
 def test_uniform_is_the_highest_24_bits():
     epochs, samples = grid(3, 100)
-    high = [(x & MASK) >> 40 for x in random.bits(5, epochs, samples, 2).tolist()]
-    u = random.uniform(5, epochs, samples, 2)
+    high = [(x & MASK) >> 40 for x in sampler.bits(5, epochs, samples, 2).tolist()]
+    u = sampler.uniform(5, epochs, samples, 2)
     assert u.dtype == torch.float32
     assert u.double().tolist() == [x / 2**24 for x in high]
 
@@ -76,25 +76,25 @@ def test_uniform_fills_its_bins_evenly_along_every_counter(axis):
 
 def series(axis: str, count: int) -> torch.Tensor:
     if axis == "sample":
-        return random.uniform(1, torch.full((count,), 4), torch.arange(count), 2)
+        return sampler.uniform(1, torch.full((count,), 4), torch.arange(count), 2)
     if axis == "epoch":
-        return random.uniform(1, torch.arange(count), torch.full((count,), 4), 2)
+        return sampler.uniform(1, torch.arange(count), torch.full((count,), 4), 2)
     one = torch.zeros(1, dtype=torch.int64)
     if axis == "draw":
-        return torch.cat([random.uniform(1, one, one, draw) for draw in range(count)])
-    return torch.cat([random.uniform(seed, one, one, 2) for seed in range(count)])
+        return torch.cat([sampler.uniform(1, one, one, draw) for draw in range(count)])
+    return torch.cat([sampler.uniform(seed, one, one, 2) for seed in range(count)])
 
 
 def test_neighbouring_counters_are_independent():
     count = 1 << 16
     samples = torch.arange(count)
     zeros = torch.zeros_like(samples)
-    base = random.uniform(0, zeros, samples, 0)
+    base = sampler.uniform(0, zeros, samples, 0)
     for other in (
-        random.uniform(1, zeros, samples, 0),
-        random.uniform(0, zeros + 1, samples, 0),
-        random.uniform(0, zeros, samples, 1),
-        random.uniform(0, samples, zeros, 0),
+        sampler.uniform(1, zeros, samples, 0),
+        sampler.uniform(0, zeros + 1, samples, 0),
+        sampler.uniform(0, zeros, samples, 1),
+        sampler.uniform(0, samples, zeros, 0),
     ):
         joint = torch.histogramdd(
             torch.stack((base, other), 1), bins=[16, 16], range=[0.0, 1.0] * 2
@@ -107,7 +107,7 @@ def test_one_flipped_bit_of_a_counter_flips_half_of_the_bits():
     samples = torch.arange(2_000)
     zeros = torch.zeros_like(samples)
     for place in (0, 1, 7, 20):
-        change = random.bits(0, zeros, samples, 0) ^ random.bits(
+        change = sampler.bits(0, zeros, samples, 0) ^ sampler.bits(
             0, zeros, samples ^ (1 << place), 0
         )
         flipped = [bin(x & MASK).count("1") for x in change.tolist()]
@@ -116,7 +116,7 @@ def test_one_flipped_bit_of_a_counter_flips_half_of_the_bits():
 
 def test_a_number_does_not_depend_on_its_batch():
     epochs, samples = grid(4, 33)
-    for function in (random.uniform, random.normal, lambda *a: random.beta(*a, 0.3)):
+    for function in (sampler.uniform, sampler.normal, lambda *a: sampler.beta(*a, 0.3)):
         whole = function(9, epochs, samples, 1)
         chosen = torch.tensor([131, 0, 17, 64])
         assert torch.equal(function(9, epochs[chosen], samples[chosen], 1), whole[chosen])
@@ -126,7 +126,7 @@ def test_a_number_does_not_depend_on_its_batch():
 @pytest.mark.parametrize("upper", [1, 2, 9, 1_000])
 def test_integers_take_every_value_equally_often(upper):
     epochs, samples = grid(10, 2_000)
-    counts = torch.bincount(random.integers(0, epochs, samples, 4, upper), minlength=upper)
+    counts = torch.bincount(sampler.integers(0, epochs, samples, 4, upper), minlength=upper)
     assert len(counts) == upper
     mean = 20_000 / upper
     assert ((counts - mean).abs() < 5 * math.sqrt(mean) + 1e-9).all()
@@ -134,14 +134,14 @@ def test_integers_take_every_value_equally_often(upper):
 
 def test_integers_reach_the_largest_bound():
     epochs, samples = grid(1, 4_000)
-    values = random.integers(0, epochs, samples, 0, 1 << 31)
+    values = sampler.integers(0, epochs, samples, 0, 1 << 31)
     assert values.min() >= 0
     assert 0.999 * 2**31 < values.max() < 2**31
 
 
 def test_normal_has_the_quantiles_of_the_normal_distribution():
     epochs, samples = grid(16, 4_096)
-    values = random.normal(2, epochs, samples, 0).double().sort().values
+    values = sampler.normal(2, epochs, samples, 0).double().sort().values
     for share in (0.01, 0.1, 0.5, 0.8, 0.99):
         found = values[int(share * len(values))].item()
         assert found == pytest.approx(NormalDist().inv_cdf(share), abs=0.03)
@@ -151,7 +151,7 @@ def test_normal_has_the_quantiles_of_the_normal_distribution():
 @pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0, 4.0])
 def test_beta_has_the_moments_of_the_beta_distribution(alpha):
     epochs, samples = grid(16, 4_096)
-    values = random.beta(2, epochs, samples, 0, alpha).double()
+    values = sampler.beta(2, epochs, samples, 0, alpha).double()
     assert values.min() >= 0
     assert values.max() <= 1
     assert values.mean().item() == pytest.approx(0.5, abs=0.006)
@@ -160,7 +160,7 @@ def test_beta_has_the_moments_of_the_beta_distribution(alpha):
 
 def test_beta_of_one_half_is_the_arcsine_distribution():
     epochs, samples = grid(16, 4_096)
-    values = random.beta(2, epochs, samples, 0, 0.5).double().sort().values
+    values = sampler.beta(2, epochs, samples, 0, 0.5).double().sort().values
     for share in (0.05, 0.3, 0.9):
         expected = math.sin(math.pi * share / 2) ** 2
         assert values[int(share * len(values))].item() == pytest.approx(expected, abs=0.01)
@@ -168,7 +168,7 @@ def test_beta_of_one_half_is_the_arcsine_distribution():
 
 def test_log_uniform_has_its_median_at_the_geometric_mean():
     epochs, samples = grid(16, 4_096)
-    values = random.log_uniform(0, epochs, samples, 0, 0.5, 8.0)
+    values = sampler.log_uniform(0, epochs, samples, 0, 0.5, 8.0)
     assert values.min() >= 0.5
     assert values.max() <= 8.0
     assert values.median().item() == pytest.approx(2.0, rel=0.03)

@@ -8,8 +8,8 @@ from trees import grow
 
 from reslab.cli.main import main
 from reslab.data.check import check_dataset
+from reslab.data.collect import DataOptions
 from reslab.data.open import collect_dataset, open_dataset
-from reslab.data.options import DataOptions
 from reslab.errors import DataError
 
 COMPOSED, DECOMPOSED = unicodedata.normalize("NFC", "café"), unicodedata.normalize("NFD", "café")

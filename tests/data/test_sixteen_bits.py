@@ -13,11 +13,17 @@ import pytest
 from handmade import chunk, packed, png, tiff
 from PIL import Image
 
-from reslab.data.bit_depth import to_eight_bits, usual_depth
-from reslab.data.check import check_dataset
-from reslab.data.decode import Rules, decode_array, decode_bytes, decode_image, used_depth
+from reslab.data.check import check_dataset, find_used_bits
+from reslab.data.decode import (
+    Rules,
+    decode_array,
+    decode_bytes,
+    decode_image,
+    to_eight_bits,
+    used_depth,
+    usual_depth,
+)
 from reslab.data.open import open_dataset
-from reslab.data.used_bits import find_used_bits
 from reslab.errors import DataError, UsageError
 from reslab.training.config import Request
 from reslab.training.inputs import decide

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from reslab.data.statistics import statistics
-from reslab.data.store import Store
+from reslab.data.image_cache import ImageCache, statistics
 from reslab.errors import DataError
 
 
@@ -15,7 +14,7 @@ def test_statistics_equal_numpy(in_chans):
     samples = rng.permutation(700)[:601]
     torch.set_float32_matmul_precision("medium")
     try:
-        found = statistics(Store(torch.from_numpy(pixels)), samples)
+        found = statistics(ImageCache(torch.from_numpy(pixels)), samples)
     finally:
         torch.set_float32_matmul_precision("highest")
     chosen = pixels[samples].astype(np.float64) / 255
@@ -27,7 +26,7 @@ def test_statistics_equal_numpy(in_chans):
 
 def test_whites_alone_are_summed_exactly():
     found = statistics(
-        Store(torch.full((1_000, 2, 2, 3), 255, dtype=torch.uint8)), np.arange(1_000)
+        ImageCache(torch.full((1_000, 2, 2, 3), 255, dtype=torch.uint8)), np.arange(1_000)
     )
     assert found.mean == (1.0, 1.0, 1.0)
     assert found.std == (1 / 255,) * 3, "a set of one colour must not divide by zero"
@@ -35,4 +34,6 @@ def test_whites_alone_are_summed_exactly():
 
 def test_an_empty_split_is_refused():
     with pytest.raises(DataError):
-        statistics(Store(torch.zeros(3, 2, 2, 3, dtype=torch.uint8)), np.array([], dtype=np.int64))
+        statistics(
+            ImageCache(torch.zeros(3, 2, 2, 3, dtype=torch.uint8)), np.array([], dtype=np.int64)
+        )

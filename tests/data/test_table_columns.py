@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from pictures import write_pictures
 
+from reslab.data.collect import Collected, DataOptions
 from reslab.data.open import collect_dataset, open_dataset
-from reslab.data.options import DataOptions
-from reslab.data.sources.collected import Collected
 from reslab.errors import DataError
 
 Row = Callable[[int], object]

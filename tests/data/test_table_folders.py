@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from pictures import picture
 
+from reslab.data.collect import Collected, DataOptions
 from reslab.data.dataset import FileImages
 from reslab.data.open import collect_dataset, open_dataset
-from reslab.data.options import DataOptions
-from reslab.data.sources.collected import Collected
 from reslab.errors import DataError, UsageError
 
 ANIMALS = ("dog", "cat")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pictures import picture, write_pictures
 
+from reslab.data.collect import DataOptions
 from reslab.data.dataset import FileImages
 from reslab.data.open import collect_dataset, open_dataset
-from reslab.data.options import DataOptions
 from reslab.errors import DataError, UsageError
 
 

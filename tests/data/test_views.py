@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -5,10 +6,9 @@ import pytest
 import torch
 
 from reslab.data.augment import Augment
-from reslab.data.preprocess import Preprocess, network_input, normalise
-from reslab.data.random import Draw
-from reslab.data.views import pad_crop_flip, random_view, warp
-from reslab.data.visit import Visit
+from reslab.data.preprocess import Preprocess, network_input, normalize
+from reslab.data.sampler import Draw, SampleRng
+from reslab.data.transforms import mix, mixes, pad_crop_flip, random_view, warp
 from reslab.errors import UsageError
 
 AUGMENTS = [
@@ -21,9 +21,9 @@ AUGMENTS = [
 ]
 
 
-def visit(count: int, seed: int = 0, epoch: int = 0) -> Visit:
+def visit(count: int, seed: int = 0, epoch: int = 0) -> SampleRng:
     samples = torch.arange(count) * 3 + 1
-    return Visit(seed, torch.full_like(samples, epoch), samples)
+    return SampleRng(seed, torch.full_like(samples, epoch), samples)
 
 
 def pixels(count: int, size: int, channels: int = 3) -> torch.Tensor:
@@ -31,8 +31,8 @@ def pixels(count: int, size: int, channels: int = 3) -> torch.Tensor:
     return torch.from_numpy(rng.integers(0, 256, (count, size, size, channels), dtype=np.uint8))
 
 
-def part(whole: Visit, chosen: list[int]) -> Visit:
-    return Visit(whole.seed, whole.epochs[chosen], whole.samples[chosen])
+def part(whole: SampleRng, chosen: list[int]) -> SampleRng:
+    return SampleRng(whole.seed, whole.epochs[chosen], whole.samples[chosen])
 
 
 @pytest.mark.parametrize("augment", AUGMENTS)
@@ -96,7 +96,7 @@ def test_pad_crop_flip_equals_one_image_at_a_time(padding, size, per_pixel):
     mean = np.random.default_rng(1).random((32, 32, 3), dtype=np.float32) if per_pixel else None
     preprocess = Preprocess(img_size=32, resize_size=32, mean_image=mean)
     batch, now = pixels(50, 32), visit(50)
-    normal = normalise(batch, preprocess)
+    normal = normalize(batch, preprocess)
     views = pad_crop_flip(normal, now, padding, size, flip=True)
     slack = 32 + 2 * padding - size + 1
     tops = now.integers(Draw.TOP, slack).tolist()
@@ -125,7 +125,7 @@ def test_padding_is_the_mean_colour():
     assert inside.tolist() == pytest.approx([1.4, 1.6, 1.8], abs=1e-5)
 
 
-def slow_warp(image: np.ndarray, now: Visit, augment: Augment, size: int) -> np.ndarray:
+def slow_warp(image: np.ndarray, now: SampleRng, augment: Augment, size: int) -> np.ndarray:
     """Sample one (C, R, R) image point by point; draws are looked up, geometry is not."""
     side = image.shape[-1]
     width = height = size / side
@@ -223,6 +223,40 @@ def test_boxes_have_the_areas_and_ratios_asked_for():
     assert ratio.max() == pytest.approx(4 / 3, abs=0.03)
     assert boxes.min() >= 0
     assert boxes.max() <= 1
+
+
+ONE_EACH = [
+    Augment(pad_crop=2),
+    Augment(flip=True),
+    Augment(flip=True, alternating_flip=True),
+    Augment(crop_scale=(0.3, 0.6)),
+    Augment(crop_scale=(0.3, 0.6), crop_ratio=(2.0, 3.0)),
+    Augment(rotate=20.0),
+    Augment(jitter=0.4),
+    Augment(pca_colour=0.5),
+    Augment(erase=1.0),
+    Augment(mixup=1.0),
+    Augment(cutmix=1.0),
+]
+
+
+def test_every_setting_changes_views_and_all_settings_are_tried():
+    def values(augment: Augment) -> dict[str, object]:
+        return {f.name: getattr(augment, f.name) for f in dataclasses.fields(augment)}
+
+    def seen(augment: Augment) -> torch.Tensor:
+        preprocess, rng = Preprocess(img_size=16, resize_size=16), visit(24, epoch=1)
+        views = random_view(pixels(24, 16), rng, augment, preprocess)
+        return mix(views, views.flip(0), rng, augment)[0] if mixes(augment) else views
+
+    found: dict[frozenset[str], torch.Tensor] = {frozenset(): seen(Augment())}
+    for augment in ONE_EACH:
+        on = frozenset(n for n, value in values(augment).items() if value != values(Augment())[n])
+        views = seen(augment)
+        before = max((other for other in found if other < on), key=len)
+        assert not torch.equal(views, found[before]), on - before
+        found[on] = views
+    assert frozenset.union(*found) == values(Augment()).keys()
 
 
 def test_erasing_sets_one_rectangle_to_zero():

@@ -14,7 +14,7 @@ from PIL import Image
 from reslab.artifact import Artifact
 from reslab.data.dataset import Dataset, FileImages
 from reslab.data.decode import decode_file
-from reslab.data.preprocess import Preprocess, fit, normalise
+from reslab.data.preprocess import Preprocess, fit, normalize
 from reslab.errors import DataError, UsageError
 from reslab.evaluate.views import Setup, at_size, default_scales, evaluate_model
 from reslab.networks.network import build
@@ -54,7 +54,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 def whole(model: Artifact, dataset: Dataset, index: int) -> torch.Tensor:
     pixels = decode_file(dataset.images.name(index))
-    return normalise(torch.tensor(fit(pixels, model.preprocess))[None], model.preprocess)
+    return normalize(torch.tensor(fit(pixels, model.preprocess))[None], model.preprocess)
 
 
 def softmax(model: Artifact, x: torch.Tensor) -> npt.NDArray[np.float64]:

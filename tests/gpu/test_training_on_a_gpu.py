@@ -114,12 +114,12 @@ def test_a_processor_and_a_gpu_train_alike(device) -> None:
 def test_images_lie_on_the_gpu_and_views_are_those_of_a_processor(device) -> None:
     settings = {"batch_size": 64, "mixup": 0.4, "rotate": 10.0, "crop_scale": (0.3, 1.0)}
     there, here = make_training(settings, device=device), make_training(settings)
-    assert there.loader.bank.device == device
+    assert there.loader.fitted.device == device
     assert there.loader.raw(3).pixels is None
     mine, theirs = there.loader.batch(3), here.loader.batch(3)
     assert torch.equal(mine.samples.cpu(), theirs.samples)
     torch.testing.assert_close(mine.images.cpu(), theirs.images, atol=2e-4, rtol=1e-4)
-    there.loader.bank = here.loader.bank  # as where they do not fit
+    there.loader.fitted = here.loader.fitted  # as where they do not fit
     streamed = there.loader.batch(3)
     torch.testing.assert_close(streamed.images, mine.images, atol=1e-6, rtol=0)
 

@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 from reslab import artifact, durable
 from reslab.artifact import Artifact
 from reslab.data.dataset import FileImages
+from reslab.data.image_cache import cache_path
 from reslab.data.preprocess import Preprocess, fit, fit_file
-from reslab.data.store import store_path
 from reslab.errors import UsageError
 from reslab.networks.network import build
 from reslab.networks.resnet import ResNetSpec, StageSpec, StemSpec
@@ -126,7 +126,7 @@ def test_what_old_rules_decoded_is_not_taken_for_new(
     images = FileImages(photographs[0].parent, tuple(path.name for path in photographs))
     new = make_model().preprocess
     rules = (new, dataclasses.replace(new, decoding=1), dataclasses.replace(new, bit_depth=12))
-    assert len({store_path(images, each, tmp_path) for each in rules}) == 3
+    assert len({cache_path(images, each, tmp_path) for each in rules}) == 3
 
 
 @pytest.mark.parametrize("bit_depth", [12, 16])

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from reslab.data.dataset import ArrayImages, Dataset
 from reslab.data.preprocess import Preprocess
-from reslab.data.sources.digits import open_digits
+from reslab.data.sources.named import open_digits
 from reslab.data.split import complete_splits, splits_to_json
 from reslab.evaluate.metrics import Evaluation, fit_temperature
 from reslab.evaluate.statistics import softmax

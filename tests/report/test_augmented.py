@@ -3,11 +3,11 @@ import torch
 from make_run import many_classes
 from test_pictures import decode
 
-from reslab.data.bank import open_bank
 from reslab.data.dataset import Dataset
+from reslab.data.image_cache import open_fitted
 from reslab.data.loader import TrainLoader
-from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess
+from reslab.data.sampler import Sampler
 from reslab.report.augmented import augmented_views, early_sentence
 from reslab.training.recipe import Augment, Recipe, to_json
 
@@ -22,7 +22,7 @@ def check_views_are_the_loader_s(dataset: Dataset, augment: Augment, channels: i
     shown = augmented_views(dataset, recipe, preprocess.to_json(), 7, images=3, epochs=2)
     train = dataset.splits["train"]
     loader = TrainLoader(
-        open_bank(dataset, preprocess), Order(train, 7), dataset.labels, augment, preprocess,
+        open_fitted(dataset, preprocess), Sampler(train, 7), dataset.labels, augment, preprocess,
         seed=7, batch_size=len(train),
     )  # fmt: skip
     for epoch in range(2):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
 from reslab import networks
+from reslab.data.collect import DataOptions
 from reslab.errors import UsageError
 from reslab.study import After, Arm, Scale, Study
 from reslab.study.expansion import Setting, asked, expand, merged
@@ -98,6 +100,19 @@ def test_other_data_are_found_from_anywhere(tmp_path, monkeypatch):
     run = expand(STUDY, Setting(data="photos"))[0]
     assert run.request is not None
     assert run.request.data == str(tmp_path / "photos")
+
+
+def test_how_other_data_are_read_reaches_every_run_and_tells_runs_apart():
+    options = DataOptions(label_from_name="^(a|b)", columns={"label": "breed"})
+    setting = Setting(data="photos", data_options=options)
+    again = Setting(**json.loads(json.dumps(dataclasses.asdict(setting))))  # as a worker gets it
+    assert again == setting
+    requests = [run.request for run in expand(STUDY, again) if run.request is not None]
+    assert {repr(request.data_options) for request in requests} == {repr(options)}
+    plain = expand(STUDY, Setting(data="photos"))[0].request
+    assert plain is not None
+    assert "data_options" not in asked(plain)
+    assert asked(requests[0]) != asked(plain)
 
 
 def test_what_is_asked_survives_the_run_directory():

@@ -50,7 +50,7 @@ def make_training(
         cost={},
         environment={},
     )
-    preprocess, bank = fitted_images(
+    preprocess, fitted = fitted_images(
         config, dataset, device, World(), decoding=watcher.decoding, note=watcher.note
     )
-    return assemble(config, dataset, bank, preprocess, device, World(), recorded=recorded)
+    return assemble(config, dataset, fitted, preprocess, device, World(), recorded=recorded)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reslab import networks
-from reslab.data.options import DataOptions
+from reslab.data.collect import DataOptions
 from reslab.errors import UsageError
 from reslab.training.config import Choice, Config, Request, changed_recipe, lengthened
 from reslab.training.recipe import to_json

@@ -47,7 +47,7 @@ def deepened(launcher, tmp_path_factory, plain) -> Finished:
 def logits(network: torch.nn.Module, run: Path) -> torch.Tensor:
     config = Config.from_json(json.loads((run / "config.json").read_text()))
     dataset = open_dataset("digits")
-    preprocess, bank = fitted_images(
+    preprocess, fitted = fitted_images(
         config,
         protocol.with_recorded_splits(dataset, run, artifact.load(run)),
         torch.device("cpu"),
@@ -55,7 +55,7 @@ def logits(network: torch.nn.Module, run: Path) -> torch.Tensor:
         decoding=Silent().decoding,
         note=Silent().note,
     )
-    batches = eval_batches(bank, np.arange(200), preprocess, 200, torch.device("cpu"))
+    batches = eval_batches(fitted, np.arange(200), preprocess, 200, torch.device("cpu"))
     with torch.inference_mode():
         return torch.cat([network.eval()(images) for images, _ in batches])
 

@@ -47,10 +47,10 @@ def fast_config(**overrides: object) -> Config:
 
 def make(config: Config, *, new: bool = True) -> Training:
     watcher = Silent()
-    preprocess, bank = fitted_images(
+    preprocess, fitted = fitted_images(
         config, digits(), CPU, World(), decoding=watcher.decoding, note=watcher.note
     )
-    return assemble(config, digits(), bank, preprocess, CPU, World(), new=new)
+    return assemble(config, digits(), fitted, preprocess, CPU, World(), new=new)
 
 
 def test_small_images_get_the_whitened_network():
@@ -111,7 +111,7 @@ def test_the_first_layer_is_made_from_training_images_as_they_are():
     assert isinstance(layer, WhiteningConv2d)
     loader = training.loader
     train = torch.as_tensor(digits().split("train"))
-    images = network_input(loader.bank.gather(train), loader.preprocess)  # all: there are few
+    images = network_input(loader.fitted.gather(train), loader.preprocess)  # all: there are few
     wanted = WhiteningConv2d(1, 2)
     wanted.fit(images)
     torch.testing.assert_close(layer.weight, wanted.weight)

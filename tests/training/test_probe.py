@@ -8,10 +8,10 @@ import torch
 
 from reslab.analyze.probed import read_probe
 from reslab.artifact import load
+from reslab.data.image_cache import ImageStream
 from reslab.data.loader import eval_batches
 from reslab.data.open import open_dataset
 from reslab.data.split import complete_splits
-from reslab.data.stream import Stream
 from reslab.errors import CheckpointError, StoppedError
 from reslab.evaluate.protocol import with_recorded_splits
 from reslab.training import job
@@ -96,8 +96,8 @@ def test_what_is_measured_is_the_trained_network(runs):
     dataset = with_recorded_splits(dataset, probed.run_dir, model)
     train = dataset.split("train")
     chosen = train[np.linspace(0, len(train) - 1, 128).round().astype(np.int64)]
-    bank = Stream(dataset.images, model.preprocess)
-    ((images, _),) = eval_batches(bank, chosen, model.preprocess, 128)
+    fitted = ImageStream(dataset.images, model.preprocess)
+    ((images, _),) = eval_batches(fitted, chosen, model.preprocess, 128)
     labels = torch.from_numpy(dataset.labels[chosen])
     network = model.network.train()
     loss = torch.nn.functional.cross_entropy(network(images), labels)

@@ -170,10 +170,10 @@ def test_images_elsewhere_give_the_same_batches() -> None:
         """The same bank, as if it were in memory that batches are not wanted in."""
 
         device = torch.device("meta")
-        gather = staticmethod(loader.bank.gather)
+        gather = staticmethod(loader.fitted.gather)
 
     expected = loader.batch(3)
-    loader.bank = Elsewhere()  # type: ignore[assignment]
+    loader.fitted = Elsewhere()  # type: ignore[assignment]
     raw = loader.raw(3)
     assert raw.pixels is not None
     assert raw.partner_pixels is not None

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from reslab.artifact import Artifact
 from reslab.data.arrays import Indices
+from reslab.data.collect import recorded_options
 from reslab.data.dataset import SplitName
+from reslab.data.image_cache import ImageStream
 from reslab.data.loader import eval_batches
 from reslab.data.open import first_there, open_dataset
-from reslab.data.options import recorded_options
-from reslab.data.stream import Stream
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.evaluate import protocol
@@ -84,8 +84,8 @@ def open_sample(
         draw = np.random.default_rng(seed).choice(len(samples), max(1, count), replace=False)
         samples = samples[np.sort(draw)]
     labels = protocol.match_classes(dataset, model.classes)[samples]
-    bank = Stream(dataset.images, model.preprocess)
-    parts = [images for images, _ in eval_batches(bank, samples, model.preprocess, READ_AT_ONCE)]
+    fitted = ImageStream(dataset.images, model.preprocess)
+    parts = [images for images, _ in eval_batches(fitted, samples, model.preprocess, READ_AT_ONCE)]
     return Sample(
         images=torch.cat(parts),
         labels=torch.from_numpy(labels.astype(np.int64)),

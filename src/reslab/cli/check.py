@@ -17,7 +17,7 @@ from reslab.cli.options import add_data_arguments, at_least, data_options_of
 
 if TYPE_CHECKING:
     from reslab.data.check import CheckReport
-    from reslab.data.findings import Finding
+    from reslab.data.collect import Finding
 
 HELP = "look for what is wrong with a data set before training"
 _EXAMPLES = 2
@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check, print, write the plan."""
     from reslab.cli import output
-    from reslab.data.check import check_dataset, mending_plan
-    from reslab.data.check.files import default_workers
+    from reslab.data.check import check_dataset, default_workers
+    from reslab.data.mending import mending_plan
     from reslab.data.open import collect_dataset
     from reslab.data.sources.tables.parse import SUFFIXES
     from reslab.durable import write_file
@@ -86,8 +86,8 @@ def run(args: argparse.Namespace) -> int:
 def _print_report(report: CheckReport, data: str) -> None:
     """Print the classes, the findings and the verdict."""
     from reslab.cli import output
-    from reslab.data.findings import count
-    from reslab.data.names import shown
+    from reslab.data.collect import count
+    from reslab.display.names import shown
 
     if report.classes:
         how = f"{report.decoded:,} decoded" if report.decoded else "file headers only"
@@ -114,7 +114,7 @@ def _print_report(report: CheckReport, data: str) -> None:
 
 def _class_table(report: CheckReport) -> tuple[list[tuple[str, str]], list[list[str]]]:
     """Make a row a class; of very many classes the largest and the smallest ones."""
-    from reslab.data.names import shown
+    from reslab.display.names import shown
 
     splits = list(report.counts)
     first = report.counts[splits[0]]
@@ -140,7 +140,7 @@ def _print_findings(findings: tuple[Finding, ...], data: str) -> None:
     from rich.text import Text
 
     from reslab.cli import output
-    from reslab.data.findings import count
+    from reslab.data.collect import count
 
     alike: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
@@ -160,8 +160,8 @@ def _print_findings(findings: tuple[Finding, ...], data: str) -> None:
 
 def _messages(findings: list[Finding], data: str) -> list[str]:
     """Give the first few messages, without the folder that all paths begin with."""
-    from reslab.data.findings import count
-    from reslab.data.names import shown
+    from reslab.data.collect import count
+    from reslab.display.names import shown
 
     folder = f"{shown(os.path.expanduser(data))}/"
     most = _MOST_NOTES if findings[0].severity == "note" else _EXAMPLES

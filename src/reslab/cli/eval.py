@@ -85,9 +85,9 @@ def run(args: argparse.Namespace) -> int:
     """Measure, then print tables or JSON."""
     from reslab import artifact
     from reslab.cli.output import emit_json, note
-    from reslab.data.names import shown
+    from reslab.data.collect import recorded_options
     from reslab.data.open import open_dataset
-    from reslab.data.options import recorded_options
+    from reslab.display.names import shown
     from reslab.evaluate import protocol
 
     _check_values(args)
@@ -145,7 +145,7 @@ def _check_values(args: argparse.Namespace) -> None:
 
 def _check_csv(path: Path) -> None:
     """Refuse what cannot become a file, before hours of measuring."""
-    from reslab.data.names import shown
+    from reslab.display.names import shown
     from reslab.errors import UsageError
 
     what = ""
@@ -261,7 +261,7 @@ def _print(
     args: argparse.Namespace, evaluations: Mapping[str, Evaluation], data: str, split: str
 ) -> None:
     from reslab.cli.output import table
-    from reslab.data.names import shown
+    from reslab.display.names import shown
     from reslab.evaluate import summary
     from reslab.evaluate.compare import compare, together
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from reslab.errors import UsageError, unknown
 
 if TYPE_CHECKING:
-    from reslab.data.options import DataOptions
+    from reslab.data.collect import DataOptions
 
 PREFIX = "RESLAB_"
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -61,7 +61,7 @@ def parse_numbers(text: str) -> tuple[float, ...]:
 
 def parse_columns(text: str) -> tuple[str, ...]:
     """Turn ``path=file,label=breed`` into ``role=header`` pairs; a header may hold commas."""
-    from reslab.data.options import ROLES
+    from reslab.data.collect import ROLES
 
     parts = re.split(rf",(?=\s*(?:{'|'.join(ROLES)})\s*=)", text)
     pairs = []
@@ -105,7 +105,7 @@ def add_data_arguments(parser: argparse._ActionsContainer) -> None:
 
 def data_options_of(args: argparse.Namespace) -> DataOptions | None:
     """Return how data are to be read, or None where no flag says it."""
-    from reslab.data.options import DataOptions
+    from reslab.data.collect import DataOptions
 
     pairs = [pair.partition("=") for pair in args.columns or ()]
     options = DataOptions(

@@ -164,7 +164,7 @@ def _wishes(args: argparse.Namespace) -> Any:
 
 def _introduce(subject: Subject, memory_mib: float | None, precisions: tuple[str, ...]) -> None:
     """Say what is looked at, and on what machine."""
-    from reslab.data.chunks import available_cores
+    from reslab.data.preprocess import available_cores
     from reslab.machine import describe, slow_precision
 
     machine = describe(subject.device)

@@ -236,7 +236,7 @@ def _print_tables(predictions: Iterable[Prediction]) -> None:
 
 
 def _row(prediction: Prediction) -> tuple[str, ...]:
-    from reslab.data.names import shown
+    from reslab.display.names import shown
 
     name = shown(prediction.path)
     if prediction.error:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reslab.cli.actions import Action
-from reslab.cli.options import at_least
+from reslab.cli.options import add_data_arguments, at_least, data_options_of
 
 if TYPE_CHECKING:
     from reslab.study.expansion import Setting
@@ -39,6 +39,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     _add_study(parser)
     _add_runs(parser)
     _add_output(parser)
+    _add_options(parser)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +48,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     _add_folder(parser)
     parser.add_argument("--retry", action="store_true", help="try failed runs again")
     _add_output(parser)
+    _add_options(parser)
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +63,10 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
         "--scale", choices=SCALES, default="tiny", help="how much data and time (tiny)"
     )
     parser.add_argument("--data", help="other data than the scale's: a folder, a CSV or a name")
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_data_arguments(parser.add_argument_group("how --data is read"))
 
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:
@@ -263,9 +269,23 @@ def _reference(name: str) -> str:
 
 
 def _setting(args: argparse.Namespace) -> Setting:
+    from reslab.data.collect import DataOptions
+    from reslab.errors import UsageError
     from reslab.study.expansion import Setting
 
-    return Setting(scale=args.scale, data=args.data, seeds=args.seeds, device=args.device)
+    options = data_options_of(args)
+    if options is not None and args.data is None:
+        raise UsageError(
+            "--columns, --root, --label-from-name and --merge-similar-classes are about --data",
+            remedy="name the data, too",
+        )
+    return Setting(
+        scale=args.scale,
+        data=args.data,
+        data_options=options or DataOptions(),
+        seeds=args.seeds,
+        device=args.device,
+    )
 
 
 def _folder(args: argparse.Namespace) -> Path:

@@ -336,7 +336,7 @@ def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
 
 def request_of(args: argparse.Namespace) -> Request:
     """Return what the flags ask for."""
-    from reslab.data.options import DataOptions
+    from reslab.data.collect import DataOptions
     from reslab.training.config import Request
 
     return Request(

@@ -1,1 +1,1 @@
-"""Images and labels: sources, check, split, decode, store, augment, loader."""
+"""Images and labels: sources, check, split, decode, image cache, sampler, transforms, loader."""

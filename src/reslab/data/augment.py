@@ -1,4 +1,4 @@
-"""Which random views of training images are taken, as data; `views` and `mixing` take them."""
+"""Which random views of training images are taken, as data; `transforms` takes them."""
 
 from __future__ import annotations
 

@@ -13,17 +13,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from reslab.data.ahead import in_order
 from reslab.data.arrays import Indices
 from reslab.data.augment import Augment
-from reslab.data.bank import Bank
-from reslab.data.chunks import available_cores
-from reslab.data.mixing import mix, partners
-from reslab.data.order import Order
-from reslab.data.preprocess import Preprocess, network_input
-from reslab.data.store import Store
-from reslab.data.views import random_view
-from reslab.data.visit import Visit
+from reslab.data.image_cache import FittedImages, ImageCache
+from reslab.data.preprocess import Preprocess, available_cores, network_input, prefetch
+from reslab.data.sampler import Sampler, SampleRng
+from reslab.data.transforms import mix, mixes, partners, random_view
 from reslab.display.short import short_repr
 
 Made = TypeVar("Made")
@@ -94,8 +89,8 @@ class TrainLoader:
     """Training batches by step number, as a pure function of seed and step.
 
     Args:
-        bank: the images of all splits.
-        order: which sample comes when.
+        fitted: the images of all splits.
+        sampler: which sample comes when.
         labels: int64, the class of every sample of the data set.
         augment: the random views.
         preprocess: how images become network input.
@@ -108,8 +103,8 @@ class TrainLoader:
 
     def __init__(
         self,
-        bank: Bank,
-        order: Order,
+        fitted: FittedImages,
+        sampler: Sampler,
         labels: Indices,
         augment: Augment,
         preprocess: Preprocess,
@@ -120,8 +115,8 @@ class TrainLoader:
         world_size: int = 1,
         device: torch.device | None = None,
     ) -> None:
-        self.bank = bank
-        self.order = order
+        self.fitted = fitted
+        self.sampler = sampler
         self.augment = augment
         self.preprocess = preprocess
         self.seed = seed
@@ -130,12 +125,12 @@ class TrainLoader:
         self.world_size = world_size
         self.device = device or torch.device("cpu")
         self._labels = torch.as_tensor(labels, dtype=torch.int64).to(self.device)
-        self._indices = order.indices.to(self.device)
+        self._indices = sampler.indices.to(self.device)
 
     @property
     def is_resident(self) -> bool:
         """Tell whether the images lie where batches are wanted."""
-        return self.bank.device.type == self.device.type
+        return self.fitted.device.type == self.device.type
 
     def batch(self, step: int) -> Batch:
         """Make the batch of one step.
@@ -151,28 +146,28 @@ class TrainLoader:
         Raises:
             DataError: an image cannot be read (only where images stream from disk).
         """
-        samples, epochs = self.order.batch(step, self.batch_size, self.rank, self.world_size)
+        samples, epochs = self.sampler.batch(step, self.batch_size, self.rank, self.world_size)
         if self.is_resident:
             return Raw(samples, epochs)
-        pixels = self.bank.gather(samples)
+        pixels = self.fitted.gather(samples)
         if not self._mixes:
             return Raw(samples, epochs, pixels)
-        others = partners(Visit(self.seed, epochs, samples), self.order.indices)
-        return Raw(samples, epochs, pixels, self.bank.gather(others))
+        others = partners(SampleRng(self.seed, epochs, samples), self.sampler.indices)
+        return Raw(samples, epochs, pixels, self.fitted.gather(others))
 
     def make(self, raw: Raw) -> Batch:
         """Take the views: on the device alone, from nothing but the tensors of `raw`."""
         raw = raw.map(lambda tensor: tensor.to(self.device, non_blocking=True))
-        visit = Visit(self.seed, raw.epochs, raw.samples)
-        images = self._views(visit, raw.pixels)
-        labels = self._labels[visit.samples]
+        rng = SampleRng(self.seed, raw.epochs, raw.samples)
+        images = self._views(rng, raw.pixels)
+        labels = self._labels[rng.samples]
         if not self._mixes:
-            return Batch(images, labels, None, None, visit.samples, visit.epochs)
-        other = dataclasses.replace(visit, samples=partners(visit, self._indices))
+            return Batch(images, labels, None, None, rng.samples, rng.epochs)
+        other = dataclasses.replace(rng, samples=partners(rng, self._indices))
         others = self._views(other, raw.partner_pixels)
-        images, weights = mix(images, others, visit, self.augment)
+        images, weights = mix(images, others, rng, self.augment)
         other_labels = self._labels[other.samples]
-        return Batch(images, labels, other_labels, weights, visit.samples, visit.epochs)
+        return Batch(images, labels, other_labels, weights, rng.samples, rng.epochs)
 
     def prefetch(
         self, first_step: int, last_step: int, depth: int = 2
@@ -184,7 +179,7 @@ class TrainLoader:
         take the core that an update is waiting for. Closing the generator ends the threads;
         what goes wrong in one is raised here.
         """
-        if self.device.type == "cpu" and isinstance(self.bank, Store):
+        if self.device.type == "cpu" and isinstance(self.fitted, ImageCache):
             return (self.batch(step) for step in range(first_step, last_step))
         return _ahead(self.batch, first_step, last_step, depth)
 
@@ -200,12 +195,12 @@ class TrainLoader:
 
     @functools.cached_property
     def _mixes(self) -> bool:
-        return bool(self.augment.mixup or self.augment.cutmix)
+        return mixes(self.augment)
 
-    def _views(self, visit: Visit, pixels: Tensor | None) -> Tensor:
+    def _views(self, rng: SampleRng, pixels: Tensor | None) -> Tensor:
         if pixels is None:
-            pixels = self.bank.gather(visit.samples)
-        return random_view(pixels, visit, self.augment, self.preprocess)
+            pixels = self.fitted.gather(rng.samples)
+        return random_view(pixels, rng, self.augment, self.preprocess)
 
 
 def _ahead(
@@ -214,7 +209,7 @@ def _ahead(
     """Yield make(first_step) .. make(last_step - 1), made ahead by threads, in their order."""
     workers = min(MOST_THREADS, available_cores())
     with _single_threaded(workers) as pool:
-        yield from in_order(pool, make, range(first_step, last_step), depth)
+        yield from prefetch(pool, make, range(first_step, last_step), depth)
 
 
 @contextlib.contextmanager
@@ -239,7 +234,7 @@ def _single_threaded(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def eval_batches(
-    bank: Bank,
+    fitted: FittedImages,
     samples: Indices | Tensor,
     preprocess: Preprocess,
     batch_size: int,
@@ -252,6 +247,6 @@ def eval_batches(
     """
     device = device or torch.device("cpu")
     for part in torch.as_tensor(samples, dtype=torch.int64).split(batch_size):
-        pixels = bank.gather(part).to(device, non_blocking=True)
+        pixels = fitted.gather(part).to(device, non_blocking=True)
         images = network_input(pixels, preprocess)
         yield images.contiguous(memory_format=torch.channels_last), part

@@ -1,4 +1,7 @@
-"""A name or a path -> data set: the one door through which all data come in."""
+"""A name or a path -> data set: the one door through which all data come in.
+
+Here it is told what lies at a path, by names alone; reading it is the matter of the source.
+"""
 
 from __future__ import annotations
 
@@ -13,34 +16,33 @@ from pathlib import Path
 import numpy as np
 
 from reslab.data.arrays import Indices
+from reslab.data.collect import Collected, DataOptions, raise_first_error
 from reslab.data.dataset import Dataset, FileImages, SplitName
 from reslab.data.decode import IMAGE_SUFFIXES, decode_file
-from reslab.data.findings import raise_first_error
-from reslab.data.names import shown
-from reslab.data.options import DataOptions
-from reslab.data.shapes import open_shapes, parse_settings
 from reslab.data.sources.archive import archive_stem, is_archive, unpack
 from reslab.data.sources.cifar import (
     PYTHON_FOLDERS,
     is_cifar_archive,
-    is_cifar_folder,
     open_cifar_archive,
     open_cifar_folder,
 )
-from reslab.data.sources.collected import Collected
-from reslab.data.sources.digits import open_digits
-from reslab.data.sources.download import PUBLISHED, cache_folder, open_published
 from reslab.data.sources.filenames import LabelExpression
 from reslab.data.sources.folder import collect_folder
-from reslab.data.sources.idx import is_idx_folder, open_idx_folder
-from reslab.data.sources.tables.beside import collect_with_tables
-from reslab.data.sources.tables.collect import collect_table
+from reslab.data.sources.idx import open_idx_folder
+from reslab.data.sources.named import PUBLISHED, cache_folder, open_digits, open_published
 from reslab.data.sources.tables.parse import OTHER_SUFFIXES as OTHER_TABLE_SUFFIXES
 from reslab.data.sources.tables.parse import SUFFIXES as TABLE_SUFFIXES
+from reslab.data.sources.tables.table import collect_table, collect_with_tables
+from reslab.data.sources.tree import is_litter, output_in, split_in_name
+from reslab.display.names import shown
 from reslab.errors import DataError, UsageError, nearest, unknown
 
 NAMES = ("digits", *PUBLISHED, "shapes")
 _PROBE_SIDE = 64
+# Folders beside images in which tables of labels lie.
+_TABLE_FOLDERS = frozenset(
+    ("annotations", "annotation", "labels", "tables", "csv", "metadata", "meta", "splits")
+)
 # What the system answers where nothing has a name, or nothing could.
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
@@ -63,7 +65,7 @@ def open_dataset(
         options: how the data are to be read; None leaves it to what is found.
         skip_bad: decode every file now, and leave out those that cannot be read; they are named
             in `Dataset.excluded`. Otherwise the first of them stops whoever reads it.
-        cache: where fetched and unpacked data sets are kept; see `sources.download.cache_folder`.
+        cache: where fetched and unpacked data sets are kept; see `sources.named.cache_folder`.
         need_train: False accepts a set to evaluate on, with one class or without train.
         notify: called with a line for people before anything is fetched, and for each warning.
 
@@ -141,6 +143,8 @@ def _collect_named(
             remedy=f"write ./{name} for the latter, or go to another folder",
         )
     if name == "shapes":
+        from reslab.data.shapes import open_shapes, parse_settings
+
         return Collected(open_shapes(parse_settings(settings)))
     if name == "digits":
         return Collected(open_digits())
@@ -179,24 +183,66 @@ def _collect_path(
 
 
 def _collect_folder(folder: Path, name: str, need_train: bool, options: DataOptions) -> Collected:
-    if options.label_from_name is not None:
+    def by_folders() -> Collected:
         return collect_folder(folder, name=name, need_train=need_train, options=options)
-    inner = [folder / part for part in PYTHON_FOLDERS.values()]
-    for place in (folder, *inner):
-        if is_cifar_folder(place):
+
+    if options.label_from_name is not None:
+        return by_folders()
+    for place in (folder, *(folder / part for part in PYTHON_FOLDERS.values())):
+        if _holds_cifar(place):
             return Collected(open_cifar_folder(place))
     for place in (folder, folder / "raw"):
-        if is_idx_folder(place):
+        if _holds_idx(place):
             return Collected(open_idx_folder(place))
-    return collect_with_tables(
-        folder,
-        options,
-        name=name,
-        need_train=need_train,
-        by_folders=lambda: collect_folder(
-            folder, name=name, need_train=need_train, options=options
-        ),
-    )
+    tables = _table_files(folder)
+    if tables:
+        return collect_with_tables(
+            folder, tables, options, name=name, need_train=need_train, by_folders=by_folders
+        )
+    if options.columns or options.root is not None:
+        raise UsageError(
+            f"--columns and --root are for tables, and no table is read in {shown(folder)}",
+            remedy="leave them out, or give the table as DATA",
+        )
+    return by_folders()
+
+
+def _holds_cifar(folder: Path) -> bool:
+    """Tell whether a folder holds CIFAR's python or binary batches itself."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    python = {"data_batch_1", "test_batch"} <= names or {"train", "test", "meta"} <= names
+    if python and (folder / "train").is_dir():
+        python = False
+    return python or {"test_batch.bin"} <= names or {"train.bin", "test.bin"} <= names
+
+
+def _holds_idx(folder: Path) -> bool:
+    """Tell whether a folder holds the IDX files of a training split."""
+    names = (f"train-images{mark}idx3-ubyte{packed}" for mark in "-." for packed in ("", ".gz"))
+    return any((folder / name).is_file() for name in names)
+
+
+def _table_files(folder: Path) -> list[Path]:
+    """Return what may be tables: in the folder, its splits, and folders for annotations."""
+    files = []
+    for path in _inside(folder):
+        if path.is_dir() and (split_in_name(path.name) or path.name.lower() in _TABLE_FOLDERS):
+            files += [inner for inner in _inside(path) if _may_be_table(inner)]
+        elif _may_be_table(path):
+            files.append(path)
+    return files
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        listed = sorted(path for path in folder.iterdir() if not is_litter(path.name))
+        return [p for p in listed if not (p.is_dir() and output_in(os.fspath(p)))]
+    except OSError:
+        return []  # the walk through the folders names it
+
+
+def _may_be_table(path: Path) -> bool:
+    return path.suffix.lower() in TABLE_SUFFIXES + OTHER_TABLE_SUFFIXES and path.is_file()
 
 
 def _refuse_expression(options: DataOptions, data: str) -> None:

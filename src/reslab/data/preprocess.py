@@ -1,7 +1,7 @@
 """The one definition of preprocessing, used to train, evaluate, predict, export and serve.
 
 An image goes: file -> `decode` (uint8, any size) -> `fit` (uint8, resize_size square)
--> `centre` (uint8, img_size square) -> `normalise` (float). Training replaces only the
+-> `center_crop` (uint8, img_size square) -> `normalize` (float). Training replaces only the
 middle step by random views; the rest is the same code.
 """
 
@@ -9,23 +9,32 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+import os
+import queue
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from reslab.child import Child, ChildEnded, Parent
 from reslab.data.arrays import Pixels
-from reslab.data.bit_depth import BIT_DEPTHS, FULL_BIT_DEPTH
+from reslab.data.dataset import FileImages, Images
+from reslab.data.decode import BIT_DEPTHS, FULL_BIT_DEPTH
 from reslab.display.short import short_repr
-from reslab.errors import UsageError, unknown
+from reslab.errors import DataError, MachineError, UsageError, unknown
 
 if TYPE_CHECKING:
     import torch
 
     from reslab.data.decode import Rules
+
 
 ResizePolicy = Literal["squash", "crop", "pad"]
 Interpolation = Literal["bilinear", "bicubic", "box"]
@@ -215,7 +224,7 @@ def _to_square(image: Image.Image, size: int, preprocess: Preprocess) -> Image.I
     return canvas
 
 
-def normalise(batch: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+def normalize(batch: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     """Compute (x / 255 - mean) / std over fitted images that are not cut yet.
 
     Args:
@@ -233,7 +242,7 @@ def normalise(batch: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     return rows.permute(0, 3, 1, 2)
 
 
-def centre(batch: torch.Tensor, img_size: int) -> torch.Tensor:
+def center_crop(batch: torch.Tensor, img_size: int) -> torch.Tensor:
     """Cut the central img_size square from (..., height, width)."""
     top = (batch.shape[-2] - img_size) // 2
     left = (batch.shape[-1] - img_size) // 2
@@ -242,4 +251,189 @@ def centre(batch: torch.Tensor, img_size: int) -> torch.Tensor:
 
 def network_input(batch: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     """Turn fitted uint8 images (B, H, W, C) into a network's float32 input (B, C, h, w)."""
-    return centre(normalise(batch, preprocess), preprocess.img_size)
+    return center_crop(normalize(batch, preprocess), preprocess.img_size)
+
+
+# --- many images at once: by threads, or by processes where the files are small -------------------
+# Threads share what Pillow's decoders do without Python's lock. Of a small file that is less than
+# half of the work, so large numbers of files go to processes instead: each is a `Child` that runs
+# this module's `main`. It reads its job, then [start, stop] for each chunk, and answers with a line
+# of JSON and the raw pixels.
+
+
+_CHUNK_BYTES = 4 << 20
+_CHUNK_IMAGES = 256
+# Starting a process takes about a quarter of a second of a core.
+_MIN_FILES_FOR_PROCESSES = 8_192
+
+
+def fit_image(images: Images, index: int, preprocess: Preprocess) -> Pixels:
+    """Decode and fit one image, as its preprocessing says."""
+    if isinstance(images, FileImages):
+        return fit_file(images.name(index), preprocess)
+    return fit(images.read(index), preprocess)
+
+
+def fit_range(images: Images, start: int, stop: int, preprocess: Preprocess) -> Pixels:
+    """Decode and fit the images start .. stop - 1: uint8 (n, resize_size, resize_size, C)."""
+    size = preprocess.resize_size
+    pixels = np.empty((stop - start, size, size, preprocess.in_chans), np.uint8)
+    for index in range(start, stop):
+        pixels[index - start] = fit_image(images, index, preprocess)
+    return pixels
+
+
+def fit_all(images: Images, preprocess: Preprocess, workers: int = 0) -> Iterator[Pixels]:
+    """Yield all images, decoded and fitted, as chunks in their order.
+
+    Args:
+        images: what to read.
+        preprocess: how to fit.
+        workers: threads or processes; 0 for one a core.
+
+    Raises:
+        DataError: the first image that cannot be decoded; the message names it.
+        MachineError: a decoding process ended unexpectedly.
+    """
+    workers = workers or available_cores()
+    image_bytes = preprocess.resize_size**2 * preprocess.in_chans
+    step = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // image_bytes))
+    by_processes = workers > 1 and bool(sys.executable) and len(images) >= _MIN_FILES_FOR_PROCESSES
+    reader: _Reader
+    if isinstance(images, FileImages) and by_processes:
+        reader = _Processes(images, preprocess, workers)
+    else:
+        reader = _Threads(images, preprocess)
+    with reader, ThreadPoolExecutor(workers, thread_name_prefix="reslab-decode") as pool:
+        starts = range(0, len(images), step)
+        yield from prefetch(
+            pool,
+            lambda start: reader.read(start, min(start + step, len(images))),
+            starts,
+            2 * workers,
+        )
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Reader(Protocol):
+    def read(self, start: int, stop: int) -> Pixels: ...
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class _Threads:
+    """Decode in the thread that asks."""
+
+    images: Images
+    preprocess: Preprocess
+
+    def read(self, start: int, stop: int) -> Pixels:
+        return fit_range(self.images, start, stop, self.preprocess)
+
+    def __enter__(self) -> _Threads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class _Processes:
+    """Decode in idle processes; any thread may ask."""
+
+    def __init__(self, images: FileImages, preprocess: Preprocess, workers: int) -> None:
+        fields = {**preprocess.to_json(), "mean_image": False}
+        self._job = {"root": str(images.root), "paths": images.paths, "preprocess": fields}
+        size = preprocess.resize_size
+        self._shape = (size, size, preprocess.in_chans)
+        self._count = workers
+        self._idle: queue.SimpleQueue[Child] = queue.SimpleQueue()
+        self._all: list[Child] = []
+        self._know_the_job: set[Child] = set()
+
+    def __enter__(self) -> _Processes:
+        for _ in range(self._count):
+            process = Child(__name__)
+            self._all.append(process)
+            self._idle.put(process)
+        return self
+
+    def read(self, start: int, stop: int) -> Pixels:
+        process = self._idle.get()
+        try:
+            return self._ask(process, start, stop)
+        except ChildEnded as error:
+            raise MachineError(
+                f"decoding images failed: {error}",
+                remedy="free some memory, or use --workers 1",
+            ) from None
+        finally:
+            self._idle.put(process)
+
+    def _ask(self, process: Child, start: int, stop: int) -> Pixels:
+        if process not in self._know_the_job:
+            process.send(self._job)
+            self._know_the_job.add(process)
+        process.send([start, stop])
+        answer = process.receive()
+        if "error" in answer:
+            raise DataError(answer["error"], remedy=answer["remedy"])
+        pixels = np.empty((stop - start, *self._shape), np.uint8)
+        process.receive_into(pixels.data.cast("B"))
+        return pixels
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._all:
+            process.kill()
+
+
+def main(parent: Parent) -> int:
+    """Do the job of one process."""
+    job = parent.read()
+    images = FileImages(Path(job["root"]), tuple(job["paths"]))
+    preprocess = Preprocess.from_json(job["preprocess"])
+    for start, stop in parent:
+        try:
+            pixels = fit_range(images, start, stop, preprocess)
+        except DataError as error:
+            parent.write({"error": error.message, "remedy": error.remedy})
+        else:
+            parent.write({}, pixels.data.cast("B"))
+    return 0
+
+
+Job = TypeVar("Job")
+Made = TypeVar("Made")
+
+
+def prefetch(
+    pool: Executor, make: Callable[[Job], Made], jobs: Iterable[Job], ahead: int
+) -> Generator[Made, None, None]:
+    """Yield make(job) of each job, in their order; at most `ahead` are made before they are wanted.
+
+    What goes wrong in `make` is raised here. Closing the generator cancels what has not begun.
+    """
+    waiting: deque[Future[Made]] = deque()
+    try:
+        for job in jobs:
+            waiting.append(pool.submit(make, job))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

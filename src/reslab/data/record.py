@@ -16,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from reslab.data.arrays import Indices
-from reslab.data.dataset import SPLIT_NAMES, Dataset, SplitName
-from reslab.data.digests import DIGEST_BYTES, Digests, keys
-from reslab.data.findings import count
-from reslab.data.names import shown
+from reslab.data.collect import count
+from reslab.data.dataset import DIGEST_BYTES, SPLIT_NAMES, Dataset, Digests, SplitName, keys
 from reslab.data.split import image_keys
+from reslab.display.names import shown
 from reslab.display.short import short_repr
 from reslab.errors import CheckpointError
 
@@ -133,12 +132,12 @@ class ImageRecord:
         order = _order(self.digests, self.labels, dataset.images.digests(), labels)
         if order is None:
             return None
-        in_order = np.array_equal(order, np.arange(len(order)))
+        prefetch = np.array_equal(order, np.arange(len(order)))
         groups = dataset.groups
         again = dataclasses.replace(
             dataset,
             classes=tuple(classes),
-            images=dataset.images if in_order else dataset.images.take(order),
+            images=dataset.images if prefetch else dataset.images.take(order),
             labels=self.labels,
             splits={
                 name: np.flatnonzero(self.splits == number)

@@ -17,9 +17,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from reslab.data.arrays import Indices, Pixels
-from reslab.data.dataset import Dataset
-from reslab.data.digests import Digests, Progress, as_digests, digest_of
-from reslab.data.names import shown
+from reslab.data.dataset import Dataset, Digests, Progress, as_digests, digest_of
+from reslab.display.names import shown
 from reslab.errors import UsageError, unknown
 
 Floats = npt.NDArray[np.float64]

@@ -17,7 +17,7 @@ import numpy as np
 
 from reslab.data.arrays import Indices
 from reslab.data.dataset import SPLIT_NAMES, Dataset, FileImages, SplitName
-from reslab.data.names import shown
+from reslab.display.names import shown
 from reslab.errors import DataError, UsageError
 
 MAX_VALIDATION_IMAGES = 2_000

@@ -16,9 +16,9 @@ from reslab import artifact as artifacts
 from reslab.artifact import Artifact
 from reslab.data.arrays import Indices
 from reslab.data.dataset import SPLIT_NAMES, Dataset, FileImages, SplitName
-from reslab.data.names import shown
 from reslab.data.open import located
 from reslab.data.split import image_keys, splits_from_json
+from reslab.display.names import shown
 from reslab.errors import DataError, nearest
 
 SPLIT_RECORD = "split.json"

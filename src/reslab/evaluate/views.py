@@ -21,11 +21,10 @@ from torch import Tensor, nn
 
 from reslab.artifact import Artifact
 from reslab.data.arrays import Indices
-from reslab.data.bank import Bank
 from reslab.data.dataset import Dataset
+from reslab.data.image_cache import FittedImages, ImageStream
 from reslab.data.loader import eval_batches
-from reslab.data.preprocess import Preprocess, centre, normalise
-from reslab.data.stream import Stream
+from reslab.data.preprocess import Preprocess, center_crop, normalize
 from reslab.errors import UsageError
 from reslab.evaluate.compare import together
 from reslab.evaluate.metrics import Evaluation
@@ -37,7 +36,7 @@ ViewName = Literal["centre", "10-crop", "multi-scale"]
 Average = Literal["softmax", "logits"]
 # 224 and two larger sides that a network trained on random resized crops still knows well.
 SCALE_FACTORS = (1.0, 8 / 7, 9 / 7)
-MakeBatches = Callable[[Bank, Indices, Preprocess, int, torch.device], Batches]
+MakeBatches = Callable[[FittedImages, Indices, Preprocess, int, torch.device], Batches]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,11 +86,11 @@ def evaluate_model(
     def measure(
         shown_to: nn.Module, preprocess: Preprocess, temperature: float, make_batches: MakeBatches
     ) -> Evaluation:
-        bank = Stream(dataset.images, preprocess, workers=setup.workers)
+        fitted = ImageStream(dataset.images, preprocess, workers=setup.workers)
         with enough_memory(setup.batch_size, preprocess.img_size):
             return evaluate_network(
                 shown_to,
-                partial(_reported, make_batches, bank, preprocess, setup),
+                partial(_reported, make_batches, fitted, preprocess, setup),
                 labels=labels,
                 samples=samples,
                 classes=model.classes,
@@ -171,23 +170,31 @@ class TenCrop(nn.Module):
         size, end = self.img_size, x.shape[-1] - self.img_size
         corners = [(0, 0), (0, end), (end, 0), (end, end)] if end else []
         views = [x[..., top : top + size, left : left + size] for top, left in corners]
-        for view in [*views, centre(x, size)]:
+        for view in [*views, center_crop(x, size)]:
             yield view.contiguous(memory_format=torch.channels_last)
             yield view.flip(-1).contiguous(memory_format=torch.channels_last)
 
 
 def _whole_batches(
-    bank: Bank, samples: Indices, preprocess: Preprocess, batch_size: int, device: torch.device
+    fitted: FittedImages,
+    samples: Indices,
+    preprocess: Preprocess,
+    batch_size: int,
+    device: torch.device,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield normalised images that are not cut yet, and their numbers."""
     for part in torch.as_tensor(samples, dtype=torch.int64).split(batch_size):
-        yield normalise(bank.gather(part).to(device), preprocess), part
+        yield normalize(fitted.gather(part).to(device), preprocess), part
 
 
 def _reported(
-    make_batches: MakeBatches, bank: Bank, preprocess: Preprocess, setup: Setup, samples: Indices
+    make_batches: MakeBatches,
+    fitted: FittedImages,
+    preprocess: Preprocess,
+    setup: Setup,
+    samples: Indices,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    for images, part in make_batches(bank, samples, preprocess, setup.batch_size, setup.device):
+    for images, part in make_batches(fitted, samples, preprocess, setup.batch_size, setup.device):
         yield images, part
         if setup.progress is not None:
             setup.progress(len(part))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from reslab.data.arrays import Pixels
-from reslab.data.preprocess import Preprocess, centre
+from reslab.data.preprocess import Preprocess, center_crop
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,7 +47,7 @@ def _mean_and_scale(preprocess: Preprocess) -> tuple[torch.Tensor, torch.Tensor]
     mean, std = preprocess.constants(torch.device("cpu"))
     side, chans = preprocess.resize_size, preprocess.in_chans
     mean = mean.view(-1, side, chans).expand(side, side, chans).permute(2, 0, 1)
-    return centre(mean, preprocess.img_size), std.view(side, chans)[0][:, None, None]
+    return center_crop(mean, preprocess.img_size), std.view(side, chans)[0][:, None, None]
 
 
 def around_grey(values: torch.Tensor, full: float = 1.0) -> Pixels:

@@ -11,8 +11,8 @@ from markupsafe import Markup, escape
 
 from reslab.analyze.embedding import feature_vectors, principal_components, t_sne
 from reslab.data.arrays import Indices, Pixels
-from reslab.data.names import shown
 from reslab.display import wording
+from reslab.display.names import shown
 from reslab.look.figure import Block, Card, Drawing, Figure, Gallery
 from reslab.look.pictures import enlarged, pixels_of
 from reslab.look.subject import Subject

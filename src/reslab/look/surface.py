@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 
-from reslab.data.names import shown
 from reslab.display import wording
+from reslab.display.names import shown
 from reslab.look.colours import hexadecimal
 from reslab.look.contours import contours
 from reslab.report.scale import log_ticks

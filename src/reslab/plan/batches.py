@@ -7,7 +7,7 @@ import functools
 from collections.abc import Sequence
 
 from reslab.analyze import cost as network_cost
-from reslab.data.chunks import available_cores
+from reslab.data.preprocess import available_cores
 from reslab.networks import NetworkSpec
 from reslab.plan.measure import Note, OutOfMemory, measure
 from reslab.plan.subject import Subject

@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-from reslab.data.chunks import available_cores
+from reslab.data.preprocess import available_cores
 
 
 class Others:

@@ -8,7 +8,7 @@ import os
 import torch
 
 from reslab import machine
-from reslab.data.chunks import available_cores
+from reslab.data.preprocess import available_cores
 from reslab.durable import cache
 from reslab.plan.task import StepCost, Task
 

@@ -11,12 +11,10 @@ import numpy as np
 import torch
 
 from reslab import machine, models
-from reslab.data.bank import RESIDENT_SHARE, why_stream
-from reslab.data.chunks import available_cores, fit_image
 from reslab.data.dataset import ArrayImages, Dataset, Images
-from reslab.data.preprocess import Preprocess
+from reslab.data.image_cache import RESIDENT_SHARE, cache_bytes, cache_path, in_memory, why_stream
+from reslab.data.preprocess import Preprocess, available_cores, fit_image
 from reslab.data.split import complete_splits
-from reslab.data.store import in_memory, store_bytes, store_path
 from reslab.errors import UsageError
 from reslab.plan.memory import process_mib
 from reslab.plan.task import MIB, Task
@@ -194,7 +192,7 @@ def cost_of_images(subject: Subject) -> ImagesCost:
     """Measure what decoding takes on a sample of the files, where they are not decoded yet."""
     images, request = subject.dataset.images, subject.request
     preprocess = geometry(subject.chosen.recipe, subject.chosen.spec.in_chans)
-    size_mib = store_bytes(images, preprocess) / MIB
+    size_mib = cache_bytes(images, preprocess) / MIB
     on_gpu = subject.device.type == "cuda"
     if on_gpu and size_mib > RESIDENT_SHARE * torch.cuda.mem_get_info(subject.device)[0] / MIB:
         size_mib = 0.0
@@ -204,7 +202,7 @@ def cost_of_images(subject: Subject) -> ImagesCost:
     opened_mib = 0.0 if on_gpu else max(subject.opened_mib, original_mib)
     if in_memory(images, preprocess) is not None:
         return ImagesCost(size_mib if on_gpu else opened_mib, 0.0, 0.0)
-    if store_path(images, preprocess, request.cache).is_file():
+    if cache_path(images, preprocess, request.cache).is_file():
         return ImagesCost(opened_mib + size_mib, 0.0, 0.0)
     image_s = _decode_s(images, preprocess, request.workers)
     if why_stream(subject.dataset, preprocess, cache=request.cache):

@@ -18,10 +18,9 @@ import torch
 
 from reslab import machine
 from reslab.child import Parent
-from reslab.data.bank import Bank, resident
 from reslab.data.dataset import ArrayImages, Dataset
+from reslab.data.image_cache import FittedImages, ImageCache, resident
 from reslab.data.preprocess import Preprocess
-from reslab.data.store import Store
 from reslab.display.short import short_repr
 from reslab.plan.busy import Others
 from reslab.plan.memory import process_mib
@@ -52,12 +51,12 @@ class Noise:
 
     Args:
         dataset: as many as some batches need.
-        bank: the same, ready for the loader.
+        fitted: the same, ready for the loader.
         preprocess: how they become input.
     """
 
     dataset: Dataset
-    bank: Bank
+    fitted: FittedImages
     preprocess: Preprocess
 
 
@@ -100,7 +99,7 @@ def measure(task: Task, seconds: float, began: float) -> StepCost:
         cost={},
         environment={},
     )
-    training = assemble(config, noise.dataset, noise.bank, noise.preprocess, device, World())
+    training = assemble(config, noise.dataset, noise.fitted, noise.preprocess, device, World())
     training.network.train()
     paces: list[Pace] = []
     with updates_of(training, _nobody) as updates:
@@ -121,7 +120,7 @@ def measure(task: Task, seconds: float, began: float) -> StepCost:
         eval_image_s=eval_image_s,
         save_s=_save(training),
         cold_s=max(0.0, cold_s),
-        peak_mib=peak_mib(device) - noise.bank.num_bytes / MIB,
+        peak_mib=peak_mib(device) - noise.fitted.num_bytes / MIB,
     )
 
 
@@ -143,7 +142,7 @@ def make_noise(task: Task, device: torch.device) -> Noise:
             "val": np.arange(num_eval, dtype=np.int64),
         },
     )
-    store = Store(torch.from_numpy(pixels.reshape(num_images, side, side, channels)))
+    store = ImageCache(torch.from_numpy(pixels.reshape(num_images, side, side, channels)))
     preprocess = with_statistics(preprocess, task.recipe, dataset, store)
     return Noise(dataset, resident(store, device), preprocess)
 
@@ -185,7 +184,9 @@ def _repeat(action: Callable[[], float], seconds: float, least: int) -> list[flo
 
 def _evaluation(training: Training, noise: Noise) -> float:
     """Evaluate a batch, with the averaged weights where there are such; seconds an image."""
-    evaluate = split_evaluator(training, noise.dataset, noise.bank, noise.preprocess, StopRequest())
+    evaluate = split_evaluator(
+        training, noise.dataset, noise.fitted, noise.preprocess, StopRequest()
+    )
 
     def once() -> float:
         began = time.perf_counter()

@@ -7,8 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from reslab.data.decode import IMAGE_SUFFIXES
-from reslab.data.litter import is_litter
-from reslab.data.sources.outputs import output_in
+from reslab.data.sources.tree import is_litter, output_in
 
 
 def find_images(places: Iterable[str]) -> Iterator[str]:

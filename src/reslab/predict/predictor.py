@@ -20,8 +20,7 @@ from PIL import Image
 from reslab import artifact as artifacts
 from reslab.artifact import Artifact
 from reslab.data.arrays import Pixels
-from reslab.data.chunks import available_cores
-from reslab.data.preprocess import network_input
+from reslab.data.preprocess import available_cores, network_input
 from reslab.display import card, short, wording
 from reslab.errors import CheckpointError, DataError, DivergedError, MachineError, UsageError
 from reslab.machine import autocast_dtype, choose_device, slow_precision

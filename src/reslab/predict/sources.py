@@ -13,8 +13,8 @@ from PIL import Image
 
 from reslab.data.arrays import Pixels
 from reslab.data.decode import decode_array, decode_image
-from reslab.data.names import shown
 from reslab.data.preprocess import Preprocess, fit, fit_file, rules_of
+from reslab.display.names import shown
 from reslab.errors import DataError, UsageError
 from reslab.predict.paths import find_images
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from reslab.data.augment import Augment
     from reslab.data.preprocess import Preprocess
-    from reslab.data.visit import Visit
+    from reslab.data.sampler import SampleRng
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ def augmented_views(
 
     from reslab.data.augment import Augment
     from reslab.data.preprocess import Preprocess
-    from reslab.data.visit import Visit
+    from reslab.data.sampler import SampleRng
 
     fields = dict(recipe["augment"])
     for name in ("crop_scale", "crop_ratio"):
@@ -71,9 +71,12 @@ def augmented_views(
         return []
     numbers = torch.from_numpy(np.repeat(samples, epochs))
     visits = torch.arange(epochs).repeat(len(samples))
-    seen = _look(dataset, Visit(seed, visits, numbers), augment, plain)
+    seen = _look(dataset, SampleRng(seed, visits, numbers), augment, plain)
     plainly = _look(
-        dataset, Visit(seed, visits[: len(samples)], torch.from_numpy(samples)), Augment(), plain
+        dataset,
+        SampleRng(seed, visits[: len(samples)], torch.from_numpy(samples)),
+        Augment(),
+        plain,
     )
     rows = []
     for k, sample in enumerate(samples.tolist()):
@@ -100,22 +103,21 @@ def _one_of_each_class(dataset: Dataset, most: int) -> np.ndarray[Any, np.dtype[
 
 
 def _look(
-    dataset: Dataset, visit: Visit, augment: Augment, preprocess: Preprocess
+    dataset: Dataset, rng: SampleRng, augment: Augment, preprocess: Preprocess
 ) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
     """Return uint8 pictures of random views, mixed where the run mixed."""
     import torch
 
-    from reslab.data.mixing import mix, partners
-    from reslab.data.views import random_view
+    from reslab.data.transforms import mix, mixes, partners, random_view
 
-    def views(of: Visit) -> torch.Tensor:
+    def views(of: SampleRng) -> torch.Tensor:
         return random_view(_batch(dataset, of.samples, preprocess), of, augment, preprocess)
 
-    images = views(visit)
-    if augment.mixup or augment.cutmix:
+    images = views(rng)
+    if mixes(augment):
         train = torch.from_numpy(np.ascontiguousarray(dataset.splits["train"]))
-        other = dataclasses.replace(visit, samples=partners(visit, train))
-        images, _ = mix(images, views(other), visit, augment)
+        other = dataclasses.replace(rng, samples=partners(rng, train))
+        images, _ = mix(images, views(other), rng, augment)
     scale = torch.tensor(preprocess.std).view(1, -1, 1, 1) * 255
     shift = torch.tensor(preprocess.mean).view(1, -1, 1, 1) * 255
     pixels = (images * scale + shift).round().clamp(0, 255).to(torch.uint8)
@@ -128,7 +130,7 @@ def _look(
 def _batch(dataset: Dataset, samples: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     import torch
 
-    from reslab.data.chunks import fit_image
+    from reslab.data.preprocess import fit_image
 
     fitted = {int(s): fit_image(dataset.images, int(s), preprocess) for s in samples.unique()}
     return torch.from_numpy(np.stack([fitted[int(s)] for s in samples]))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reslab.data.names import shown
 from reslab.display import card, wording
+from reslab.display.names import shown
 from reslab.report.comparison import Comparison, Entry, finding, p_value
 
 PAIRS_SHOWN = 10

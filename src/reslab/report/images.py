@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reslab.data.bit_depth import BIT_DEPTHS, FULL_BIT_DEPTH
 from reslab.data.dataset import Dataset
+from reslab.data.decode import BIT_DEPTHS, FULL_BIT_DEPTH
 from reslab.errors import DataError, ReslabError
 from reslab.report.augmented import Views, augmented_views
 from reslab.report.pictures import Picture, gallery, most_doubtful, surest_mistakes
@@ -78,8 +78,8 @@ def _reopen(run: Run) -> Dataset:
     Raises:
         DataError: it has gone or has changed since.
     """
+    from reslab.data.collect import DataOptions
     from reslab.data.open import first_there, open_dataset
-    from reslab.data.options import DataOptions
     from reslab.data.record import read_record
     from reslab.data.split import splits_from_json
 

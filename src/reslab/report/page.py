@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from reslab import durable
 from reslab.data.dataset import Dataset
-from reslab.data.names import shown
 from reslab.display import wording
+from reslab.display.names import shown
 from reslab.errors import DataError, ReslabError
 from reslab.evaluate.metrics import Evaluation
 from reslab.report import setup

@@ -12,9 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from reslab.data.arrays import Pixels
-from reslab.data.bit_depth import FULL_BIT_DEPTH
 from reslab.data.dataset import Dataset, FileImages, Images
-from reslab.data.decode import Rules, decode_file
+from reslab.data.decode import FULL_BIT_DEPTH, Rules, decode_file
 from reslab.display import wording
 from reslab.display.short import short_repr
 from reslab.errors import ReslabError

@@ -14,8 +14,8 @@ from typing import Literal
 
 from markupsafe import Markup, escape
 
-from reslab.data.names import shown
 from reslab.display import wording
+from reslab.display.names import shown
 from reslab.display.short import short_repr
 from reslab.report.scale import Kind, Scale, enclosing
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup, escape
 
-from reslab.data.names import shown
 from reslab.display import wording
+from reslab.display.names import shown
 from reslab.report.scale import Scale
 
 WIDTH = 520

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab import networks
+from reslab.data.collect import DataOptions
 from reslab.data.open import NAMES
 from reslab.errors import UsageError
 from reslab.study.study import Arm, Scale, ScaleName, Study
@@ -25,14 +26,21 @@ class Setting:
     Args:
         scale: which of its scales.
         data: other data than the scale's; None for the scale's.
+        data_options: how those are to be read; also as the JSON values of `DataOptions.to_json`.
         seeds: how many seeds; None for the scale's.
         device: as for `machine.choose_device`.
     """
 
     scale: ScaleName = "tiny"
     data: str | None = None
+    data_options: DataOptions = dataclasses.field(default_factory=DataOptions)
     seeds: int | None = None
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.data_options, Mapping):
+            options = DataOptions.from_json(self.data_options)
+            object.__setattr__(self, "data_options", options)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,6 +108,8 @@ def asked(request: Request) -> dict[str, Any]:
         "seed": request.seed,
         "overrides": dict(request.overrides),
     }
+    if request.data_options.changed():  # runs of before there was a choice stay the same runs
+        value["data_options"] = request.data_options.to_json()
     found: dict[str, Any] = json.loads(json.dumps(value))
     return found
 
@@ -113,6 +123,7 @@ def located_data(data: str) -> str:
 def _trained(arm: Arm, seed: int, scale: Scale, setting: Setting) -> PlannedRun:
     request = Request(
         data=located_data(setting.data or scale.data),
+        data_options=setting.data_options,
         model=arm.model if isinstance(arm.model, str) else "auto",
         spec=None if isinstance(arm.model, str) else arm.model,
         recipe=arm.recipe or scale.recipe,

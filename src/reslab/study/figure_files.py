@@ -6,7 +6,7 @@ import re
 
 from markupsafe import Markup, escape
 
-from reslab.data.names import shown
+from reslab.display.names import shown
 from reslab.study.figure import Figure
 
 # The colours of report/templates/page.css, as plain values: programs that show an SVG file

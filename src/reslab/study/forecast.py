@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 
-from reslab.data.chunks import available_cores
+from reslab.data.preprocess import available_cores
 from reslab.display.short import short_repr
 from reslab.errors import ReslabError
 from reslab.plan.forecast import forecast

@@ -59,7 +59,7 @@ def evaluations(run: RunDirectory, config: Config) -> dict[str, Evaluation]:
     dataset = reopen(run, config, Silent())
     device = machine.choose_device(config.request.device)
     trained = artifact.load(run.model)
-    _, bank = fitted_images(
+    _, fitted = fitted_images(
         config, dataset, device, World(), decoding=lambda done, total: None, note=lambda text: None
     )
     network = trained.network.to(device)
@@ -69,7 +69,7 @@ def evaluations(run: RunDirectory, config: Config) -> dict[str, Evaluation]:
             samples = samples[np.linspace(0, len(samples) - 1, MOST_MEASURED).astype(np.int64)]
         found[split] = evaluate_network(
             network,
-            lambda part: eval_batches(bank, part, trained.preprocess, EVAL_BATCH, device),
+            lambda part: eval_batches(fitted, part, trained.preprocess, EVAL_BATCH, device),
             labels=dataset.labels,
             samples=samples,
             classes=dataset.classes,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from reslab import machine
-from reslab.data.chunks import available_cores
+from reslab.data.preprocess import available_cores
 from reslab.durable import Lock
 from reslab.errors import StoppedError
 from reslab.study.crew import Crew

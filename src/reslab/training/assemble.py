@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from reslab import machine
-from reslab.data.bank import Bank
 from reslab.data.dataset import Dataset, count_by_class
+from reslab.data.image_cache import FittedImages
 from reslab.data.loader import TrainLoader
-from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess, network_input
+from reslab.data.sampler import Sampler
 from reslab.errors import UsageError
 from reslab.networks.fused import fuse
 from reslab.networks.init import redraw, zero_last_scale
@@ -90,16 +90,16 @@ def _first_images(loader: TrainLoader) -> torch.Tensor:
 
 def _plain_images(loader: TrainLoader) -> torch.Tensor:
     """Return training images as they are: 256 or more, up to 4,096 where they are small."""
-    indices = loader.order.indices
+    indices = loader.sampler.indices
     num_images = max(256, FITTED_TO_PIXELS // loader.preprocess.img_size**2)
     places = torch.linspace(0, len(indices) - 1, min(len(indices), num_images)).long()
-    return network_input(loader.bank.gather(indices[places]), loader.preprocess).cpu()
+    return network_input(loader.fitted.gather(indices[places]), loader.preprocess).cpu()
 
 
 def assemble(
     config: Config,
     dataset: Dataset,
-    bank: Bank,
+    fitted: FittedImages,
     preprocess: Preprocess,
     device: torch.device,
     world: World,
@@ -112,7 +112,7 @@ def assemble(
     Args:
         config: what was decided.
         dataset: the images with their splits.
-        bank: where their pixels are.
+        fitted: where their pixels are.
         preprocess: how they become network input.
         device: where to compute.
         world: the processes.
@@ -122,9 +122,9 @@ def assemble(
     recipe, seed = config.recipe, config.request.seed
     check_divides(recipe.batch_size, world)
     train = dataset.split("train")
-    order = Order(train, seed, dataset.labels, balanced=recipe.balanced)
+    order = Sampler(train, seed, dataset.labels, balanced=recipe.balanced)
     loader = TrainLoader(
-        bank,
+        fitted,
         order,
         dataset.labels,
         recipe.augment,

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reslab.data.names import shown
 from reslab.display import card, wording
+from reslab.display.names import shown
 from reslab.evaluate.card import accuracy_part, classes_parts, matrix_part
 
 if TYPE_CHECKING:

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 
 from reslab import models, networks
-from reslab.data.bit_depth import FULL_BIT_DEPTH
+from reslab.data.check import find_used_bits
 from reslab.data.dataset import Dataset, FileImages
-from reslab.data.decode import read_header
-from reslab.data.used_bits import find_used_bits
+from reslab.data.decode import FULL_BIT_DEPTH, read_header
 from reslab.errors import UsageError
 from reslab.networks.network import build
 from reslab.networks.resnet import ResNetSpec

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from reslab import networks
+from reslab.data.collect import DataOptions
 from reslab.data.dataset import Dataset
 from reslab.data.open import located
-from reslab.data.options import DataOptions
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.networks import Stem

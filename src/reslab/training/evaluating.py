@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from torch import Tensor
 
-from reslab.data.bank import Bank
 from reslab.data.dataset import Dataset, SplitName
+from reslab.data.image_cache import FittedImages
 from reslab.data.loader import eval_batches
 from reslab.data.preprocess import Preprocess
 from reslab.evaluate.metrics import Evaluation
@@ -27,7 +27,7 @@ class Interrupted(Exception):  # noqa: N818 - it is a request, not an error
 def split_evaluator(
     training: Training,
     dataset: Dataset,
-    bank: Bank,
+    fitted: FittedImages,
     preprocess: Preprocess,
     stop: StopRequest,
 ) -> Callable[[SplitName], Evaluation]:
@@ -38,7 +38,7 @@ def split_evaluator(
         return evaluate_network(
             training.network,
             lambda part: _interruptible(
-                eval_batches(bank, part, preprocess, EVAL_BATCH, training.device),
+                eval_batches(fitted, part, preprocess, EVAL_BATCH, training.device),
                 stop if training.world.size == 1 else StopRequest(),
             ),
             labels=dataset.labels,

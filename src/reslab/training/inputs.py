@@ -11,9 +11,9 @@ import torch
 from reslab import networks
 from reslab.analyze import cost
 from reslab.artifact import Artifact
-from reslab.data.bank import Bank, open_bank
 from reslab.data.check import check_dataset
 from reslab.data.dataset import Dataset
+from reslab.data.image_cache import FittedImages, open_fitted
 from reslab.data.open import first_there, open_dataset
 from reslab.data.preprocess import Preprocess
 from reslab.data.record import read_record, recorded_names
@@ -183,7 +183,7 @@ def fitted_images(
     world: World,
     decoding: Callable[[int, int], None],
     note: Callable[[str], None],
-) -> tuple[Preprocess, Bank]:
+) -> tuple[Preprocess, FittedImages]:
     """Decode what is not decoded yet, and measure mean and deviation.
 
     The writing process goes first: the others find the store ready.
@@ -199,8 +199,8 @@ def fitted_images(
     preprocess = Preprocess.from_json(config.preprocess)
     request = config.request
 
-    def open_images(say: Callable[[str], None] | None) -> Bank:
-        return open_bank(
+    def open_images(say: Callable[[str], None] | None) -> FittedImages:
+        return open_fitted(
             dataset,
             preprocess,
             device=device,
@@ -210,10 +210,10 @@ def fitted_images(
             note=say,
         )
 
-    bank = open_images(note) if world.writes else None
+    fitted = open_images(note) if world.writes else None
     world.barrier()
-    bank = bank or open_images(None)
-    return with_statistics(preprocess, config.recipe, dataset, bank), bank
+    fitted = fitted or open_images(None)
+    return with_statistics(preprocess, config.recipe, dataset, fitted), fitted
 
 
 def cost_of(spec: networks.NetworkSpec) -> dict[str, int]:

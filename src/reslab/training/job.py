@@ -199,7 +199,7 @@ def _execute(job: Job) -> Result:
     if job.device.type == "cpu":
         machine.keep_memory()
     with failures_recorded(run, job.config.recipe, job.device, job.observer, writes=writes):
-        preprocess, bank = fitted_images(
+        preprocess, fitted = fitted_images(
             job.config,
             job.dataset,
             job.device,
@@ -209,17 +209,17 @@ def _execute(job: Job) -> Result:
         )
         found = _newest_checkpoint(job)
         training = assemble(
-            job.config, job.dataset, bank, preprocess, job.device, job.world, new=found is None
+            job.config, job.dataset, fitted, preprocess, job.device, job.world, new=found is None
         )
         clock = Clock(0.0 if found is None else _restore(job, training, found), job.began)
         if job.former is not None and job.former != job.config.recipe:
             _make_longer(job, training, clock)
         if writes:
             status.write(run, training, "running")
-        measure = split_evaluator(training, job.dataset, bank, preprocess, job.stop)
+        measure = split_evaluator(training, job.dataset, fitted, preprocess, job.stop)
         probe = None
         if job.config.request.probe is not None and writes:
-            probe = Probe(training, job.dataset, bank, preprocess, run, job.config.request.probe)
+            probe = Probe(training, job.dataset, fitted, preprocess, run, job.config.request.probe)
         watch = loop.Watch(
             evaluate=row_evaluator(training, job.dataset, measure),
             run=run,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from reslab.data.bank import Bank
-from reslab.data.bit_depth import FULL_BIT_DEPTH
 from reslab.data.dataset import Dataset
+from reslab.data.decode import FULL_BIT_DEPTH
+from reslab.data.image_cache import FittedImages, statistics
 from reslab.data.preprocess import Preprocess
-from reslab.data.statistics import statistics
 from reslab.errors import UsageError
 from reslab.training.config import Request
 from reslab.training.recipe import Recipe
@@ -62,7 +61,7 @@ def planned_preprocess(request: Request, recipe: Recipe, in_chans: int) -> Prepr
 
 
 def with_statistics(
-    preprocess: Preprocess, recipe: Recipe, dataset: Dataset, bank: Bank
+    preprocess: Preprocess, recipe: Recipe, dataset: Dataset, fitted: FittedImages
 ) -> Preprocess:
     """Measure mean and deviation over the training split and put them in, if they are to follow it.
 
@@ -71,7 +70,7 @@ def with_statistics(
     """
     if recipe.normalisation == "start":
         return preprocess
-    measured = statistics(bank, dataset.split("train"))
+    measured = statistics(fitted, dataset.split("train"))
     if recipe.normalisation == "pixel-mean":
         ones = (1.0,) * preprocess.in_chans
         return dataclasses.replace(

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from reslab import durable
 from reslab.analyze import probed
-from reslab.data.bank import Bank
 from reslab.data.dataset import Dataset
+from reslab.data.image_cache import FittedImages
 from reslab.data.loader import eval_batches
 from reslab.data.preprocess import Preprocess
 from reslab.training.rundir import RunDirectory
@@ -32,7 +32,7 @@ class Probe:
     Args:
         training: what is measured.
         dataset: where the labels are.
-        bank: where the images are.
+        fitted: where the images are.
         preprocess: how they become network input.
         run: where the lines go.
         every_steps: steps between two measurements, besides those before the first step and at
@@ -43,7 +43,7 @@ class Probe:
         self,
         training: Training,
         dataset: Dataset,
-        bank: Bank,
+        fitted: FittedImages,
         preprocess: Preprocess,
         run: RunDirectory,
         every_steps: int,
@@ -55,7 +55,7 @@ class Probe:
         affordable = max(FEWEST_IMAGES, MOST_PIXELS // preprocess.img_size**2)
         count = min(MOST_IMAGES, affordable, len(train))
         samples = train[np.linspace(0, len(train) - 1, count).round().astype(np.int64)]
-        ((self._images, _),) = eval_batches(bank, samples, preprocess, count, training.device)
+        ((self._images, _),) = eval_batches(fitted, samples, preprocess, count, training.device)
         self._labels: Tensor = torch.as_tensor(dataset.labels[samples], dtype=torch.int64)
         self._last_step = self._forget_after(training.state.step)
 

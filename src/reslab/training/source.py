@@ -9,7 +9,7 @@ import torch
 
 from reslab import artifact, durable, networks
 from reslab.artifact import Artifact
-from reslab.data.digests import Digests
+from reslab.data.dataset import Digests
 from reslab.data.record import read_record
 from reslab.errors import UsageError
 from reslab.networks.network import Network

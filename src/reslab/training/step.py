@@ -66,7 +66,7 @@ class Training:
     @property
     def num_train(self) -> int:
         """Return the number of images that make an epoch."""
-        return len(self.loader.order)
+        return len(self.loader.sampler)
 
 
 def train_step(training: Training, batch: Batch, rate: float) -> Tensor:

@@ -9,8 +9,8 @@ from typing import Any
 
 from reslab import networks
 from reslab.artifact import Artifact
-from reslab.data import names
 from reslab.data.preprocess import Preprocess
+from reslab.display import names
 
 SHOWN_CLASSES = 100
 # What a run records that says more about its owner's machine than about the model.

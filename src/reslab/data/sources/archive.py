@@ -24,11 +24,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from reslab.data.decode import IMAGE_SUFFIXES
-from reslab.data.litter import is_litter
-from reslab.data.names import shown
-from reslab.data.sources.outputs import output_folders
 from reslab.data.sources.tables.parse import SUFFIXES as TABLE_SUFFIXES
-from reslab.data.sources.vocabulary import split_word
+from reslab.data.sources.tree import is_litter, output_folders, split_word
+from reslab.display.names import shown
 from reslab.durable.files import writing
 from reslab.errors import DataError
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from reslab.data.arrays import Indices, Pixels
 from reslab.data.dataset import ArrayImages, Dataset
-from reslab.data.names import shown
 from reslab.data.sources.archive import reading_archive
+from reslab.display.names import shown
 from reslab.errors import DataError
 
 PYTHON_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
@@ -51,15 +51,6 @@ _MAX_MEMBER = 256 * 1024 * 1024
 class _Batch(NamedTuple):
     pixels: Pixels
     labels: Indices
-
-
-def is_cifar_folder(folder: Path) -> bool:
-    """Tell whether a folder holds python or binary batches itself."""
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    python = {"data_batch_1", "test_batch"} <= names or {"train", "test", "meta"} <= names
-    if python and (folder / "train").is_dir():
-        python = False
-    return python or {"test_batch.bin"} <= names or {"train.bin", "test.bin"} <= names
 
 
 def is_cifar_archive(file: Path) -> bool:

@@ -7,11 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from reslab.data.collect import Finding, Listed, count, list_names
 from reslab.data.dataset import SplitName
-from reslab.data.findings import Finding, count, list_names
-from reslab.data.names import shown
-from reslab.data.sources.collected import Listed
-from reslab.data.sources.vocabulary import likely_split, split_word, tokens_of, words_in
+from reslab.data.sources.tree import likely_split, split_word, tokens_of, words_in
+from reslab.display.names import shown
 from reslab.errors import UsageError
 
 # A label, then the number of an image: cat.0, american_bulldog_107, cat (12), dog7.

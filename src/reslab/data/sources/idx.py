@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reslab.data.dataset import ArrayImages, Dataset
-from reslab.data.names import shown
+from reslab.display.names import shown
 from reslab.errors import DataError
 
 FASHION_CLASSES = (
@@ -27,11 +27,6 @@ MAX_BYTES = 4 * 1024**3
 # SHA-256 of the 10,000 label bytes of Fashion-MNIST's test split, by which a folder is known.
 _FASHION_LABELS = "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9"
 _STEMS = {"train": ("train",), "test": ("t10k", "test")}
-
-
-def is_idx_folder(folder: Path) -> bool:
-    """Tell whether a folder holds the IDX files of a training split."""
-    return _find(folder, "train", "images") is not None
 
 
 def holds_both_splits(folder: Path) -> bool:

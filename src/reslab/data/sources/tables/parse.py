@@ -11,11 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reslab.data.collect import UNUSED, count, list_names
 from reslab.data.decode import IMAGE_SUFFIXES
-from reslab.data.findings import count, list_names
-from reslab.data.names import shown
-from reslab.data.options import UNUSED
-from reslab.data.sources.tables.roles import plain
+from reslab.display.names import shown
 from reslab.errors import DataError, nearest
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
@@ -53,7 +51,7 @@ class AmbiguousTableError(DataError):
     """A table of images whose columns do not say which is meant, or contradict each other."""
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One record: the number of its line (or image), and its fields without outer spaces."""
 
     number: int
@@ -85,7 +83,7 @@ class Table:
 
     file: Path
     header: tuple[str, ...]
-    rows: Sequence[Row]
+    rows: Sequence[TableRow]
     faults: tuple[Fault, ...] = ()
     unit: str = "line"
     header_line: int = 1
@@ -94,7 +92,7 @@ class Table:
 
     def without_header(self) -> Table:
         """Return the table whose first line is a record too, its columns named by number."""
-        first = Row(self.header_line, list(self.header))
+        first = TableRow(self.header_line, list(self.header))
         numbers = tuple(str(n + 1) for n in range(len(self.header)))
         return dataclasses.replace(self, header=numbers, rows=[first, *self.rows], has_header=False)
 
@@ -116,9 +114,14 @@ class Table:
             )
         return column
 
-    def where(self, row: Row) -> str:
+    def where(self, row: TableRow) -> str:
         """Say which row that is."""
         return f"{self.unit} {row.number}"
+
+
+def plain(name: str) -> str:
+    """Return a column's name without case, spaces and punctuation."""
+    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def find_column(table: Table, header: str) -> int | None:
@@ -200,7 +203,7 @@ def _delimited(file: Path, text: str) -> Table:
     )
     header: tuple[str, ...] = ()
     header_line = 1
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     faults: list[Fault] = []
     try:
         for fields in reader:
@@ -208,7 +211,7 @@ def _delimited(file: Path, text: str) -> Table:
             if not any(cells) or reader.line_num <= skipped:
                 continue
             if header:
-                rows.append(Row(reader.line_num, cells))
+                rows.append(TableRow(reader.line_num, cells))
             else:
                 header, header_line = tuple(cells), reader.line_num
     except csv.Error as error:
@@ -233,7 +236,7 @@ def _delimiter(text: str) -> tuple[str, int]:
     return ",", 0
 
 
-def _without_empty_tail(header: tuple[str, ...], rows: Sequence[Row]) -> tuple[str, ...]:
+def _without_empty_tail(header: tuple[str, ...], rows: Sequence[TableRow]) -> tuple[str, ...]:
     """Leave out the columns without a name and fields that a spreadsheet appends."""
     width = len(header)
     while width and not header[width - 1] and not any(any(r.cells[width - 1 :]) for r in rows):
@@ -261,7 +264,7 @@ def _json_lines(file: Path, text: str) -> Table:
 
 def _of_records(file: Path, records: Sequence[tuple[int, Mapping[str, Any]]]) -> Table:
     header = tuple(dict.fromkeys(str(key) for _, record in records for key in record))
-    rows = [Row(n, [_cell(record.get(key)) for key in header]) for n, record in records]
+    rows = [TableRow(n, [_cell(record.get(key)) for key in header]) for n, record in records]
     return Table(file, tuple(key.strip() for key in header), rows)
 
 
@@ -285,7 +288,9 @@ def _json(file: Path, text: str) -> Table:
     if isinstance(value, dict) and {"images", "annotations", "categories"} <= value.keys():
         return _coco(file, value)
     if isinstance(value, dict) and value and all(map(_is_image_and_label, value.items())):
-        rows = [Row(n, [key, _cell(one)]) for n, (key, one) in enumerate(value.items(), start=1)]
+        rows = [
+            TableRow(n, [key, _cell(one)]) for n, (key, one) in enumerate(value.items(), start=1)
+        ]
         return Table(file, ("path", "label"), rows, unit="entry")
     raise NoLabelTableError(
         f"{shown(file)} lists no images", remedy="give a table of path and label"
@@ -322,7 +327,7 @@ def _coco(file: Path, value: Mapping[str, Any]) -> Table:
             detection=True,
         )
     rows = [
-        Row(number, [path, *found[image]])
+        TableRow(number, [path, *found[image]])
         for number, (image, path) in enumerate(files, start=1)
         if found[image]
     ]

@@ -15,10 +15,8 @@ from typing import NamedTuple
 
 from reslab.data.dataset import SplitName
 from reslab.data.decode import IMAGE_SUFFIXES
-from reslab.data.litter import is_litter
-from reslab.data.names import shown
-from reslab.data.sources.outputs import output_in
-from reslab.data.sources.tables.roles import split_in_name
+from reslab.data.sources.tree import is_litter, output_in, split_in_name
+from reslab.display.names import shown
 
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""The published data sets: where they are looked for, and how they are fetched."""
+"""Data sets by name: published ones, looked for and fetched, and scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reslab.data.dataset import Dataset
-from reslab.data.names import shown
+import numpy as np
+
+from reslab.data.dataset import ArrayImages, Dataset
 from reslab.data.sources.cifar import open_cifar_archive, open_cifar_folder
 from reslab.data.sources.idx import FASHION_CLASSES, holds_both_splits, open_idx_folder
+from reslab.display.names import shown
 from reslab.durable import cache as durable_cache
 from reslab.durable import write_file
 from reslab.errors import DataError, MachineError
@@ -164,3 +166,24 @@ def _fetch_one(
         f"{file_name} cannot be fetched ({'; '.join(reasons)})",
         remedy=f"put the file at {path} yourself",
     )
+
+
+# --- digits ---------------------------------------------------------------------------------------
+
+
+def open_digits() -> Dataset:
+    """Scale the values 0..16 to 0..255; the test split is 20% of each class, always the same."""
+    from sklearn.datasets import load_digits
+
+    from reslab.data.split import complete_splits
+
+    bunch = load_digits()
+    pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+    flat = Dataset(
+        name="digits",
+        classes=tuple(str(digit) for digit in range(10)),
+        images=ArrayImages(pixels, label="digits"),
+        labels=bunch.target.astype(np.int64),
+        splits={},
+    )
+    return complete_splits(flat, val_fraction=0.0, seed=0)

@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from reslab.data.findings import Finding
-from reslab.data.names import shown
-from reslab.data.sources.vocabulary import split_word
+from reslab.data.collect import Finding
+from reslab.data.sources.tree import split_word
+from reslab.display.names import shown
 
 _ASIDE = {
     "unreadable",
