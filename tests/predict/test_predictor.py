@@ -17,9 +17,9 @@ from reslab.artifact import Artifact
 from reslab.data.decode import decode_file
 from reslab.data.preprocess import Preprocess, fit, network_input
 from reslab.errors import CheckpointError, DivergedError, MachineError, UsageError
+from reslab.machine import enough_memory
 from reslab.nn import build
 from reslab.predict import Prediction, Predictor, find_images, load
-from reslab.predict.predictor import enough_memory
 from reslab.spec import ResNetSpec, StageSpec, StemSpec
 from tolerance import rounding_of
 

@@ -87,9 +87,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, predict, propose."""
     from reslab.cli import planned
+    from reslab.machine import available_mib
     from reslab.plan.batches import Effort
     from reslab.plan.compare import compare
-    from reslab.plan.memory import available_mib
     from reslab.plan.networks import choose_network, usual_networks
 
     parser = argparse.ArgumentParser(add_help=False)
@@ -164,8 +164,7 @@ def _wishes(args: argparse.Namespace) -> Any:
 
 def _introduce(subject: Subject, memory_mib: float | None, precisions: tuple[str, ...]) -> None:
     """Say what is looked at, and on what machine."""
-    from reslab.data.chunks import available_cores
-    from reslab.machine import describe, slow_precision
+    from reslab.machine import available_cores, describe, slow_precision
 
     machine = describe(subject.device)
     where = f"{machine['cpu']}, {available_cores()} cores"

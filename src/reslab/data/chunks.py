@@ -9,7 +9,6 @@ of JSON and the raw pixels.
 from __future__ import annotations
 
 import dataclasses
-import os
 import queue
 import sys
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from reslab.data.arrays import Pixels
 from reslab.data.dataset import FileImages, Images
 from reslab.data.preprocess import Preprocess, fit, fit_file
 from reslab.errors import DataError, MachineError
+from reslab.machine import available_cores
 
 _CHUNK_BYTES = 4 << 20
 _CHUNK_IMAGES = 256
@@ -78,13 +78,6 @@ def fit_all(images: Images, preprocess: Preprocess, workers: int = 0) -> Iterato
             starts,
             2 * workers,
         )
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Reader(Protocol):

@@ -17,7 +17,6 @@ from reslab.data.ahead import in_order
 from reslab.data.arrays import Indices
 from reslab.data.augment import Augment
 from reslab.data.bank import Bank
-from reslab.data.chunks import available_cores
 from reslab.data.mixing import mix, partners
 from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess, network_input
@@ -25,6 +24,7 @@ from reslab.data.store import Store
 from reslab.data.views import random_view
 from reslab.data.visit import Visit
 from reslab.display.short import short_repr
+from reslab.machine import available_cores
 
 Made = TypeVar("Made")
 MOST_THREADS = 4

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reslab.data.chunks import available_cores, fit_image
+from reslab.data.chunks import fit_image
 from reslab.data.dataset import Images
 from reslab.data.preprocess import Preprocess
+from reslab.machine import available_cores
 
 
 class Stream:

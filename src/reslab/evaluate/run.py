@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from reslab.data.arrays import Indices
 from reslab.evaluate.metrics import Evaluation
-from reslab.predict.predictor import autocast
+from reslab.machine import autocast
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 

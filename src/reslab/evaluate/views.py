@@ -30,8 +30,8 @@ from reslab.errors import UsageError
 from reslab.evaluate.compare import together
 from reslab.evaluate.metrics import Evaluation
 from reslab.evaluate.run import Batches, evaluate_network
+from reslab.machine import enough_memory
 from reslab.nn.surgery.dense import dense_at
-from reslab.predict.predictor import enough_memory
 
 ViewName = Literal["centre", "10-crop", "multi-scale"]
 Average = Literal["softmax", "logits"]

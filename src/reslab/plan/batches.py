@@ -7,7 +7,7 @@ import functools
 from collections.abc import Sequence
 
 from reslab.analyze import cost as network_cost
-from reslab.data.chunks import available_cores
+from reslab.machine import available_cores
 from reslab.plan.measure import Note, OutOfMemory, measure
 from reslab.plan.subject import Subject
 from reslab.plan.task import StepCost

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 
 from reslab.child import Child, ChildEnded
 from reslab.errors import MachineError
+from reslab.machine import with_threads
 from reslab.plan import remember
 from reslab.plan.task import StepCost, Task
 
@@ -71,11 +71,8 @@ def describe(task: Task) -> str:
 
 
 def _in_process(task: Task, seconds: float) -> StepCost:
-    environment = dict(os.environ)
-    if task.threads:
-        environment["OMP_NUM_THREADS"] = str(task.threads)
     asked = {"task": task.to_json(), "seconds": seconds, "began": time.time()}
-    with Child("reslab.plan.worker", environment=environment) as child:
+    with Child("reslab.plan.worker", environment=with_threads(task.threads)) as child:
         try:
             child.send(asked)
             answer = child.receive(LONGEST_S)

@@ -8,8 +8,8 @@ import os
 import torch
 
 from reslab import machine
-from reslab.data.chunks import available_cores
 from reslab.durable import cache
+from reslab.machine import available_cores
 from reslab.plan.task import StepCost, Task
 
 KIND = "plan"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reslab import machine
-from reslab.data.chunks import available_cores
+from reslab.machine import available_cores
 from reslab.plan.subject import Subject
 
 

@@ -12,14 +12,14 @@ import torch
 
 from reslab import machine, models
 from reslab.data.bank import RESIDENT_SHARE, why_stream
-from reslab.data.chunks import available_cores, fit_image
+from reslab.data.chunks import fit_image
 from reslab.data.dataset import ArrayImages, Dataset, Images
 from reslab.data.preprocess import Preprocess
 from reslab.data.split import complete_splits
 from reslab.data.store import in_memory, store_bytes, store_path
 from reslab.errors import UsageError
-from reslab.plan.memory import process_mib
-from reslab.plan.task import MIB, Task
+from reslab.machine import MIB, available_cores, process_mib
+from reslab.plan.task import Task
 from reslab.training.choose import Chosen, choose
 from reslab.training.config import Request
 from reslab.training.evaluating import EVAL_BATCH

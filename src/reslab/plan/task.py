@@ -10,8 +10,6 @@ from reslab import spec as specs
 from reslab.training import recipe as recipes
 from reslab.training.recipe import Recipe
 
-MIB = 1 << 20
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:

@@ -20,11 +20,16 @@ from PIL import Image
 from reslab import artifact as artifacts
 from reslab.artifact import Artifact
 from reslab.data.arrays import Pixels
-from reslab.data.chunks import available_cores
 from reslab.data.preprocess import network_input
 from reslab.display import card, short, wording
-from reslab.errors import CheckpointError, DataError, DivergedError, MachineError, UsageError
-from reslab.machine import autocast_dtype, choose_device, slow_precision
+from reslab.errors import CheckpointError, DataError, DivergedError, UsageError
+from reslab.machine import (
+    autocast_dtype,
+    available_cores,
+    choose_device,
+    enough_memory,
+    slow_precision,
+)
 from reslab.predict.runtimes import Auto, Row, Runtime, build_runtime, kind_of, shape_of, survey
 from reslab.predict.sources import ImageLike, Read, count_of, read_file, sources_of
 
@@ -326,27 +331,3 @@ def load(
         runtime=runtime,
         notify=notify,
     )
-
-
-@contextlib.contextmanager
-def enough_memory(batch_size: int, size: int) -> Iterator[None]:
-    """Raise a lack of memory inside as MachineError that names batch and image size."""
-    try:
-        yield
-    except RuntimeError as error:  # torch.OutOfMemoryError is one; on a processor it has no class
-        text = str(error)
-        if "out of memory" not in text and "can't allocate memory" not in text:
-            raise
-        raise MachineError(
-            f"out of memory with {batch_size} images of {size}x{size} at once",
-            remedy="use a smaller --batch-size, or --device cpu",
-        ) from error
-
-
-def autocast(
-    device: torch.device, precision: torch.dtype | None
-) -> contextlib.AbstractContextManager[object]:
-    """Compute in a shorter type where it is safe; None for float32 throughout."""
-    if precision is None:
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=precision)

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from reslab.child import Child, ChildEnded
-from reslab.data.chunks import available_cores
+from reslab.machine import available_cores
 from reslab.study.expansion import PlannedRun
 
 POLL_S = 0.2

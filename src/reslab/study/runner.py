@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import torch
 
 from reslab import machine
-from reslab.data.chunks import available_cores
 from reslab.durable import Lock
 from reslab.errors import StoppedError
+from reslab.machine import available_cores
 from reslab.study.crew import Crew
 from reslab.study.expansion import PlannedRun, Setting, expand
 from reslab.study.folder import StudyFolder
