@@ -119,13 +119,13 @@ class Worker:
         try:
             self._child.send(value)
         except ChildEnded:
-            raise WorkerError(self._child.last_words(LAST_LINES)) from None
+            raise WorkerError(self._child.exit_reason(LAST_LINES)) from None
 
     def _receive(self, limit_s: float) -> dict[str, Any]:
         try:
-            return self._child.receive(limit_s)
+            return self._child.recv(limit_s)
         except ChildEnded:
-            raise WorkerError(self._child.last_words(LAST_LINES)) from None
+            raise WorkerError(self._child.exit_reason(LAST_LINES)) from None
         except TimeoutError:
             raise WorkerError(f"no answer within {limit_s:.0f} s") from None
 

@@ -17,7 +17,7 @@ from reslab.child import Child
 from reslab.machine import available_mib, process_mib
 from reslab.plan import predict, worker
 from reslab.plan.subject import imagine
-from reslab.plan.task import Task
+from reslab.plan.task import OutOfMemory, Task
 from reslab.training import updates
 from reslab.training.config import Request
 from reslab.training.step import Training
@@ -145,7 +145,8 @@ def test_running_out_of_memory_is_an_answer(tmp_path):
     (tmp_path / "limited.py").write_text(limited)
     with Child("limited", path=[tmp_path]) as child:
         child.send(asked)
-        assert child.receive() == {"out_of_memory": True}
+        with pytest.raises(OutOfMemory, match="does not fit into the memory of cpu"):
+            child.recv()
 
 
 TRAINING = """

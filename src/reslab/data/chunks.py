@@ -2,8 +2,8 @@
 
 Threads share what Pillow's decoders do without Python's lock. Of a small file that is less than
 half of the work, so large numbers of files go to processes instead: each is a `Child` that runs
-this module's `main`. It reads its job, then [start, stop] for each chunk, and answers with a line
-of JSON and the raw pixels.
+this module's `main`. It is sent its job, then [start, stop] for each chunk; it sends the chunk's
+number of images, and the raw pixels, or the error of an image.
 """
 
 from __future__ import annotations
@@ -147,11 +147,9 @@ class _Processes:
             process.send(self._job)
             self._know_the_job.add(process)
         process.send([start, stop])
-        answer = process.receive()
-        if "error" in answer:
-            raise DataError(answer["error"], remedy=answer["remedy"])
+        process.recv()  # raises what the process could not decode
         pixels = np.empty((stop - start, *self._shape), np.uint8)
-        process.receive_into(pixels.data.cast("B"))
+        process.recv_into(pixels.data.cast("B"))
         return pixels
 
     def __exit__(self, *_: object) -> None:
@@ -161,14 +159,14 @@ class _Processes:
 
 def main(parent: Parent) -> int:
     """Do the job of one process."""
-    job = parent.read()
+    job = parent.recv()
     images = FileImages(Path(job["root"]), tuple(job["paths"]))
     preprocess = Preprocess.from_json(job["preprocess"])
     for start, stop in parent:
         try:
             pixels = fit_range(images, start, stop, preprocess)
         except DataError as error:
-            parent.write({"error": error.message, "remedy": error.remedy})
+            parent.send_error(error)
         else:
-            parent.write({}, pixels.data.cast("B"))
+            parent.send(len(pixels), pixels.data.cast("B"))
     return 0

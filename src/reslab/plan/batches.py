@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from reslab.analyze import cost as network_cost
 from reslab.machine import available_cores
-from reslab.plan.measure import Note, OutOfMemory, measure
+from reslab.plan.measure import Note, measure
 from reslab.plan.subject import Subject
-from reslab.plan.task import StepCost
+from reslab.plan.task import OutOfMemory, StepCost
 from reslab.spec import NetworkSpec
 
 # Multiply-adds of a step that is still measured: on a processor a core's share, a few seconds.

@@ -6,9 +6,9 @@ import dataclasses
 import math
 
 from reslab.plan.batches import Effort, step_costs
-from reslab.plan.measure import Note, too_large
+from reslab.plan.measure import Note
 from reslab.plan.subject import ImagesCost, Subject, cost_of_images, resolve
-from reslab.plan.task import StepCost
+from reslab.plan.task import StepCost, too_large
 from reslab.training.config import Request
 from reslab.training.recipe import Recipe
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 
@@ -9,17 +10,13 @@ from reslab.child import Child, ChildEnded
 from reslab.errors import MachineError
 from reslab.machine import with_threads
 from reslab.plan import remember
-from reslab.plan.task import StepCost, Task
+from reslab.plan.task import StepCost, Task, describe, too_large
 
 SECONDS = 3.0
 LONGEST_S = 900
 # Above these the machine does something else too, and what was measured is not kept.
 STEADY, QUIET = 0.25, 0.15
 Note = Callable[[str], None]
-
-
-class OutOfMemory(MachineError):  # noqa: N818 - as Python's own MemoryError says what, not that
-    """The task does not fit into the memory of the machine."""
 
 
 def measure(
@@ -54,45 +51,20 @@ def measure(
     return cost
 
 
-def describe(task: Task) -> str:
-    """Say in a few words what a task is."""
-    recipe = task.recipe
-    words = [
-        task.spec.name,
-        recipe.precision,
-        f"batch {recipe.batch_size}",
-        f"{recipe.img_size} px",
-    ]
-    words += ["compiled"] if recipe.compile else []
-    words += [] if recipe.channels_last else ["NCHW"]
-    words += ["recomputing"] if recipe.checkpoint_activations else []
-    words += [f"{task.threads} threads"] if task.threads else []
-    return ", ".join(words)
-
-
 def _in_process(task: Task, seconds: float) -> StepCost:
     asked = {"task": task.to_json(), "seconds": seconds, "began": time.time()}
     with Child("reslab.plan.worker", environment=with_threads(task.threads)) as child:
         try:
             child.send(asked)
-            answer = child.receive(LONGEST_S)
+            answer = child.recv(LONGEST_S)
         except TimeoutError as error:
             raise MachineError(
                 f"a few steps of {describe(task)} take more than {LONGEST_S // 60} minutes here",
                 remedy="use a smaller --batch-size, --img-size or network",
             ) from error
         except ChildEnded as error:
-            if child.process.wait() == -9:  # the system ends who takes more memory than there is
+            # The system kills a process that takes more memory than there is.
+            if error.exit_code == -signal.SIGKILL:
                 raise too_large(task) from None
             raise MachineError(f"measuring {describe(task)} failed: {error}") from None
-    if "out_of_memory" in answer:
-        raise too_large(task)
     return StepCost(**answer)
-
-
-def too_large(task: Task) -> OutOfMemory:
-    """Build the error for a task that runs out of memory."""
-    return OutOfMemory(
-        f"{describe(task)} does not fit into the memory of {task.device}",
-        remedy="use --checkpoint-activations, or a smaller --batch-size or --img-size",
-    )

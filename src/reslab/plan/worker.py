@@ -24,7 +24,7 @@ from reslab.data.preprocess import Preprocess
 from reslab.data.store import Store
 from reslab.display.short import short_repr
 from reslab.machine import MIB, OtherPrograms
-from reslab.plan.task import StepCost, Task
+from reslab.plan.task import StepCost, Task, too_large
 from reslab.training import saving
 from reslab.training.assemble import assemble
 from reslab.training.budget import Clock
@@ -213,14 +213,13 @@ def _spread(times: list[float]) -> float:
 
 def main(parent: Parent) -> int:
     """Read a task, measure it, answer."""
-    asked = parent.read()
+    asked = parent.recv()
+    task = Task.from_json(asked["task"])
     try:
-        cost = measure(Task.from_json(asked["task"]), asked["seconds"], asked["began"])
+        cost = measure(task, asked["seconds"], asked["began"])
     except RuntimeError as error:
         if not machine.is_out_of_memory(error):
             raise
-        answer: dict[str, object] = {"out_of_memory": True}
-    else:
-        answer = dataclasses.asdict(cost)
-    parent.write(answer)
+        raise too_large(task) from error
+    parent.send(dataclasses.asdict(cost))
     return 0

@@ -13,11 +13,11 @@ from reslab import machine
 from reslab.durable import Lock
 from reslab.errors import StoppedError
 from reslab.machine import available_cores
-from reslab.study.crew import Crew
 from reslab.study.expansion import PlannedRun, Setting, expand
 from reslab.study.folder import StudyFolder
 from reslab.study.load import load_study
 from reslab.study.results import RunOutcome, StudyResults
+from reslab.study.worker_pool import WorkerPool, processes
 from reslab.training.stop import StopRequest, listening
 
 MOST_JOBS = 8
@@ -124,15 +124,16 @@ def run_study(
             slow := machine.slow_precision("bf16", machine.choose_device(setting.device))
         ):
             watcher.note(slow)
-        told = {
+        setup = {
             "study": reference,
             "setting": dataclasses.asdict(setting),
             "folder": str(place.path),
             "retry": retry,
         }
+        size = choose_jobs(jobs, len(board.waiting))
         try:
-            with Crew(told, place.path, choose_jobs(jobs, len(board.waiting))) as crew:
-                for run, outcome in _work(board, crew, watcher, stop):
+            with WorkerPool(setup, size, processes(place.path, size)) as pool:
+                for run, outcome in _work(board, pool, watcher, stop):
                     watcher.finished(run, outcome)
                     place.results(study, setting, plan).save(place.path)
         finally:
@@ -194,25 +195,25 @@ class Board:
 
 
 def _work(
-    board: Board, crew: Crew, watcher: StudyObserver, stop: StopRequest
+    board: Board, pool: WorkerPool, watcher: StudyObserver, stop: StopRequest
 ) -> Iterator[tuple[PlannedRun, RunOutcome]]:
-    """Keep the crew busy until nothing is left; yields what became of each run."""
+    """Keep the workers busy until nothing is left; yields each run with its outcome."""
     while board.waiting:
         if stop:
-            crew.stop()
+            pool.stop()
             return
-        while crew.idle and (run := board.next(crew.busy)) is not None:
+        while pool.has_room and (run := board.next(pool.running)) is not None:
             if why := board.hopeless(run):
                 yield run, _give_up(board, run, why)
                 continue
-            crew.give(run)
+            pool.submit(run)
             watcher.started(run)
-        if not crew.busy:
+        if not pool.running:
             continue
-        heard = crew.hear()
-        if heard is None:
+        received = pool.recv()
+        if received is None:
             continue
-        run, event = heard
+        run, event = received
         if event["event"] == "done":
             outcome = board.place.outcome(run)
             assert outcome is not None, run.id
