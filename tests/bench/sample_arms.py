@@ -18,6 +18,7 @@ def measure(session: Session, settings: dict[str, Any]) -> None:
     """Note the arm's letter for each chunk."""
     if settings.get("dies") == "at start":
         raise RuntimeError("no compiler here")
+    time.sleep(settings.get("starts_after", 0))
     print("what an arm prints must not get between the answers")
     session.ready(letter=settings["letter"], told=os.environ.get("TOLD", ""))
     for units in session.chunks():
