@@ -15,7 +15,7 @@ import reslab
 from reslab import catalog
 from reslab.display import card
 from reslab.evaluate.compare import compare
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 from reslab.nn.card import measured
 from reslab.training.card import curve_of
 

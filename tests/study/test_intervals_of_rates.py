@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 from synthetic import results
 
 from reslab.evaluate.compare import compare
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 from reslab.evaluate.statistics import wilson_pct
 from reslab.study import Best, Ordered, statistics
 from reslab.study.figures import figures

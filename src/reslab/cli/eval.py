@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reslab.artifact import Artifact
     from reslab.data.arrays import Indices
     from reslab.data.dataset import Dataset
-    from reslab.evaluate.metrics import Evaluation
+    from reslab.evaluate.evaluation import Evaluation
     from reslab.evaluate.protocol import Seen
 
 HELP = "measure one or several models, with intervals and per-class numbers"
@@ -58,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scales", metavar="PX,PX,...", help="multi-scale: sides to show the whole image at"
     )
+    parser.add_argument(
+        "--metrics", metavar="FILE", help="a .py file with metrics of your own (docs/evaluate.md)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--csv", metavar="FILE", help="write a line for each image to a file")
     parser.add_argument("--skip-bad", action="store_true", help="leave unreadable images out")
@@ -89,8 +92,11 @@ def run(args: argparse.Namespace) -> int:
     from reslab.data.open import open_dataset
     from reslab.data.options import recorded_options
     from reslab.evaluate import protocol
+    from reslab.user_file import run_file
 
     _check_values(args)
+    if args.metrics:
+        run_file(Path(args.metrics), "metrics")
     models = {name: artifact.load(name) for name in dict.fromkeys(args.models)}
     first = args.models[0]
     dataset = open_dataset(

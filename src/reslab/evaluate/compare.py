@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 
 RESAMPLES = 10_000
 

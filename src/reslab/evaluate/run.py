@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reslab.data.arrays import Indices
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 from reslab.machine import autocast
 
 Batches = Iterable[tuple[Tensor, Tensor]]

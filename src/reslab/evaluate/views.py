@@ -28,7 +28,7 @@ from reslab.data.preprocess import Preprocess, centre, normalise
 from reslab.data.stream import Stream
 from reslab.errors import UsageError
 from reslab.evaluate.compare import together
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 from reslab.evaluate.run import Batches, evaluate_network
 from reslab.machine import enough_memory
 from reslab.nn.surgery.dense import dense_at

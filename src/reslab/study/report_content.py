@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reslab.display import wording
+from reslab.evaluate.metrics import higher_is_better
 from reslab.report import setup
 from reslab.study import statistics
 from reslab.study.figures import METRIC_WORDS, metric_words
@@ -113,10 +114,11 @@ def _least(results: StudyResults) -> str:
     }
     if not means:
         return "No run has ended yet."
-    best = min(means, key=lambda name: means[name])
+    choose, word = (max, "greatest") if higher_is_better(metric) else (min, "least")
+    best = choose(means, key=lambda name: means[name])
     what = metric_words(metric).removesuffix(", %")
     unit = "%" if metric.endswith("_pct") else ""
-    return f"{what} is least with {best}: {wording.number(means[best])}{unit} on average."
+    return f"{what} is {word} with {best}: {wording.number(means[best])}{unit} on average."
 
 
 def metrics_of(results: StudyResults) -> list[str]:

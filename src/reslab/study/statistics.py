@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from reslab.evaluate.metrics import metric_of
 from reslab.evaluate.statistics import holm as holm
 
 Floats = npt.NDArray[np.float64]
@@ -44,8 +45,9 @@ class Summary:
 
 
 def range_of(metric: str) -> Range | None:
-    """Return what a metric can be: 0 to 100 for an error or an accuracy, None for anything else."""
-    return (0.0, 100.0) if metric.endswith(("error_pct", "accuracy_pct")) else None
+    """Return what a metric can be: 0 to 100 for an error or an accuracy; None for anything."""
+    known = metric_of(metric)
+    return None if known is None else known.limits
 
 
 def range_of_difference(metric: str) -> Range | None:

@@ -147,7 +147,8 @@ class Study:
         question: one sentence that ends with a question mark.
         source: the paper, with section, table or figure.
         scales: what is run at each scale; a study need not have all of them.
-        metric: the number that the question is about; lower is better, as errors are.
+        metric: the number that the question is about; lower is better, as errors are, unless it
+            is a registered metric (`evaluate.metrics`) that says otherwise.
         x_label: what `Arm.x` is, for axes and tables ("depth, layers").
         expectations: what the paper leads one to expect.
         notes: sentences for the reader of the report.
