@@ -10,7 +10,7 @@ from typing import Any
 
 OURS = "ours"
 # What a case may take in all, seconds; --case-seconds says otherwise.
-FULL_CASE_S, QUICK_CASE_S = 1200.0, 180.0
+FULL_CASE_S, QUICK_CASE_S = 1200.0, 240.0
 
 
 class Skipped(Exception):  # noqa: N818 - a case that cannot run here, with the reason

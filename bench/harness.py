@@ -30,6 +30,7 @@ FAR_SLOWER = 50.0  # as others load images, beside ours
 # how much no further one is begun, so that there is time left for the pairs.
 CANDIDATE_SHARE, CANDIDATES_UNTIL = 1 / 3, 0.7
 LAST_LINES = 12
+TOO_LATE = "no candidate was done in the time of the case"
 Say = Callable[[str], None]
 
 
@@ -370,7 +371,10 @@ def compare(
                 one.worker.close()
                 close.remove(one)
         if not close:
-            return {"skipped": "no candidate runs here", "trials": trials}
+            late = any("ended after" in t["failed"] or "not tried" in t["failed"]
+                       for t in trials.values())  # fmt: skip
+            why = TOO_LATE if late else "no candidate runs here"
+            return {"skipped": why, "trials": trials}
         return hardest(turn, group, close, trials)
     finally:
         for one in close:
@@ -427,7 +431,7 @@ def hardest(
         )
         trials[name] |= {"ratio": found["ratio"]}
     if not measured:
-        return {"skipped": "no candidate ended in the time of the case", "trials": trials}
+        return {"skipped": TOO_LATE, "trials": trials}
     best = min(measured, key=lambda peer: float(peer["ratio"]["median"]))
     return {**best, "trials": trials}
 

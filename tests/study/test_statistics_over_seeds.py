@@ -63,14 +63,6 @@ def test_no_sign_flip_p_lies_below_two_in_two_to_the_n(count):
     assert statistics.sign_flip(sample) == pytest.approx(2 / 2**count)
 
 
-def test_the_bootstrap_is_scipys_percentile_interval():
-    reference = stats.bootstrap(
-        (DIFFERENCES,), np.mean, method="percentile", n_resamples=20_000, rng=1
-    ).confidence_interval
-    found = statistics.bootstrap(DIFFERENCES)
-    assert found == pytest.approx((reference.low, reference.high), abs=0.05)
-
-
 def test_a_summary_is_worked_out_by_hand():
     found = statistics.summarise([1.0, 2.0, 6.0])
     assert (found.n, found.mean, found.median) == (3, 3.0, 2.0)
