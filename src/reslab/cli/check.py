@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from reslab.data.check import CheckReport
     from reslab.data.findings import Finding
 
-HELP = "look for what is wrong with a data set before training"
 _EXAMPLES = 2
 _MOST_NOTES = 8  # they say how the data are read, which nothing else says
 _CLASS_ROWS = 20

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from reslab.evaluate.evaluation import Evaluation
     from reslab.evaluate.protocol import Seen
 
-HELP = "measure one or several models, with intervals and per-class numbers"
 CLASS_LIMIT = 20
 CONFUSION_LIMIT = 5
 VIEWS = {

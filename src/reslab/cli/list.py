@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-HELP = "list the networks"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `reslab list`."""

@@ -18,8 +18,6 @@ import argparse
 
 from reslab.cli.options import at_least
 
-HELP = "look inside a trained network: what it sees, and what each layer does"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `reslab look`."""

@@ -22,7 +22,6 @@ from reslab.cli.options import at_least
 if TYPE_CHECKING:
     from reslab.predict import Prediction, Predictor
 
-HELP = "label images, folders or a list of paths"
 ROWS_A_TABLE = 200
 SHARE_WORTH_SHOWING = 0.005
 RUNTIMES = ("auto", "eager", "compiled", "openvino", "onnxruntime")

@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "draw a seeded data set of geometric shapes into a folder"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `reslab shapes`."""

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from reslab.catalog import Published
     from reslab.spec import NetworkSpec
 
-HELP = "show a network layer by layer"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `reslab show`."""

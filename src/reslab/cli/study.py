@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from reslab.study.forecast import StudyForecast
     from reslab.study.results import StudyResults
 
-HELP = "ask a question of many runs, answered with statistics over seeds"
 SCALES = ("tiny", "small", "paper")
 
 

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from reslab.training.config import Request
     from reslab.training.finish import Result
 
-HELP = "train a network on a folder of images or a named data set"
-
 
 class Setting(NamedTuple):
     """A flag that sets a field of the recipe."""

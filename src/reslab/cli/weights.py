@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from reslab.weights import Imported
 
 LINES_SHOWN = 40
-HELP = "import, export, push and pull weights"
 FORMATS = """\
 FILE may be .safetensors, .pth, .pt, .bin, .ckpt, or Keras' .weights.h5 and .keras. Nothing in it
 is ever run. The program and the network are recognised by names and shapes.

@@ -194,8 +194,8 @@ def from_zero(
 def sign_flip(differences: Sequence[float] | Floats, *, seed: int = 0) -> float:
     """Return the share of sign patterns whose mean is at least as far from zero, two-sided.
 
-    It is `scipy.stats.permutation_test` of pairs, exact for few of them, and also for one pair,
-    which that refuses.
+    All 2^n patterns are counted for few pairs, as `scipy.stats.permutation_test` does; many are
+    drawn.
     """
     sample = np.asarray(differences, dtype=np.float64)
     if len(sample) <= MOST_EXACT:
@@ -219,7 +219,7 @@ def _wilcoxon(sample: Floats) -> float:
     kept = sample[sample != 0]
     if len(kept) == 0:
         return 1.0
-    # Over all sign patterns of the ranks: scipy's exact form takes no ties for granted.
+    # Over all sign patterns of the ranks: scipy's exact form knows no ties.
     return sign_flip(np.sign(kept) * stats.rankdata(np.abs(kept)))
 
 
