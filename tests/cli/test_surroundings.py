@@ -150,7 +150,7 @@ def test_the_loss_of_whoever_listens_does_not_stop_the_work(tmp_path):
     script = (
         "import os, sys\n"
         "from reslab.cli import streams\n"
-        "from reslab.cli.output import note\n"
+        "from reslab.display.stderr import note\n"
         "with streams.usable():\n"
         "    for _ in range(3): note('x' * 100000)\n"
         "print('done')\n"

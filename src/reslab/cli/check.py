@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from reslab.data.check.files import default_workers
     from reslab.data.open import collect_dataset
     from reslab.data.sources.tables.parse import SUFFIXES
+    from reslab.display.stderr import note
     from reslab.durable import write_file
     from reslab.errors import DataError, UsageError
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.plan} exists already", remedy="name another file for the plan")
     if args.plan is not None and not (data.is_dir() or data.suffix.lower() in SUFFIXES):
         raise UsageError("--plan needs a folder or CSV file", remedy="leave it out")
-    collected = collect_dataset(args.data, options=data_options_of(args), notify=output.note)
+    collected = collect_dataset(args.data, options=data_options_of(args), notify=note)
     report = check_dataset(
         collected.dataset,
         deep=not args.quick,
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plan is not None:
         plan = mending_plan(report.findings, data)
         write_file(args.plan, plan.encode("utf-8", "surrogateescape"))
-        output.note(f"plan: {args.plan} (read it, then run: sh {args.plan})")
+        note(f"plan: {args.plan} (read it, then run: sh {args.plan})")
     return 0 if report.ok else DataError.exit_code
 
 

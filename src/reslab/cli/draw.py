@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Draw and write one file."""
     from reslab import catalog, draw, durable, models
-    from reslab.cli import output
+    from reslab.display.stderr import note
 
     for name in args.networks:
         catalog.entry(name)  # a wrong name is said before anything is built
@@ -60,5 +60,5 @@ def run(args: argparse.Namespace) -> int:
     folded = True if args.fold else False if args.unfold else None
     drawing = draw.draw(specs, folded=folded, title=args.title)
     durable.write_file(args.out, draw.render(drawing, suffix, dark=args.dark))
-    output.note(f"drew {', '.join(args.networks)} into {args.out}")
+    note(f"drew {', '.join(args.networks)} into {args.out}")
     return 0

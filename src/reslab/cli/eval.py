@@ -86,10 +86,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, then print tables or JSON."""
     from reslab import artifact
-    from reslab.cli.output import emit_json, note
+    from reslab.cli.output import emit_json
     from reslab.data.names import shown
     from reslab.data.open import open_dataset
     from reslab.data.options import recorded_options
+    from reslab.display.stderr import note
     from reslab.evaluate import protocol
     from reslab.user_file import run_file
 
@@ -172,7 +173,7 @@ def _measure(
     samples: Indices,
 ) -> dict[str, Evaluation]:
     """Measure every model; all results are in the class order of the first."""
-    from reslab.cli.output import note
+    from reslab.display.stderr import note
     from reslab.errors import DataError
     from reslab.evaluate.compare import reorder_classes
     from reslab.evaluate.protocol import match_classes
@@ -230,7 +231,7 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _warn_of_seen(name: str, seen: Seen, count: int) -> None:
-    from reslab.cli.output import note
+    from reslab.display.stderr import note
 
     if seen.count is None and seen.same_data:
         note(

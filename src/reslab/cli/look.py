@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     import os
     import sys
 
-    from reslab.cli.output import emit_json, note
+    from reslab.cli.output import emit_json
+    from reslab.display.stderr import note
     from reslab.errors import UsageError
     from reslab.look import DEFAULT, look_inside
 

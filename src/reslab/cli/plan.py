@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from reslab.cli import train
 from reslab.cli.options import fill_from_environment
-from reslab.cli.output import note
+from reslab.display.stderr import note
 from reslab.errors import UsageError
 
 if TYPE_CHECKING:

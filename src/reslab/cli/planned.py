@@ -8,7 +8,8 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from reslab.cli import train
-from reslab.cli.output import emit_json, note, table
+from reslab.cli.output import emit_json, table
+from reslab.display.stderr import note
 from reslab.display.wording import clock
 
 if TYPE_CHECKING:

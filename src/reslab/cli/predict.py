@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a prediction for every image; return 3 where one could not be read."""
-    from reslab.cli.output import note
+    from reslab.display.stderr import note
     from reslab.errors import UsageError
     from reslab.predict import load
 
@@ -163,7 +163,7 @@ class _Count:
             yield prediction
 
     def report(self) -> int:
-        from reslab.cli.output import note
+        from reslab.display.stderr import note
 
         if self.failed:
             note(f"{self.failed} of {self.total} images could not be read")

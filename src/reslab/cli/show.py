@@ -82,6 +82,7 @@ def _deviations(spec: NetworkSpec) -> list[str]:
 def _print(cost: Cost) -> None:
     from reslab.analyze.cost import with_norms_folded
     from reslab.cli import output
+    from reslab.display.stderr import note
 
     print("\n".join(_header(cost)), end="\n\n")
     columns = [
@@ -93,7 +94,7 @@ def _print(cost: Cost) -> None:
         ("sees", "right"),
     ]
     output.table(columns, _rows(with_norms_folded(cost.layers)))
-    output.note(
+    note(
         "params: with the batch norm that follows. MACs: multiply-adds for one image.\n"
         "sees: side of the receptive field in pixels, borders aside."
     )

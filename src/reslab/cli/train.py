@@ -23,7 +23,8 @@ from reslab.cli.options import (
     parse_numbers,
     parse_pair,
 )
-from reslab.cli.output import emit_json, note
+from reslab.cli.output import emit_json
+from reslab.display.stderr import note
 from reslab.errors import UsageError
 
 if TYPE_CHECKING:

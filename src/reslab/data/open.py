@@ -38,6 +38,7 @@ from reslab.data.sources.tables.collect import collect_table
 from reslab.data.sources.tables.parse import OTHER_SUFFIXES as OTHER_TABLE_SUFFIXES
 from reslab.data.sources.tables.parse import SUFFIXES as TABLE_SUFFIXES
 from reslab.errors import DataError, UsageError, nearest, unknown
+from reslab.log import notifier
 
 NAMES = ("digits", *PUBLISHED, "shapes")
 _PROBE_SIDE = 64
@@ -65,13 +66,15 @@ def open_dataset(
             in `Dataset.excluded`. Otherwise the first of them stops whoever reads it.
         cache: where fetched and unpacked data sets are kept; see `sources.download.cache_folder`.
         need_train: False accepts a set to evaluate on, with one class or without train.
-        notify: called with a line for people before anything is fetched, and for each warning.
+        notify: called with a line for people before anything is fetched, and for each warning;
+            None for the log (`reslab.log`).
 
     Raises:
         UsageError: neither a known name nor a path that exists.
         DataError: the data cannot be read or trained on; names the first fault.
         MachineError: a data set cannot be fetched.
     """
+    notify = notifier(notify)
     collected = collect_dataset(
         data, options=options, cache=cache, need_train=need_train, notify=notify
     )
@@ -95,7 +98,7 @@ def collect_dataset(
     """Open like `open_dataset`, but hand out all faults of folders and CSV files as findings."""
     if not str(data).strip():  # as of "$DATA" that is not set: the working folder is not meant
         raise UsageError("the name of the data is empty", remedy="name a folder or a data set")
-    options = options or DataOptions()
+    options, notify = options or DataOptions(), notifier(notify)
     if options.label_from_name is not None:
         LabelExpression(options.label_from_name)  # refused here, whatever the data are
     name, _, settings = str(data).partition(":")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from reslab.child import Child, ChildEnded
 from reslab.errors import MachineError
+from reslab.log import notifier
 from reslab.machine import with_threads
 from reslab.plan import remember
 from reslab.plan.task import StepCost, Task, describe, too_large
@@ -28,7 +29,7 @@ def measure(
         task: what to train.
         seconds: how long to take steps of each size.
         fresh: measure again.
-        note: called with a line before anything takes time.
+        note: called with a line before anything takes time; None for the log.
 
     Raises:
         OutOfMemory: the task does not fit into memory.
@@ -38,6 +39,7 @@ def measure(
     kept = None if fresh else remember.recall(key)
     if kept is not None:
         return kept
+    note = notifier(note)
     if note is not None:
         note(f"measuring {describe(task)}")
     cost = _in_process(task, seconds)

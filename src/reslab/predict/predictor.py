@@ -23,6 +23,7 @@ from reslab.data.arrays import Pixels
 from reslab.data.preprocess import network_input
 from reslab.display import card, short, wording
 from reslab.errors import CheckpointError, DataError, DivergedError, UsageError
+from reslab.log import notifier
 from reslab.machine import (
     autocast_dtype,
     available_cores,
@@ -102,7 +103,8 @@ class Predictor:
         workers: threads that decode; 0 for one a core.
         runtime: who computes: "eager" (PyTorch as it is), "compiled", "openvino",
             "onnxruntime", or "auto" for what is done first and agrees with PyTorch.
-        notify: told in a line which runtime was chosen, and where the precision is slow here.
+        notify: told in a line which runtime was chosen, and where the precision is slow here;
+            None for the log (`reslab.log`).
 
     Raises:
         CheckpointError: the model has no classifier.
@@ -135,6 +137,7 @@ class Predictor:
         autocast_dtype(precision, self.device)  # raises where the device lacks it
         if runtime != "auto":
             kind_of(runtime, precision, self.device)
+        notify = notifier(notify)
         if notify is not None and (slow := slow_precision(precision, self.device)):
             notify(slow)
         self._runtime, self._precision, self._notify = runtime, precision, notify

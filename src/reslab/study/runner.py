@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from reslab import machine
+from reslab import log, machine
 from reslab.durable import Lock
 from reslab.errors import StoppedError
 from reslab.machine import available_cores
@@ -52,10 +52,11 @@ class StudyObserver(Protocol):
 
 
 class SilentStudy:
-    """An observer that does nothing."""
+    """An observer that shows nothing; lines for people go to the log."""
 
     def note(self, text: str) -> None:
-        """Ignore a line."""
+        """Log a line."""
+        log.info(text)
 
     def planned(self, runs: Sequence[PlannedRun], done: int) -> None:
         """Ignore the plan."""
