@@ -19,7 +19,8 @@ from reslab.data.preprocess import Preprocess
 from reslab.errors import UsageError
 from reslab.nn import build
 from reslab.predict import load
-from reslab.predict.runtimes import KINDS, choose
+from reslab.predict.runtimes import RUNTIMES as REGISTERED
+from reslab.predict.runtimes import choose
 from reslab.spec import ResNetSpec, StageSpec, StemSpec
 
 Capture = pytest.CaptureFixture[str]
@@ -67,7 +68,7 @@ def answers(capsys: Capture) -> dict[str, dict[str, float]]:
 
 
 def test_the_flag_knows_every_runtime() -> None:
-    assert set(RUNTIMES) == {"auto", *KINDS}
+    assert set(RUNTIMES) == {"auto", *REGISTERED}
 
 
 @pytest.mark.parametrize(

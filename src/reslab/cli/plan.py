@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         choice = choose_network(subject, names, args.time, effort)
         planned.show_networks(args, written, choice)
         return 0
-    planned.show_settings(args, written, compare(subject, _wishes(args), effort))
+    planned.show_trials(args, written, compare(subject, _search_space(args), effort))
     return 0
 
 
@@ -150,10 +150,10 @@ def _subject(args: argparse.Namespace) -> Subject:
     return subject.resolve(request, make_observer(bool(args.quiet)))
 
 
-def _wishes(args: argparse.Namespace) -> Any:
-    from reslab.plan.settings import Wishes
+def _search_space(args: argparse.Namespace) -> Any:
+    from reslab.plan.search_space import SearchSpace
 
-    return Wishes(
+    return SearchSpace(
         batch_sizes=args.batch_sizes or (),
         img_sizes=args.img_sizes or (),
         precisions=args.precisions or (),

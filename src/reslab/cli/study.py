@@ -249,11 +249,11 @@ def _table(results: StudyResults) -> tuple[list[tuple[str, str]], list[list[str]
 
 
 def _cell(values: Mapping[int, float]) -> str:
-    from reslab.study.statistics import summarise
+    from reslab.study.statistics import summarize
 
     if not values:
         return "-"
-    found = summarise(list(values.values()))
+    found = summarize(list(values.values()))
     return f"{found.mean:.2f}" + ("" if found.sd is None else f" ± {found.sd:.2f}")
 
 

@@ -184,6 +184,7 @@ class Evaluation:
     def reliability(self, temperature: float | None = None) -> list[ReliabilityBin]:
         """Return confidence against accuracy in 15 bins of equal width."""
         confidence = self.probabilities(temperature).max(axis=1)
+        # Bins are (low, high], as in Guo et al.: a confidence of exactly 1 is in the last one.
         number = np.clip(np.ceil(confidence * NUM_BINS).astype(int) - 1, 0, NUM_BINS - 1)
         counts = np.bincount(number, minlength=NUM_BINS)
         confidences = np.bincount(number, weights=confidence, minlength=NUM_BINS)
@@ -262,6 +263,7 @@ def fit_temperature(logits: Floats, labels: Integers) -> float:
     def derivative(inverse: float) -> float:
         return float((softmax(values, 1 / inverse) * values).sum() - target)
 
+    # In log(1/T), so that halving and doubling T are steps of the same size.
     low, high = math.log(1 / _HOTTEST), math.log(1 / _COLDEST)
     if derivative(math.exp(low)) >= 0:
         return _HOTTEST

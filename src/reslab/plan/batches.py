@@ -94,6 +94,7 @@ def measured_cost(spec: NetworkSpec) -> network_cost.Cost:
 
 def _largest_batch(subject: Subject) -> int:
     """Return the largest batch that is measured, 2 or more: a line goes through two."""
+    # A step is three forward passes: the backward one computes two gradients, of maps and weights.
     macs = 3 * measured_cost(subject.chosen.spec).macs
     if subject.device.type == "cuda":
         return max(2, int(GPU_STEP_MACS / macs))

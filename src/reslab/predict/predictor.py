@@ -31,7 +31,15 @@ from reslab.machine import (
     enough_memory,
     slow_precision,
 )
-from reslab.predict.runtimes import Auto, Row, Runtime, build_runtime, kind_of, shape_of, survey
+from reslab.predict.runtimes import (
+    Auto,
+    Runtime,
+    SurveyRow,
+    build_runtime,
+    kind_of,
+    shape_of,
+    survey,
+)
 from reslab.predict.sources import ImageLike, Read, count_of, read_file, sources_of
 
 # How much of an answer is shown: labels of an image, images in a list and in a table.
@@ -218,7 +226,7 @@ class Predictor:
         probabilities: np.ndarray[Any, np.dtype[np.float64]] = scaled.softmax(1).numpy()
         return probabilities
 
-    def measure(self, paths: Iterable[str | os.PathLike[str]] = ()) -> list[Row]:
+    def measure(self, paths: Iterable[str | os.PathLike[str]] = ()) -> list[SurveyRow]:
         """Try every runtime on a batch, and remember for this machine what each is worth.
 
         Args:

@@ -108,7 +108,7 @@ def _inside(sentence: str) -> str:
 def _least(results: StudyResults) -> str:
     metric = results.study.metric
     means = {
-        arm.name: statistics.summarise(list(values.values())).mean
+        arm.name: statistics.summarize(list(values.values())).mean
         for arm in results.arms
         if (values := results.values(arm.name, metric))
     }
@@ -160,7 +160,7 @@ def _cell(results: StudyResults, arm: Arm, metric: str) -> Cell:
     paper = f"{arm.paper[metric]:g}" if metric in arm.paper else ""
     if not values:
         return Cell("–", "", paper, 0)
-    found = statistics.summarise(values, within=statistics.range_of(metric))
+    found = statistics.summarize(values, within=statistics.range_of(metric))
     digits = 2 if metric.endswith("_pct") else 4 if abs(found.mean) < 1 else 3
     if found.sd is None or found.low is None or found.high is None:
         return Cell(f"{found.mean:.{digits}f}", "", paper, 1)

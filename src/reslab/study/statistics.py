@@ -55,7 +55,7 @@ def range_of_difference(metric: str) -> Range | None:
     return None if (found := range_of(metric)) is None else (found[0] - found[1], found[1])
 
 
-def summarise(values: Sequence[float], *, within: Range | None = None) -> Summary:
+def summarize(values: Sequence[float], *, within: Range | None = None) -> Summary:
     """Return mean ± sd, median and the 95% interval of the mean by Student's t.
 
     Args:
@@ -173,6 +173,8 @@ def from_zero(
     if count == 1:
         low, high, p_t = -math.inf, math.inf, 1.0
     elif spread <= ALIKE * abs(mean):
+        # Errors are counts of few images, so seeds can differ by the very same number; t would
+        # be infinite then, as if one pair proved everything.
         p_t = sign_flip(sample)
         chance = mean != 0.0 and p_t >= 0.05
         low, high = (-math.inf, math.inf) if chance else (mean, mean)
