@@ -100,6 +100,7 @@ def test_rows_have_a_column_and_the_report_a_curve(documented, tmp_path):
     METRICS._values.pop(NAME)  # a process that continues the run without the file
     RunDirectory(run).write_rows(rows)
     assert f"val_{NAME}" in (run / "results.csv").read_text()
+    assert "Macro recall, %" in {plot.title for plot in curves(read_run(run))}
 
 
 def study_of(values: dict[str, list[float]], metric_name: str) -> StudyResults:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reslab.display import wording
-from reslab.evaluate.metrics import Metric, metrics_in
+from reslab.evaluate.metrics import METRICS, metrics_in
 from reslab.report.plots import Plot, Series
 from reslab.report.run import Floats, Run
 
@@ -21,7 +21,7 @@ def curves(run: Run) -> list[Plot]:
     plots = (
         _error(run, marks),
         _loss(run, marks),
-        *(_metric(run, metric, marks) for metric in metrics_in("rows", built_in=False)),
+        *(_metric(run, name, marks) for name in _own_metrics(run)),
         _rate(run, marks),
         _throughput(run),
     )
@@ -67,15 +67,31 @@ def _loss(run: Run, marks: Sequence[tuple[float, str]]) -> Plot:
     )
 
 
-def _metric(run: Run, metric: Metric, marks: Sequence[tuple[float, str]]) -> Plot:
+def _own_metrics(run: Run) -> list[str]:
+    """Return the user's metrics in a run's rows, whether or not they are registered here."""
+    measured = [
+        name.removeprefix(prefix)
+        for name in run.results
+        for prefix in ("val_", "ema_val_", "test_")
+        if name.startswith(prefix)
+    ]
+    usual = [metric.name for metric in metrics_in("rows", built_in=True)]
+    return [name for name in dict.fromkeys(measured) if name not in usual]
+
+
+def _metric(run: Run, name: str, marks: Sequence[tuple[float, str]]) -> Plot:
     """Draw a metric of the user's by epoch."""
     series = _present(
         run,
-        ("validation", f"val_{metric.name}", "bold", 0),
-        ("validation, averaged weights", f"ema_val_{metric.name}", "bold", 1),
-        ("test", f"test_{metric.name}", "bold", 3),
+        ("validation", f"val_{name}", "bold", 0),
+        ("validation, averaged weights", f"ema_val_{name}", "bold", 1),
+        ("test", f"test_{name}", "bold", 3),
     )
-    return Plot(title=metric.axis, x_label="epoch", series=series, marks=marks)
+    unit = ", %" if name.endswith("_pct") else ""
+    title = f"{name.removesuffix('_pct').replace('_', ' ').capitalize()}{unit}"
+    if name in METRICS:
+        title = METRICS[name].axis
+    return Plot(title=title, x_label="epoch", series=series, marks=marks)
 
 
 def _rate(run: Run, marks: Sequence[tuple[float, str]]) -> Plot:
