@@ -88,7 +88,7 @@ def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
 
 
 def _bootstrap(only_first: int, only_second: int, count: int, seed: int) -> tuple[float, float]:
-    """Draw the images anew, with replacement; only the four kinds of image count."""
+    """Draw images with replacement; only the four kinds of image count."""
     draw = np.random.default_rng(seed)
     shares = np.array([only_first, only_second, count - only_first - only_second]) / count
     drawn = draw.multinomial(count, shares, size=RESAMPLES)

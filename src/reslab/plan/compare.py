@@ -24,7 +24,7 @@ class Trial:
         variant: the variant.
         subject: the training it makes.
         prediction: what it takes; None where the measuring process ran out of memory.
-        measured: whether that batch was measured, not reckoned from others.
+        measured: whether that batch was measured, not interpolated from others.
         fits: whether it fits into memory.
     """
 
@@ -60,7 +60,7 @@ class Comparison:
 
 
 def compare(subject: Subject, space: SearchSpace, effort: Effort) -> Comparison:
-    """Measure the variants that come into question, and propose the fastest that fits.
+    """Measure the variants of the search space, and propose the fastest that fits.
 
     Where none fits, the first one is tried with its feature maps recomputed.
 

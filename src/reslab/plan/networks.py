@@ -66,7 +66,7 @@ class NetworkChoice:
 
 
 def usual_networks(img_size: int) -> tuple[str, ...]:
-    """Return the networks that come into question for images of a size."""
+    """Return the usual networks for images of a size."""
     return SMALL if img_size <= 48 else MIDDLE if img_size < 128 else LARGE
 
 

@@ -41,7 +41,7 @@ def recall(key: str) -> StepCost | None:
     value = cache.recall(KIND, key)
     try:
         return StepCost(**value)
-    except TypeError:  # not there, or not what `keep` writes: measure anew
+    except TypeError:  # not there, or not what `keep` writes: measure it
         return None
 
 

@@ -1,4 +1,4 @@
-"""The ways to compute a training that come into question."""
+"""The ways to compute a training that may be proposed."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class ImagesCost:
     Args:
         memory_mib: what they take once all have been seen: of the process, or of a GPU, MiB.
         decode_s: time to decode them into the store, once for all runs; 0 where that is done.
-        stream_s: time to decode an image that is decoded anew at each visit; 0 with a store.
+        stream_s: time to decode an image that is decoded at each visit; 0 with a store.
     """
 
     memory_mib: float

@@ -230,7 +230,7 @@ class Predictor:
         """Try every runtime on a batch, and remember for this machine what each is worth.
 
         Args:
-            paths: images for the batch, taken in turn; noise where there are none.
+            paths: images for the batch, repeated where they are fewer; noise where there are none.
         """
         own = self.artifact.preprocess
         pixels = []

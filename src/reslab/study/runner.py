@@ -35,7 +35,7 @@ class StudyObserver(Protocol):
         ...
 
     def started(self, run: PlannedRun) -> None:
-        """Hear that a run begins or goes on."""
+        """Hear that a run starts or resumes."""
         ...
 
     def progress(self, run: PlannedRun, event: Mapping[str, Any]) -> None:
@@ -43,7 +43,7 @@ class StudyObserver(Protocol):
         ...
 
     def finished(self, run: PlannedRun, outcome: RunOutcome) -> None:
-        """Hear what became of a run."""
+        """Hear the outcome of a run."""
         ...
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class SilentStudy:
 
 
 def choose_jobs(jobs: int, runs: int) -> int:
-    """Return how many runs go on at once: as asked, else one a core, or one with a GPU.
+    """Return how many runs are done at once: as asked, else one a core, or one with a GPU.
 
     The networks of small images keep one core busy and hardly more.
     """
@@ -181,8 +181,8 @@ class Board:
                 return run
         return None
 
-    def hopeless(self, run: PlannedRun) -> str:
-        """Say why a run cannot be done: one that it needs came to no good end."""
+    def blocked_by(self, run: PlannedRun) -> str:
+        """Say why a run cannot be done: one that it needs did not finish."""
         for need in run.needs:
             outcome = self._ended[need]
             if outcome is not None and outcome.status != "finished":
@@ -204,7 +204,7 @@ def _work(
             pool.stop()
             return
         while pool.has_room and (run := board.next(pool.running)) is not None:
-            if why := board.hopeless(run):
+            if why := board.blocked_by(run):
                 yield run, _give_up(board, run, why)
                 continue
             pool.submit(run)

@@ -140,7 +140,7 @@ class Auto:
         self._measure_exact(images)
         for candidate in self.candidates:
             if not candidate.problem:
-                self._try(candidate, images, wanted, anew=True)
+                self._try(candidate, images, wanted, again=True)
                 if candidate.runtime is not None:
                     self._leave_only(max(self._usable(), key=_speed_if_built))
         self._keep()
@@ -183,7 +183,7 @@ class Auto:
         return found
 
     def _try(
-        self, candidate: Candidate, images: Tensor, wanted: Tensor, *, anew: bool = False
+        self, candidate: Candidate, images: Tensor, wanted: Tensor, *, again: bool = False
     ) -> None:
         """Build a candidate, compare it with torch's logits, and measure it."""
         assert self._exact.runtime is not None
@@ -206,7 +206,7 @@ class Auto:
         candidate.agreement = agreement(found, wanted, self._temperature)
         if self._keep_labels:
             candidate.problem = candidate.agreement.problem(candidate.precision)
-        if anew or not candidate.measured:
+        if again or not candidate.measured:
             candidate.speed = self.exact_image_s * len(images) / _seconds(runtime, images)
             candidate.measured = True
         if not candidate.problem:
