@@ -16,6 +16,7 @@ from bench.memory import Children, peak_mib
 from bench.session import BEGAN, CHECKED
 from bench.spread import spread
 from reslab.child import Child, ChildEnded
+from reslab.errors import ReslabError
 
 ROOT = Path(__file__).parent.parent
 TRIAL_CHUNKS = 2
@@ -177,6 +178,8 @@ class Worker:
             return self._child.recv(min(limit_s, left_s))
         except ChildEnded:
             raise WorkerError(self._child.exit_reason(LAST_LINES)) from None
+        except ReslabError as error:
+            raise WorkerError(f"{type(error).__name__}: {error}") from None
         except TimeoutError:
             if limit_s < left_s:
                 raise TimeUp(f"no answer within {limit_s:.0f} s") from None

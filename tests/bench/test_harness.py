@@ -194,6 +194,7 @@ def test_other_answers_and_failures_leave_a_candidate_out(tmp_path):
         arm("wrong", answer=2.1),
         arm("dead", dies="at start"),
         arm("mute", dies="at check"),
+        arm("refused", dies="with a reason"),
         arm("B"),
         pairs=1,
     )
@@ -201,6 +202,7 @@ def test_other_answers_and_failures_leave_a_candidate_out(tmp_path):
     assert "answer differs by" in trials["wrong"]["failed"]
     assert "no compiler here" in trials["dead"]["failed"]
     assert "no answer" in trials["mute"]["failed"]
+    assert trials["refused"]["failed"] == "DataError: there are no images"
     assert found["groups"]["as found"]["name"] == "B"
     assert "wrong" not in log
 

@@ -154,6 +154,10 @@ def test_what_cannot_be_registered_is_refused_in_a_line(documented):
         metric("My metric", words="mine", better="lower")(value)
     with pytest.raises(UsageError, match="better must be higher or lower, not 'more'"):
         metric("mine", words="mine", better="more")(value)  # type: ignore[arg-type]
+    with pytest.raises(
+        UsageError, match="unknown place of metric 'mine' 'row' .*did you mean 'rows'"
+    ):
+        metric("mine", words="mine", better="lower", places=("row",))(value)  # type: ignore[arg-type]
     assert "mine" not in METRICS
     run_file(documented, "metrics")  # a second time, as a study is loaded by each of its workers
     assert metric_of(f"ema_val_{NAME}") is METRICS[NAME]

@@ -18,10 +18,10 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from reslab.errors import UsageError, nearest
+from reslab.errors import UsageError, nearest, unknown
 from reslab.registry import Registry
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def metric(
     better: Better,
     unit: str = "",
     limits: tuple[float, float] | None = None,
-    places: Iterable[Place] = _EVERYWHERE,
+    places: Sequence[Place] = _EVERYWHERE,
 ) -> Callable[[Compute], Compute]:
     """Register the function below as a metric; a user's later one of the same name replaces it.
 
@@ -131,6 +131,9 @@ def metric(
             raise UsageError(f"metric '{name}' must be a word of lower-case letters, digits and _")
         if known and (built_in or METRICS[name].built_in):
             raise UsageError(f"metric '{name}' is one of reslab's own", remedy="name it otherwise")
+        for place in places:
+            if place not in _EVERYWHERE:
+                raise unknown(f"place of metric '{name}'", place, _EVERYWHERE)
         if better not in ("higher", "lower"):
             raise UsageError(f"metric '{name}': better must be higher or lower, not '{better}'")
         value = Metric(
