@@ -155,7 +155,7 @@ def test_what_cannot_be_registered_is_refused_in_a_line(documented):
     with pytest.raises(UsageError, match="better must be higher or lower, not 'more'"):
         metric("mine", words="mine", better="more")(value)  # type: ignore[arg-type]
     with pytest.raises(
-        UsageError, match="unknown place of metric 'mine' 'row' .*did you mean 'rows'"
+        UsageError, match=r"unknown place of metric 'mine' 'row' .*did you mean 'rows'"
     ):
         metric("mine", words="mine", better="lower", places=("row",))(value)  # type: ignore[arg-type]
     assert "mine" not in METRICS
