@@ -21,9 +21,9 @@ import time
 from pathlib import Path
 
 from bench import results
-from bench.case import Case, Options, Skipped
+from bench.case import FULL_CASE_S, QUICK_CASE_S, Case, Options, Skipped
 from bench.cases import CASES
-from bench.harness import WorkerError, measure
+from bench.harness import TimeUp, WorkerError, measure
 from bench.verdict import limit_verdict, verdict
 
 BUSY = 0.5
@@ -51,7 +51,7 @@ def main() -> int:
             threads=args.threads,
             scratch=Path(scratch),
             out=folder,
-            case_s=args.case_seconds,
+            case_s=args.case_seconds or (QUICK_CASE_S if args.quick else FULL_CASE_S),
             bf16=results.instructions()["bf16"],
         )
         record = results.opened(folder, quick=args.quick)
@@ -74,6 +74,11 @@ def one(case: Case, options: Options, record: results.Record) -> bool:
         say(f"  skipped: {reason}")
         record.put(case.name, {"title": case.title, "unit": case.unit, "skipped": str(reason)})
         return True
+    except TimeUp as error:
+        say(f"  {case.ours.name}: {error}")
+        why = f"{case.ours.name} {error}"
+        record.put(case.name, {"title": case.title, "unit": case.unit, "skipped": why})
+        return False
     except WorkerError as error:
         say(f"  failed: {error}")
         return False
@@ -104,8 +109,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--case-seconds",
         type=float,
-        default=600.0 if "--quick" in sys.argv else 1800.0,
-        help="after these a case begins with no further candidate (default: 1800; quick: 600)",
+        help="a case may take so long in all; a candidate may take a third of it, compiling "
+        f"included, and is ended then (default: {FULL_CASE_S:g}; quick: {QUICK_CASE_S:g})",
     )
     parser.add_argument("--quick", action="store_true", help="tiny: does everything work?")
     parser.add_argument("--without", default="", metavar="WORD", help="leave such arms out")

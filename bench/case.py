@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 OURS = "ours"
+# What a case may take in all, seconds; --case-seconds says otherwise.
+FULL_CASE_S, QUICK_CASE_S = 1200.0, 240.0
 
 
 class Skipped(Exception):  # noqa: N818 - a case that cannot run here, with the reason
@@ -28,7 +30,7 @@ class Options:
         threads: that every arm computes with; 0 for one a core.
         scratch: folder for what workers write; nothing of it is kept.
         out: folder for results.
-        case_s: seconds after which a case begins with no further candidate, once it has one.
+        case_s: seconds that a case may take in all; what has not ended by then is ended.
         bf16: whether the processor multiplies bf16, so that peers may be fastest in it.
     """
 
@@ -40,7 +42,7 @@ class Options:
     threads: int
     scratch: Path
     out: Path
-    case_s: float = 1800.0
+    case_s: float = FULL_CASE_S
     bf16: bool = True
 
 

@@ -115,7 +115,7 @@ def ceilings(*, quick: bool) -> dict[str, Any]:
 def main(parent: Parent) -> int:
     """Answer {"quick": ...} with the ceilings, anything else with the kind of processor."""
     for asked in parent:
-        parent.write(ceilings(quick=asked["quick"]) if asked else instructions())
+        parent.send(ceilings(quick=asked["quick"]) if asked else instructions())
     return 0
 
 

@@ -16,22 +16,61 @@ from bench.memory import Children, peak_mib
 from bench.session import BEGAN, CHECKED
 from bench.spread import spread
 from reslab.child import Child, ChildEnded
+from reslab.errors import ReslabError
 
 ROOT = Path(__file__).parent.parent
 TRIAL_CHUNKS = 2
 CLOSE = 0.9  # of the best rate of a trial: may be as fast
 # Of the best rate so far, in the first unit of work: cannot be the fastest.
 HOPELESS = 0.5
-# No process is waited for longer. A peer has so many times as long as ours took, and some minutes
-# to compile; who takes longer is not the fastest.
-LONGEST_S, PATIENCE_S, PATIENCE = 1200.0, 240.0, 5.0
+# A peer has so many times as long as ours took, and some minutes to compile; who takes longer is
+# not the fastest.
+PATIENCE_S, PATIENCE = 240.0, 5.0
 FAR_SLOWER = 50.0  # as others load images, beside ours
+# Of the time of a case: what one candidate may take, its check and compiling included, and after
+# how much no further one is begun, so that there is time left for the pairs.
+CANDIDATE_SHARE, CANDIDATES_UNTIL = 1 / 3, 0.7
 LAST_LINES = 12
+TOO_LATE = "no candidate was done in the time of the case"
 Say = Callable[[str], None]
 
 
 class WorkerError(Exception):
-    """An arm's process ended where it should have answered; the message is its last words."""
+    """An arm's process ended where it should have answered; the message says why."""
+
+
+class TimeUp(WorkerError):  # noqa: N818 - as TimeoutError says what, not that
+    """An arm's process was ended because its time was up."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Deadline:
+    """When a process is ended, whatever it is doing.
+
+    Args:
+        began: `time.monotonic()` when the time began.
+        seconds: that it has.
+    """
+
+    began: float
+    seconds: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """Return the deadline so many seconds from now."""
+        return cls(time.monotonic(), seconds)
+
+    def passed(self, share: float = 1.0) -> bool:
+        """Tell whether so much of the time is over."""
+        return time.monotonic() > self.began + share * self.seconds
+
+    def left_s(self) -> float:
+        """Return the seconds that are left, 0 or more."""
+        return max(0.0, self.began + self.seconds - time.monotonic())
+
+    def of_one(self, share: float) -> Deadline:
+        """Return the deadline of somebody who begins now and may take that share of the whole."""
+        return Deadline.after(min(share * self.seconds, self.left_s()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +96,19 @@ class Worker:
         settings: what all arms share.
         scratch: folder for caches and logs; each arm has its own caches, empty at first.
         mode: "check" or "measure".
+        deadline: when the process is ended.
     """
 
     def __init__(
-        self, case: Case, number: int, settings: Mapping[str, Any], scratch: Path, mode: str
+        self,
+        case: Case,
+        number: int,
+        settings: Mapping[str, Any],
+        scratch: Path,
+        mode: str,
+        deadline: Deadline,
     ) -> None:
+        self.deadline = deadline
         self.arm = case.arms()[number]
         # A quick run compiles once for both; else the time to be warm would not be that of a user.
         self.own = scratch / (f"arm-{number}" if settings["quick"] else f"{mode}-{number}")
@@ -84,17 +131,17 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self, limit_s: float = LONGEST_S) -> dict[str, Any]:
+    def start(self, limit_s: float = math.inf) -> dict[str, Any]:
         """Wait until the arm is warm; returns its cold times and what it says of itself."""
         return self._receive(limit_s)
 
-    def chunk(self, units: int, limit_s: float = LONGEST_S) -> Chunk:
+    def chunk(self, units: int, limit_s: float = math.inf) -> Chunk:
         """Let the arm do so many units of work, alone on the machine."""
         self._send({"units": units})
         answer = self._receive(limit_s)
         return Chunk(answer["count"], answer["seconds"], answer["figures"])
 
-    def watched_chunk(self, units: int, limit_s: float = LONGEST_S) -> Chunk:
+    def watched_chunk(self, units: int, limit_s: float = math.inf) -> Chunk:
         """Do the same while the memory of the process's children is looked at, which costs time."""
         with self._children:
             return self.chunk(units, limit_s)
@@ -103,13 +150,17 @@ class Worker:
         """Return the greatest memory of the process so far, and of it with its children."""
         return peak_mib(self._child.pid, self._children)
 
-    def finish(self, limit_s: float = LONGEST_S) -> None:
+    def finish(self, limit_s: float = math.inf) -> None:
         """Wait for a process that needs no commands.
 
         Raises:
             WorkerError: it failed, or took longer.
         """
         self._receive(limit_s)
+
+    def has_ended(self) -> bool:
+        """Tell whether the process is gone."""
+        return self._child.process.poll() is not None
 
     def close(self) -> None:
         """End the process, and what it has started."""
@@ -119,15 +170,20 @@ class Worker:
         try:
             self._child.send(value)
         except ChildEnded:
-            raise WorkerError(self._child.last_words(LAST_LINES)) from None
+            raise WorkerError(self._child.exit_reason(LAST_LINES)) from None
 
     def _receive(self, limit_s: float) -> dict[str, Any]:
+        left_s = self.deadline.left_s()
         try:
-            return self._child.receive(limit_s)
+            return self._child.recv(min(limit_s, left_s))
         except ChildEnded:
-            raise WorkerError(self._child.last_words(LAST_LINES)) from None
+            raise WorkerError(self._child.exit_reason(LAST_LINES)) from None
+        except ReslabError as error:
+            raise WorkerError(f"{type(error).__name__}: {error}") from None
         except TimeoutError:
-            raise WorkerError(f"no answer within {limit_s:.0f} s") from None
+            if limit_s < left_s:
+                raise TimeUp(f"no answer within {limit_s:.0f} s") from None
+            raise TimeUp(f"ended after {self.deadline.seconds:.0f} s") from None
 
 
 def environment(own: Path, threads: int) -> dict[str, str]:
@@ -150,11 +206,11 @@ def measure(case: Case, options: Options, say: Say) -> dict[str, Any]:
         Skipped: it cannot be measured here.
         WorkerError: our arm failed, or an answer differs.
     """
+    deadline = Deadline.after(options.case_s)
     scratch = options.scratch / case.name
     scratch.mkdir(parents=True, exist_ok=True)
     settings = {**case.setup(options), "quick": options.quick, "threads": threads(options)}
     settings["bf16_here"] = options.bf16
-    deadline = time.monotonic() + options.case_s
     load_before = round(os.getloadavg()[0], 2)
     missing = case.ours.missing()
     if missing:
@@ -162,7 +218,7 @@ def measure(case: Case, options: Options, say: Say) -> dict[str, Any]:
     if options.without:
         kept = tuple(arm for arm in case.peers if options.without not in arm.name)
         case = dataclasses.replace(case, peers=kept)
-    answers = Answers(case, settings, scratch, say)
+    answers = Answers(case, settings, scratch, say, deadline)
     result: dict[str, Any] = {
         "title": case.title,
         "unit": case.unit,
@@ -172,11 +228,10 @@ def measure(case: Case, options: Options, say: Say) -> dict[str, Any]:
         "same": dict(case.agree),
         "groups": {},
     }
-    with Worker(case, 0, settings, scratch, "measure") as ours:
+    with Worker(case, 0, settings, scratch, "measure", deadline) as ours:
         facts = ours.start()
         say(f"  ours: ready after {facts['cold']['ready_s']:.1f} s")
         turn = Turn(case, options, ours, say)
-        turn.deadline = deadline
         for group, arms in case.groups().items():
             result["groups"][group] = compare(turn, group, arms, settings, scratch, answers)
         if not turn.rates:  # nobody to compare with
@@ -212,7 +267,7 @@ class Turn:
         self.ours = ours
         self.say = say
         self.rates: list[float] = []
-        self.deadline = math.inf  # time.monotonic() after which no further candidate is begun
+        self.deadline = ours.deadline
         self.first = ours.watched_chunk(1)
         self._units = self.units_for(ours, self.first)
 
@@ -243,12 +298,18 @@ class Turn:
         """Measure pairs in turn; returns rates and ratios, ours to theirs."""
         own: list[float] = []
         their: list[float] = []
+        took_s = 0.0
         for pair in range(self.options.pairs):
+            if pair and self.deadline.left_s() < took_s:
+                self.say(f"    no time for more than {pair} of {self.options.pairs} pairs")
+                break
+            began = time.monotonic()
             for is_ours in (True, False) if pair % 2 == 0 else (False, True):
                 if is_ours:
                     own.append(self.ours.chunk(self._units).rate)
                 else:
                     their.append(peer.chunk(units).rate)
+            took_s = time.monotonic() - began
             self.say(f"    {own[-1]:,.6g} to {their[-1]:,.6g}: {own[-1] / their[-1]:.2f}")
         self.rates += own
         ratios = [a / b for a, b in zip(own, their, strict=True)]
@@ -289,14 +350,16 @@ def compare(
     try:
         for arm in in_likely_order(arms, bf16=settings.get("bf16_here", True)):
             fastest = max((one.rate for one in close), default=0.0)
-            if close and time.monotonic() > turn.deadline:
+            if turn.deadline.passed(CANDIDATES_UNTIL if close else 1.0):
                 trials[arm.name] = {"failed": "not tried: the time of the case was up"}
                 continue
-            problem = slow_kin(arm, arms, trials) or answers.problem(arm)
+            deadline = turn.deadline.of_one(CANDIDATE_SHARE)
+            problem = slow_kin(arm, arms, trials) or answers.problem(arm, deadline)
             if problem:
                 trials[arm.name] = {"failed": problem}
                 continue
-            worker = Worker(turn.case, turn.case.arms().index(arm), settings, scratch, "measure")
+            number = turn.case.arms().index(arm)
+            worker = Worker(turn.case, number, settings, scratch, "measure", deadline)
             try:
                 candidate, trials[arm.name] = trial(turn, worker, answers.limit_s, fastest)
             except WorkerError as error:
@@ -311,7 +374,10 @@ def compare(
                 one.worker.close()
                 close.remove(one)
         if not close:
-            return {"skipped": "no candidate runs here", "trials": trials}
+            late = any("ended after" in t["failed"] or "not tried" in t["failed"]
+                       for t in trials.values())  # fmt: skip
+            why = TOO_LATE if late else "no candidate runs here"
+            return {"skipped": why, "trials": trials}
         return hardest(turn, group, close, trials)
     finally:
         for one in close:
@@ -351,18 +417,24 @@ def hardest(
     turn: Turn, group: str, close: list[Candidate], trials: dict[str, Any]
 ) -> dict[str, Any]:
     """Measure ours beside each candidate; returns the one that leaves ours the smallest ratio."""
-    measured = [
-        {
-            "name": one.worker.arm.name,
-            "target": turn.case.targets.get(group),
-            **one.facts,
-            **turn.pairs(one.worker, one.units),
-            **one.worker.peak_mib(),
-        }
-        for one in close
-    ]
-    for peer in measured:
-        trials[peer["name"]] |= {"ratio": peer["ratio"]}
+    measured = []
+    for one in sorted(close, key=lambda one: -one.rate):  # the likeliest first: time may be short
+        name = one.worker.arm.name
+        one.worker.deadline = turn.deadline
+        try:
+            found = turn.pairs(one.worker, one.units)
+        except WorkerError as error:
+            if turn.ours.has_ended():
+                raise
+            trials[name] |= {"failed": str(error).splitlines()[-1]}
+            continue
+        target = turn.case.targets.get(group)
+        measured.append(
+            {"name": name, "target": target, **one.facts, **found, **one.worker.peak_mib()}
+        )
+        trials[name] |= {"ratio": found["ratio"]}
+    if not measured:
+        return {"skipped": TOO_LATE, "trials": trials}
     best = min(measured, key=lambda peer: float(peer["ratio"]["median"]))
     return {**best, "trials": trials}
 
@@ -377,21 +449,29 @@ class Answers:
         settings: what all arms share.
         scratch: folder for caches and logs.
         say: told who is left out.
+        deadline: of our own arm.
 
     Raises:
         WorkerError: our own arm fails.
     """
 
-    def __init__(self, case: Case, settings: Mapping[str, Any], scratch: Path, say: Say) -> None:
+    def __init__(
+        self,
+        case: Case,
+        settings: Mapping[str, Any],
+        scratch: Path,
+        say: Say,
+        deadline: Deadline,
+    ) -> None:
         self._case, self._settings, self._scratch, self._say = case, settings, scratch, say
         self._known: dict[str, str] = {}
-        self.limit_s = LONGEST_S
+        self.limit_s = math.inf
         if case.agree:
             began = time.monotonic()
-            self._expected = self._values(case.ours, LONGEST_S)
+            self._expected = self._values(case.ours, math.inf, deadline)
             self.limit_s = PATIENCE_S + PATIENCE * (time.monotonic() - began)
 
-    def problem(self, arm: Arm) -> str:
+    def problem(self, arm: Arm, deadline: Deadline) -> str:
         """Say why a peer cannot be compared with ours; nothing where it can."""
         if missing := arm.missing():
             return f"needs {', '.join(missing)}"
@@ -400,18 +480,18 @@ class Answers:
         same = json.dumps([arm.module, dict(arm.settings)], sort_keys=True)
         if same not in self._known:
             try:
-                self._known[same] = self._difference(self._values(arm, self.limit_s))
+                self._known[same] = self._difference(self._values(arm, self.limit_s, deadline))
             except WorkerError as error:
                 self._known[same] = str(error).splitlines()[-1]
             if self._known[same]:
                 self._say(f"  {arm.name}: left out: {self._known[same]}")
         return self._known[same]
 
-    def _values(self, arm: Arm, limit_s: float) -> dict[str, Any]:
+    def _values(self, arm: Arm, limit_s: float, deadline: Deadline) -> dict[str, Any]:
         import numpy as np
 
         number = self._case.arms().index(arm)
-        with Worker(self._case, number, self._settings, self._scratch, "check") as worker:
+        with Worker(self._case, number, self._settings, self._scratch, "check", deadline) as worker:
             worker.finish(limit_s)
         with np.load(worker.own / CHECKED) as found:
             return dict(found)

@@ -58,9 +58,9 @@ def opened(folder: Path, *, quick: bool) -> Record:
     file = folder / FILE
     value = json.loads(file.read_text()) if file.exists() else {"cases": {}}
     kind = instructions()
-    with Child("bench.ceilings", path=[ROOT], heard=True) as child:
+    with Child("bench.ceilings", path=[ROOT], inherit_stderr=True) as child:
         child.send({"quick": quick})
-        ceilings = child.receive(CEILINGS_S)
+        ceilings = child.recv(CEILINGS_S)
     value["machine"] = {
         "processor": processor(),
         "instructions": kind["instructions"],
@@ -96,9 +96,9 @@ def processor() -> str:
 @functools.cache
 def instructions() -> Mapping[str, Any]:
     """Return what kind of processor this is, as `bench.ceilings.instructions` says it."""
-    with Child("bench.ceilings", path=[ROOT], heard=True) as child:
+    with Child("bench.ceilings", path=[ROOT], inherit_stderr=True) as child:
         child.send(None)
-        answer: Mapping[str, Any] = child.receive(CEILINGS_S)
+        answer: Mapping[str, Any] = child.recv(CEILINGS_S)
         return answer
 
 

@@ -37,7 +37,7 @@ class Session:
 
     def wait(self) -> int:
         """Sleep until the next chunk is wanted; returns its units."""
-        return int(self._parent.read()["units"])
+        return int(self._parent.recv()["units"])
 
     def answer(self, count: int, seconds: float, **figures: Any) -> None:
         """Say what a chunk was: `count` of the case's unit in so many seconds."""
@@ -49,4 +49,4 @@ class Session:
             yield self.wait()
 
     def _send(self, value: dict[str, Any]) -> None:
-        self._parent.write(value)
+        self._parent.send(value)

@@ -15,12 +15,12 @@ from reslab.child import Parent
 
 def main(parent: Parent) -> int:
     """Check or measure an arm until nothing more is wanted."""
-    arm = parent.read()
+    arm = parent.recv()
     settings = arm["settings"]
     module = importlib.import_module(arm["module"])
     if arm["mode"] == "check":
         save(Path(settings["own"]) / CHECKED, module.check(settings))
-        parent.write({"checked": True})
+        parent.send({"checked": True})
     else:
         module.measure(Session(parent), settings)
     return 0

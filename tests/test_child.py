@@ -16,6 +16,7 @@ import pytest
 
 import reslab
 from reslab.child import Child, ChildEnded
+from reslab.errors import DataError, UsageError
 from reslab.import_path import without_working_folder
 
 PATIENCE_S = 60
@@ -28,23 +29,32 @@ usercustomize reslab
 
 ECHO = """
 import os, subprocess, sys
+from reslab.errors import DataError, StoppedError, UsageError
 def main(parent):
     for asked in parent:
         if asked == "path":
-            parent.write(sys.path)
+            parent.send(sys.path)
         elif asked == "where":
             import reslab
-            parent.write(reslab.__file__)
+            parent.send(reslab.__file__)
         elif asked == "read":
-            parent.write(sys.stdin.read())
+            parent.send(sys.stdin.read())
         elif asked == "grandchild":
             command = [sys.executable, "-c", "import time; time.sleep(600)"]
-            parent.write(subprocess.Popen(command).pid)
+            parent.send(subprocess.Popen(command).pid)
+        elif asked == "refuse":
+            parent.send_error(DataError("cat.jpg is damaged", remedy="remove it"))
+        elif asked == "refuse for good":
+            raise UsageError("there is no such network")
+        elif asked == "stop":
+            raise StoppedError("stopped", signal_number=15)
+        elif asked == "bytes":
+            parent.send(4, b"four")
         elif asked == "fail":
             print("something to say")
             raise SystemExit(3)
         else:
-            parent.write(asked)
+            parent.send(asked)
     return 0
 """
 
@@ -87,14 +97,37 @@ def test_values_go_both_ways_and_prints_do_not_get_between(echo):
     with Child("echo_for_tests", path=[echo]) as child:
         for value in ({"a": [1, 2.5, None]}, "café 日本 \udcff", []):
             child.send(value)
-            assert child.receive() == value
+            assert child.recv() == value
         child.send("read")
-        assert child.receive() == "", "stdin holds nothing for others"
+        assert child.recv() == "", "stdin holds nothing for others"
         child.send("fail")
         with pytest.raises(ChildEnded, match=r"code 3: something to say"):
-            child.receive()
+            child.recv()
         with pytest.raises(ChildEnded):
             child.send("more")
+
+
+def test_an_error_of_the_child_is_raised_in_the_parent(echo):
+    with Child("echo_for_tests", path=[echo]) as child:
+        child.send("refuse")
+        with pytest.raises(DataError, match=r"^cat.jpg is damaged; remove it$"):
+            child.recv()
+        child.send("bytes")
+        buffer = bytearray(child.recv())
+        child.recv_into(memoryview(buffer))
+        assert buffer == b"four"
+        child.send("refuse for good")
+        with pytest.raises(UsageError, match="there is no such network"):
+            child.recv()
+        assert (child.exit_code, child.exit_reason()) == (
+            2,
+            "its process ended with code 2: UsageError: there is no such network",
+        )
+    with Child("echo_for_tests", path=[echo]) as child:
+        child.send("stop")
+        with pytest.raises(ChildEnded) as ended:
+            child.recv()
+        assert ended.value.exit_code == 128 + 15
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(echo):
@@ -103,7 +136,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(echo):
     )
     with Child("silent_for_tests", path=[echo]) as child:
         with pytest.raises(TimeoutError):
-            child.receive(timeout_s=0.5)
+            child.recv(timeout_s=0.5)
         assert child.process.wait() == -signal.SIGKILL
 
 
@@ -114,7 +147,7 @@ def test_no_file_of_the_working_folder_is_imported(echo, shadowed, monkeypatch, 
     monkeypatch.setattr(sys, "path", ["", ".", str(shadowed), *sys.path])
     with Child("echo_for_tests", path=[echo]) as child:
         child.send("path")
-        places = child.receive()
+        places = child.recv()
     assert os.path.realpath(shadowed) not in map(os.path.realpath, places)
     assert not (shadowed.parent / "EXECUTED").exists()
 
@@ -134,7 +167,7 @@ def test_the_processes_of_reslab_import_nothing_of_the_working_folder(
     with Child(module) as child:
         child.send({})  # not what it expects: it complains of that once it has imported all
         with pytest.raises(ChildEnded, match="KeyError"):
-            child.receive()
+            child.recv()
     assert not (shadowed.parent / "EXECUTED").exists()
 
 
@@ -153,7 +186,7 @@ def test_reslab_is_found_where_the_parent_has_found_it(echo, tmp_path):
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); from reslab.child import Child; "
         "from pathlib import Path; child = Child('echo_for_tests', path=[Path(sys.argv[2])]); "
-        "child.send('where'); print(child.receive())"
+        "child.send('where'); print(child.recv())"
     )
     for place in (str(tmp_path / "copied"), ""):
         argv = [sys.executable, "-P", "-c", script, place, str(echo)]
@@ -168,7 +201,7 @@ def test_a_deleted_working_folder_is_no_obstacle(echo, tmp_path, monkeypatch):
     gone.rmdir()
     with Child("echo_for_tests", path=[echo]) as child:
         child.send(1)
-        assert child.receive() == 1
+        assert child.recv() == 1
 
 
 PARENT = """
@@ -179,13 +212,13 @@ found = []
 def start():
     child = Child("echo_for_tests")
     child.send("grandchild")
-    found.append((child, child.receive()))
+    found.append((child, child.recv()))
 thread = threading.Thread(target=start)
 thread.start()
 thread.join()  # the end of a thread is not the end of the parent
 child, grandchild = found[0]
 child.send("still there")
-assert child.receive() == "still there"
+assert child.recv() == "still there"
 if sys.argv[2] == "forked" and os.fork() == 0:
     time.sleep(600)  # a process that has inherited the pipes
 print(json.dumps([child.pid, grandchild]), flush=True)

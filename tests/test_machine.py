@@ -121,3 +121,12 @@ def test_what_schedulers_set_beside_a_single_process_changes_nothing(monkeypatch
     for name, value in {**WHOLE, "LOCAL_RANK": "5"}.items():
         monkeypatch.setenv(name, value)
     assert machine.launch() == machine.Launch(rank=1, size=2, local_rank=5)
+
+
+def test_who_counts_cores_or_evaluates_loads_no_more_than_that():
+    script = (
+        "import sys, reslab.machine, reslab.data.preprocess; assert 'torch' not in sys.modules;"
+        "import reslab.training.job;"
+        "assert not [name for name in sys.modules if name.startswith('reslab.predict')]"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -109,14 +109,15 @@ def _overrides(
 def _watcher(progress: bool | None) -> Observer | None:
     """Return who tells the user how a run goes; None for silence, and in all but one process."""
     from reslab.display.notebook import NotebookBar, in_notebook
-    from reslab.display.progress import Bar, Lines, on_terminal, say
+    from reslab.display.progress import Bar, Lines, on_terminal
+    from reslab.display.stderr import note
 
     notebook = in_notebook()
     if not (notebook if progress is None else progress) or os.environ.get("RANK", "0") != "0":
         return None
     if notebook:
         return NotebookBar()
-    return Bar() if on_terminal() else Lines(say)
+    return Bar() if on_terminal() else Lines(note)
 
 
 def _told(result: Result, watcher: Observer | None, *, told: bool) -> Result:

@@ -1,19 +1,32 @@
-"""What machine this is: device, precision, threads, and a line about each for the record."""
+"""What machine this is: processes, device, precision, cores and memory, and a line for the record.
+
+torch is imported by the functions that need it: processes that only decode images count their
+cores here, too.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import functools
 import os
 import platform
 import re
+import sys
 import time
-from typing import Any
-
-import torch
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from reslab.errors import MachineError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+MIB = 1 << 20
+
+# --- processes: what a launcher says -------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +97,13 @@ def _number_in(variable: str, least: int) -> int | None:
     return number
 
 
+# --- device --------------------------------------------------------------------------------------
+
+
 def _local_device() -> int:
     """Return the number of the CUDA device of this process among those of its machine."""
+    import torch
+
     told = launch()
     if told.local_rank is not None:
         return told.local_rank
@@ -104,6 +122,8 @@ def choose_device(name: str = "auto") -> torch.device:
         UsageError: not a name of a device.
         MachineError: this machine does not have it; there is no silent fallback.
     """
+    import torch
+
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", _local_device())
@@ -130,6 +150,9 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+# --- precision -----------------------------------------------------------------------------------
+
+
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     """Return the type of the forward pass's arithmetic, or None for float32.
 
@@ -138,6 +161,8 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     Raises:
         MachineError: float16 on a processor, or bfloat16 on a GPU that lacks it.
     """
+    import torch
+
     if precision == "fp32":
         return None
     if precision == "fp16":
@@ -154,8 +179,21 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if has_bf16(device) else None
 
 
+def autocast(
+    device: torch.device, precision: torch.dtype | None
+) -> contextlib.AbstractContextManager[object]:
+    """Compute in a shorter type where it is safe; None for float32 throughout."""
+    import torch
+
+    if precision is None:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=precision)
+
+
 def has_bf16(device: torch.device) -> bool:
     """Tell whether a device has instructions that multiply bf16, and may use them."""
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
@@ -200,6 +238,8 @@ _TRIAL_CALLS, _TRIAL_S = 5, 0.3
 @functools.cache
 def _bf16_times_slower() -> float:
     """Compare a 3x3 convolution, forward and backward, in bf16 and in float32."""
+    import torch
+
     with torch.random.fork_rng(devices=[]):
         images = torch.randn(4, 64, 28, 28).to(memory_format=torch.channels_last)
         layer = torch.nn.Conv2d(64, 64, 3, padding=1)
@@ -218,6 +258,9 @@ def _bf16_times_slower() -> float:
         return min(times)
 
     return best_s(torch.bfloat16) / best_s(torch.float32)
+
+
+# --- the processor: what it is, its cores, and who else uses them --------------------------------
 
 
 def _processor_flags() -> set[str]:
@@ -244,6 +287,68 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def with_threads(threads: int) -> dict[str, str]:
+    """Return this process's environment for a child that computes with so many threads.
+
+    Args:
+        threads: of its arithmetic; 0 to leave the choice to torch.
+    """
+    if not threads:
+        return dict(os.environ)
+    return {**os.environ, "OMP_NUM_THREADS": str(threads)}
+
+
+class OtherPrograms:
+    """The share of the processors that other programs take from now on.
+
+    Processes that this one starts, as a compiler's, are others too.
+    """
+
+    def __init__(self) -> None:
+        self._began = self._read()
+
+    def share(self) -> float:
+        """Return what they took so far of the processors this process may use, in [0, 1]."""
+        (wall, own, busy), now = self._began, self._read()
+        elapsed = (now[0] - wall) * available_cores()
+        return min(1.0, max(0.0, (now[2] - busy) - (now[1] - own)) / elapsed) if elapsed else 0.0
+
+    @staticmethod
+    def _read() -> tuple[float, float, float]:
+        own, wall = time.process_time(), time.perf_counter()
+        busy = busy_s()
+        return wall, own, own if busy is None else busy
+
+
+def busy_s() -> float | None:
+    """Return how long the processors that this process may use were busy since the machine began.
+
+    Time that a hypervisor gave to other machines counts too. None where the system does not tell.
+    """
+    try:
+        text = Path("/proc/stat").read_text(encoding="ascii")
+    except OSError:
+        return None
+    allowed = os.sched_getaffinity(0)
+    ticks = 0
+    for number, counts in re.findall(r"^cpu(\d+) (.+)$", text, re.MULTILINE):
+        if int(number) in allowed:
+            # Beyond the eighth column guests are listed, which user and nice hold already.
+            user, nice, system, _idle, _waiting, *others = map(int, counts.split()[:8])
+            ticks += user + nice + system + sum(others)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+_SHARE_FOR_A_RUN = 0.9  # of the memory that is free; the rest stays for everything else
 _HEAP_STEP_BYTES = 1 << 30
 _LARGEST_IN_HEAP_BYTES = 32 << 20  # glibc takes no more
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _MADV_HUGEPAGE = -1, -2, -3, 14
@@ -280,8 +385,104 @@ def _grow_heap(libc: ctypes.CDLL) -> None:
     libc.free(libc.malloc(ctypes.c_size_t(_LARGEST_IN_HEAP_BYTES - 4096)))
 
 
+def available_mib(device_name: str) -> float | None:
+    """Return the memory that is free for a run now, MiB; None where the system does not tell.
+
+    On a processor that is what Linux calls available, or what the control group of a container
+    still grants where that is less; on a GPU, what no other process holds.
+    """
+    import torch
+
+    device = torch.device(device_name)
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return _SHARE_FOR_A_RUN * free / MIB
+    found = [size for size in (_system_bytes(), _group_bytes()) if size is not None]
+    return _SHARE_FOR_A_RUN * min(found) / MIB if found else None
+
+
+def process_mib(largest: bool = False) -> float:
+    """Return the memory of this process now, or the largest so far, MiB."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+    except OSError:  # not Linux: only the largest is told
+        import resource
+
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most / MIB if sys.platform == "darwin" else most * 1024 / MIB
+    # Not ru_maxrss here: it begins with what the parent process had.
+    match = re.search(rf"^{'VmHWM' if largest else 'VmRSS'}:\s+(\d+) kB$", status, re.MULTILINE)
+    assert match is not None, status
+    return int(match[1]) * 1024 / MIB
+
+
+def peak_mib(device: torch.device) -> float:
+    """Return the largest memory so far, of this process or of the GPU, MiB."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / MIB
+    return process_mib(largest=True)
+
+
+@contextlib.contextmanager
+def enough_memory(batch_size: int, size: int) -> Iterator[None]:
+    """Raise a lack of memory inside as MachineError that names batch and image size."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MachineError(
+            f"out of memory with {batch_size} images of {size}x{size} at once",
+            remedy="use a smaller --batch-size, or --device cpu",
+        ) from error
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether an error of torch's is a lack of memory.
+
+    torch.OutOfMemoryError is one of a GPU; a processor's allocator has only a message.
+    """
+    return any(words in str(error) for words in ("out of memory", "can't allocate"))
+
+
+def _system_bytes() -> int | None:
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return None
+    match = re.search(r"^MemAvailable:\s+(\d+) kB$", text, re.MULTILINE)
+    return int(match[1]) * 1024 if match else None
+
+
+def _group_bytes() -> int | None:
+    """Return what the container may still take; memory that only caches files is free."""
+    folder = Path("/sys/fs/cgroup")
+    for limit, used in (
+        ("memory.max", "memory.current"),  # version 2 of control groups, then version 1
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            most = (folder / limit).read_text(encoding="ascii").strip()
+            now = int((folder / used).read_text(encoding="ascii"))
+            statistics = (folder / limit).with_name("memory.stat").read_text(encoding="ascii")
+        except (OSError, ValueError):
+            continue
+        if not most.isdigit():
+            return None
+        cached = re.search(r"^(?:total_)?inactive_file (\d+)$", statistics, re.MULTILINE)
+        return int(most) - now + (int(cached[1]) if cached else 0)
+    return None
+
+
+# --- the record ----------------------------------------------------------------------------------
+
+
 def describe(device: torch.device) -> dict[str, Any]:
     """Return what a run records about the machine it ran on."""
+    import torch
+
     on_gpu = device.type == "cuda"
     return {
         "python": platform.python_version(),

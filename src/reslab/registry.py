@@ -28,6 +28,11 @@ class Registry(Generic[T]):
         self._values[name] = value
         return value
 
+    def replace(self, name: str, value: T) -> T:
+        """Add a value under a name, in place of the one that has it."""
+        self._values[name] = value
+        return value
+
     def __getitem__(self, name: str) -> T:
         """Return the value, or raise UsageError naming the nearest known name."""
         if name not in self._values:

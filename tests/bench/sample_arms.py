@@ -11,6 +11,8 @@ from typing import Any
 
 from bench.session import Session
 
+from reslab.errors import DataError
+
 CHILD = "import time; held = bytearray(80 << 20); time.sleep(0.4)"
 
 
@@ -18,6 +20,9 @@ def measure(session: Session, settings: dict[str, Any]) -> None:
     """Note the arm's letter for each chunk."""
     if settings.get("dies") == "at start":
         raise RuntimeError("no compiler here")
+    if settings.get("dies") == "with a reason":
+        raise DataError("there are no images")
+    time.sleep(settings.get("starts_after", 0))
     print("what an arm prints must not get between the answers")
     session.ready(letter=settings["letter"], told=os.environ.get("TOLD", ""))
     for units in session.chunks():

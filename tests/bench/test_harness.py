@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from bench.case import OURS, Arm, Case, Options, Skipped
-from bench.harness import ROOT, WorkerError, measure
+from bench.harness import ROOT, Deadline, TimeUp, Turn, Worker, WorkerError, measure
 
 from bench import harness
 
@@ -109,8 +109,40 @@ def test_an_arm_that_does_not_answer_is_not_waited_for(tmp_path, monkeypatch):
     assert found["groups"]["as found"]["name"] == "B"
 
 
-def test_no_further_candidate_is_begun_when_the_time_of_a_case_is_up(tmp_path):
-    found, log = run(tmp_path, arm("one"), arm("two"), pairs=1, case_s=0.0)
+def test_a_candidate_that_takes_its_share_of_the_time_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness, "CANDIDATE_SHARE", 0.1)
+    peers = arm("compiling", starts_after=600), arm("stuck", hangs=True), arm("B")
+    found, _ = run(tmp_path, *peers, pairs=1, case_s=60.0)
+    trials = found["groups"]["as found"]["trials"]
+    assert trials["compiling"] == trials["stuck"] == {"failed": "ended after 6 s"}
+    assert found["groups"]["as found"]["name"] == "B"
+
+
+def test_no_case_takes_longer_than_its_time(tmp_path):
+    began = time.monotonic()
+    with pytest.raises(TimeUp, match="ended after 4 s"):
+        run(tmp_path, arm("B"), ours=arm("A", OURS, hangs=True), case_s=4.0)
+    assert time.monotonic() - began < 60
+
+
+def test_pairs_end_with_the_time_of_the_case(tmp_path, monkeypatch):
+    monkeypatch.setattr(Deadline, "left_s", lambda self: 0.0 if self.pairs_began else 60.0)
+    monkeypatch.setattr(Deadline, "pairs_began", False, raising=False)
+
+    def pairs(self: Turn, *words: Any) -> Any:
+        Deadline.pairs_began = True
+        return measured(self, *words)
+
+    measured = Turn.pairs
+    monkeypatch.setattr(Worker, "_receive", lambda self, limit_s: self._child.recv(60))
+    monkeypatch.setattr(Turn, "pairs", pairs)
+    found, _ = run(tmp_path, arm("B"), pairs=4)
+    assert len(found["groups"]["as found"]["ratios"]) == 1, "one there always is"
+
+
+def test_no_further_candidate_is_begun_when_the_time_of_a_case_is_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness, "CANDIDATES_UNTIL", 0.0)
+    found, log = run(tmp_path, arm("one"), arm("two"), pairs=1)
     peer = found["groups"]["as found"]
     assert peer["name"] == "one", "one there always is"
     assert peer["trials"]["two"] == {"failed": "not tried: the time of the case was up"}
@@ -162,6 +194,7 @@ def test_other_answers_and_failures_leave_a_candidate_out(tmp_path):
         arm("wrong", answer=2.1),
         arm("dead", dies="at start"),
         arm("mute", dies="at check"),
+        arm("refused", dies="with a reason"),
         arm("B"),
         pairs=1,
     )
@@ -169,6 +202,7 @@ def test_other_answers_and_failures_leave_a_candidate_out(tmp_path):
     assert "answer differs by" in trials["wrong"]["failed"]
     assert "no compiler here" in trials["dead"]["failed"]
     assert "no answer" in trials["mute"]["failed"]
+    assert trials["refused"]["failed"] == "DataError: there are no images"
     assert found["groups"]["as found"]["name"] == "B"
     assert "wrong" not in log
 

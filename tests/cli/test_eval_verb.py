@@ -21,6 +21,7 @@ from reslab.data.preprocess import Preprocess
 from reslab.data.record import ImageRecord
 from reslab.data.split import complete_splits, image_keys, splits_to_json
 from reslab.evaluate import protocol
+from reslab.evaluate.metrics import METRICS
 from reslab.networks.network import build
 from reslab.networks.resnet import ResNetSpec, StageSpec, StemSpec
 from reslab.predict import load
@@ -556,3 +557,28 @@ def test_models_of_different_classes_are_not_averaged(
     other = save_model(tmp_path / "other", ("blue", "green", "yellow"))
     assert main(["eval", str(one), str(other), str(data)]) == 3
     assert "has other classes" in capsys.readouterr().err
+
+
+def test_a_metric_of_the_users_own_file(tmp_path, data, capsys):
+    run = save_model(tmp_path / "run")
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from reslab.evaluate.metrics import metric\n"
+        "@metric('blue_pct', words='called blue', better='lower', unit='%')\n"
+        "def blue_pct(predictions):\n"
+        "    return 100 * (predictions == 0).mean()\n"
+    )
+    try:
+        words = ["eval", str(run), str(data), "--metrics", str(own)]
+        assert main([*words, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert 0 <= found["blue_pct"] <= 100
+        assert main(words) == 0
+        output = capsys.readouterr().out
+        assert "called blue %" in output
+        assert f"{found['blue_pct']:.2f}" in output
+    finally:
+        METRICS._values.pop("blue_pct", None)
+    own.write_text("1 / 0")
+    assert main(words) == 2
+    assert f"{own}, line 1: ZeroDivisionError" in capsys.readouterr().err

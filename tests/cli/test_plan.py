@@ -12,7 +12,7 @@ import pytest
 from reslab.cli import train
 from reslab.cli.main import build_parser, main
 from reslab.plan import remember
-from reslab.plan.settings import Wishes, settings_for
+from reslab.plan.search_space import SearchSpace, variants_in
 from reslab.plan.subject import Subject, imagine
 from reslab.plan.task import StepCost
 from reslab.training.config import Request
@@ -37,12 +37,12 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESLAB_CACHE", str(tmp_path))
 
 
-def keep(model: str, wishes: Wishes, step_s: float = 0.1) -> Subject:
+def keep(model: str, space: SearchSpace, step_s: float = 0.1) -> Subject:
     """Keep a cost that grows with the batch for all that is looked at."""
     overrides = {"img_size": 32, "batch_size": 64, "precision": "fp32"}
     request = Request(data="", model=model, overrides=overrides, device="cpu")
     subject = imagine(request, num_images=10_000, num_classes=10)
-    for setting in (setting for group in settings_for(subject, wishes) for setting in group):
+    for setting in (setting for group in variants_in(subject, space) for setting in group):
         task = dataclasses.replace(
             subject.with_changes(setting.changes).task(), threads=setting.threads
         )
@@ -85,13 +85,13 @@ def test_nonsense_is_refused_in_one_line(words, code, said, capsys):
 
 
 def test_an_impossible_time_is_refused_with_what_it_would_take(capsys):
-    keep("resnet20", Wishes())
+    keep("resnet20", SearchSpace())
     assert main(["plan", *IMAGINED, "--model", "resnet20", "--time", "8s"]) == 2
     assert "8 s are too short: resnet20 alone takes about" in capsys.readouterr().err
 
 
 def test_the_table_is_on_stdout_and_the_command_on_stderr(capsys):
-    keep("resnet20", Wishes())
+    keep("resnet20", SearchSpace())
     assert main(["plan", *IMAGINED, "--model", "resnet20", "--memory", "4G"]) == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
@@ -139,7 +139,7 @@ def keep_with_views() -> Subject:
 
 def test_a_time_chooses_among_networks(capsys):
     for model, step_s in (("resnet20", 0.1), ("resnet32", 0.2), ("resnet44", 3.0)):
-        keep(model, Wishes(), step_s)
+        keep(model, SearchSpace(), step_s)
     names = "resnet44,resnet20,resnet32"
     words = [*IMAGINED, "--time", "30m", "--models", names]
     assert main(["plan", *words, "--json", "--quiet", "--model", "resnet20"]) == 0

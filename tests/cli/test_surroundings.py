@@ -150,7 +150,7 @@ def test_the_loss_of_whoever_listens_does_not_stop_the_work(tmp_path):
     script = (
         "import os, sys\n"
         "from reslab.cli import streams\n"
-        "from reslab.cli.output import note\n"
+        "from reslab.display.stderr import note\n"
         "with streams.usable():\n"
         "    for _ in range(3): note('x' * 100000)\n"
         "print('done')\n"
@@ -203,6 +203,7 @@ def test_a_library_that_cannot_be_loaded_is_named():
     [
         (OSError(errno.EMFILE, "Too many open files", "a.png"), "a.png: Too many open files"),
         (PermissionError(errno.EACCES, "Permission denied", "x"), "x: Permission denied"),
+        (OSError(errno.EAGAIN, "Resource temporarily unavailable"), "ulimit -u"),
         (RuntimeError("can't start new thread"), "ulimit -u"),
         (ImportError("libgomp.so.1: cannot open shared object file"), "libgomp"),
     ],
@@ -219,6 +220,17 @@ def test_what_the_machine_refuses_is_no_internal_error(capsys, monkeypatch, erro
     assert expected in line
     assert "internal error" not in line
     assert line.count("\n") == 1
+
+
+def test_an_error_of_the_system_that_names_nothing_is_a_fault_of_ours(capsys, monkeypatch):
+    from reslab.cli import show
+
+    def fail(args: object) -> int:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(show, "run", fail)
+    assert main(["show", "resnet20"]) == 1
+    assert "internal error: OSError: [Errno 9] Bad file descriptor" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

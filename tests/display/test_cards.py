@@ -15,7 +15,7 @@ import reslab
 from reslab import networks
 from reslab.display import card
 from reslab.evaluate.compare import compare
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 from reslab.networks.summary import measured
 from reslab.training.card import curve_of
 

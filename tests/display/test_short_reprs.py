@@ -21,7 +21,7 @@ from reslab.analyze.cost import measure
 from reslab.data.preprocess import Preprocess
 from reslab.display import short
 from reslab.evaluate.compare import compare
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 from reslab.predict import Prediction, Predictor
 from reslab.predict.predictor import Predictions
 from reslab.report.comparison import Comparison

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
 from reslab.evaluate.compare import compare, mcnemar, reorder_classes, together
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 
 
 def evaluation(correct: list[bool], classes: int = 3) -> Evaluation:

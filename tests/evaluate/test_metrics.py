@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
 from reslab.errors import DataError, DivergedError
-from reslab.evaluate.metrics import NUM_BINS, Evaluation, fit_temperature
+from reslab.evaluate.evaluation import NUM_BINS, Evaluation, fit_temperature
 from reslab.evaluate.statistics import softmax, wilson_pct
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reslab.evaluate.compare import compare
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 from reslab.evaluate.summary import (
     class_rows,
     confusion_rows,

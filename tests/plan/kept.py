@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 from reslab.plan import remember
-from reslab.plan.settings import Setting, Wishes, settings_for
+from reslab.plan.search_space import SearchSpace, Variant, variants_in
 from reslab.plan.subject import Subject
 from reslab.plan.task import StepCost, Task
 
@@ -24,17 +24,17 @@ COST = StepCost(
 CostOf = Callable[[Task], StepCost]
 
 
-def keep_setting(subject: Subject, setting: Setting, cost_of: CostOf) -> None:
-    """Keep what a setting costs."""
+def keep_variant(subject: Subject, variant: Variant, cost_of: CostOf) -> None:
+    """Keep what a variant costs."""
     task = dataclasses.replace(
-        subject.with_changes(setting.changes).task(), threads=setting.threads
+        subject.with_changes(variant.changes).task(), threads=variant.threads
     )
     cost = dataclasses.replace(cost_of(task), batch_size=task.recipe.batch_size)
     remember.keep(remember.key_of(task), cost)
 
 
-def keep_all(subject: Subject, wishes: Wishes, cost_of: CostOf) -> None:
-    """Keep what every setting costs that is looked at."""
-    for group in settings_for(subject, wishes):
-        for setting in group:
-            keep_setting(subject, setting, cost_of)
+def keep_all(subject: Subject, space: SearchSpace, cost_of: CostOf) -> None:
+    """Keep what every variant costs that is looked at."""
+    for group in variants_in(subject, space):
+        for variant in group:
+            keep_variant(subject, variant, cost_of)

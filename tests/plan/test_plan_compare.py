@@ -1,4 +1,4 @@
-"""Which setting and which network are proposed, on measurements that are known."""
+"""Which variant and which network are proposed, on measurements that are known."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from kept import COST, keep_all, keep_setting
+from kept import COST, keep_all, keep_variant
 
 from reslab import networks
 from reslab.durable.cache import cache_folder
@@ -15,7 +15,7 @@ from reslab.plan import remember
 from reslab.plan.batches import Effort
 from reslab.plan.compare import Comparison, compare
 from reslab.plan.networks import NetworkChoice, choose_network, usual_networks
-from reslab.plan.settings import Setting, Wishes
+from reslab.plan.search_space import SearchSpace, Variant
 from reslab.plan.subject import Subject, imagine
 from reslab.plan.task import StepCost, Task
 from reslab.training.config import Request
@@ -39,8 +39,8 @@ def by_batch(task: Task) -> StepCost:
     return dataclasses.replace(COST, step_s=step_s, peak_mib=500.0 + 10 * batch)
 
 
-def compared(subject: Subject, wishes: Wishes, memory_mib: float | None = None) -> Comparison:
-    return compare(subject, wishes, Effort(memory_mib=memory_mib))
+def compared(subject: Subject, space: SearchSpace, memory_mib: float | None = None) -> Comparison:
+    return compare(subject, space, Effort(memory_mib=memory_mib))
 
 
 def batch_of(comparison: Comparison) -> int:
@@ -50,70 +50,73 @@ def batch_of(comparison: Comparison) -> int:
 
 def test_the_recipes_batch_is_kept_where_no_other_is_named():
     subject = subject_of()
-    keep_all(subject, Wishes(), by_batch)
-    found = compared(subject, Wishes())
-    assert [row.subject.chosen.recipe.batch_size for row in found.rows] == [64, 32, 128]
+    keep_all(subject, SearchSpace(), by_batch)
+    found = compared(subject, SearchSpace())
+    assert [trial.subject.chosen.recipe.batch_size for trial in found.trials] == [64, 32, 128]
     assert batch_of(found) == 64
-    assert found.changes(found.rows[2]) == {"batch_size": 128}
-    speeds = [row.prediction.images_per_s for row in found.rows if row.prediction]
+    assert found.changes(found.trials[2]) == {"batch_size": 128}
+    speeds = [trial.prediction.images_per_s for trial in found.trials if trial.prediction]
     assert speeds[1] < speeds[0] < speeds[2]
 
 
 def test_the_fastest_of_the_batches_that_are_named_is_proposed_if_it_fits():
-    subject, wishes = subject_of(), Wishes(batch_sizes=(64, 32, 128))
-    keep_all(subject, wishes, by_batch)
-    assert batch_of(compared(subject, wishes)) == 128
+    subject, space = subject_of(), SearchSpace(batch_sizes=(64, 32, 128))
+    keep_all(subject, space, by_batch)
+    assert batch_of(compared(subject, space)) == 128
     store_mib = 10_000 * 32 * 32 * 3 / (1 << 20)
-    assert batch_of(compared(subject, wishes, 500 + 1279 + store_mib)) == 64
-    assert batch_of(compared(subject, wishes, 500 + 1281 + store_mib)) == 128
+    assert batch_of(compared(subject, space, 500 + 1279 + store_mib)) == 64
+    assert batch_of(compared(subject, space, 500 + 1281 + store_mib)) == 128
 
 
 def test_what_does_not_fit_is_tried_with_recomputed_maps_before_the_batch_is_changed():
     subject = subject_of()
-    keep_all(subject, Wishes(), by_batch)
+    keep_all(subject, SearchSpace(), by_batch)
     changes = {"precision": "fp32", "batch_size": 64, "checkpoint_activations": True}
     small = dataclasses.replace(COST, peak_mib=700.0)
-    keep_setting(subject, Setting(changes=changes), lambda task: small)
-    found = compared(subject, Wishes(), memory_mib=1000)
+    keep_variant(subject, Variant(changes=changes), lambda task: small)
+    found = compared(subject, SearchSpace(), memory_mib=1000)
     assert found.proposed is not None
     assert found.changes(found.proposed) == {"checkpoint_activations": True}
 
-    keep_setting(subject, Setting(changes=changes), by_batch)
-    found = compared(subject, Wishes(), memory_mib=1000)
+    keep_variant(subject, Variant(changes=changes), by_batch)
+    found = compared(subject, SearchSpace(), memory_mib=1000)
     assert batch_of(found) == 32
     assert "trains differently" in found.why
-    found = compared(subject, Wishes(), memory_mib=600)
+    found = compared(subject, SearchSpace(), memory_mib=600)
     assert found.proposed is None
 
 
 def test_thorough_finds_a_compiled_network_that_is_faster():
-    subject, wishes = subject_of(), Wishes(thorough=True)
-    keep_all(subject, wishes, by_batch)
-    found = compared(subject, wishes)
+    subject, space = subject_of(), SearchSpace(thorough=True)
+    keep_all(subject, space, by_batch)
+    found = compared(subject, space)
     assert found.proposed is not None
     assert found.changes(found.proposed) == {"compile": True}
     fixed = subject_of(compile=False)
-    assert "compile" not in compared(fixed, wishes).rows[-1].setting.changes
+    assert "compile" not in compared(fixed, space).trials[-1].variant.changes
 
 
 def test_noise_is_no_reason_to_leave_the_recipe():
-    subject, wishes = subject_of(), Wishes(thorough=True)
+    subject, space = subject_of(), SearchSpace(thorough=True)
 
     def noisy(task: Task) -> StepCost:
         return dataclasses.replace(by_batch(task), spread=0.9)
 
-    keep_all(subject, wishes, noisy)
-    found = compared(subject, wishes)
-    assert found.proposed is found.rows[0]
+    keep_all(subject, space, noisy)
+    found = compared(subject, space)
+    assert found.proposed is found.trials[0]
 
 
 def test_an_image_size_that_is_named_gets_its_own_recipe():
-    subject, wishes = subject_of(), Wishes(img_sizes=(24, 40))
-    keep_all(subject, wishes, by_batch)
-    rows = compared(subject, wishes).rows
-    recipes = [row.subject.chosen.recipe for row in rows if row.setting.free]
+    subject, space = subject_of(), SearchSpace(img_sizes=(24, 40))
+    keep_all(subject, space, by_batch)
+    trials = compared(subject, space).trials
+    recipes = [trial.subject.chosen.recipe for trial in trials if trial.variant.free]
     assert [(r.img_size, r.early_size) for r in recipes] == [(24, 18), (40, 30)]
-    assert [row.subject.chosen.spec.img_size for row in rows if row.setting.free] == [24, 40]
+    assert [trial.subject.chosen.spec.img_size for trial in trials if trial.variant.free] == [
+        24,
+        40,
+    ]
 
 
 def in_time(time_s: float, memory_mib: float | None = None) -> NetworkChoice:
@@ -121,7 +124,7 @@ def in_time(time_s: float, memory_mib: float | None = None) -> NetworkChoice:
     names = ("resnet44", "resnet20", "resnet32")
     for name, step_s in (("resnet20", 0.1), ("resnet32", 0.2), ("resnet44", 0.4)):
         cost = dataclasses.replace(COST, step_s=step_s, peak_mib=1000 * step_s)
-        keep_setting(subject.with_model(name), Setting(changes={}), lambda task, cost=cost: cost)
+        keep_variant(subject.with_model(name), Variant(changes={}), lambda task, cost=cost: cost)
     return choose_network(subject, names, time_s, Effort(memory_mib=memory_mib))
 
 

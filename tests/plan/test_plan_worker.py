@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from reslab.child import Child
+from reslab.machine import available_mib, process_mib
 from reslab.plan import predict, worker
-from reslab.plan.memory import available_mib, process_mib
 from reslab.plan.subject import imagine
-from reslab.plan.task import Task
+from reslab.plan.task import OutOfMemory, Task
 from reslab.training import updates
 from reslab.training.config import Request
 from reslab.training.step import Training
@@ -104,7 +104,7 @@ def test_others_are_watched_only_while_updates_are_timed(monkeypatch):
         yield counted
 
     monkeypatch.setattr(worker, "updates_of", updates_of)
-    monkeypatch.setattr(worker, "Others", Watch)
+    monkeypatch.setattr(worker, "OtherPrograms", Watch)
     monkeypatch.setattr(worker, "WARM_S", 0.0)
     monkeypatch.setattr(worker, "EVALUATION_S", 0.0)
     cost = worker.measure(task_of(early_share=0.5, early_size=6), 0.0, time.time())
@@ -145,13 +145,14 @@ def test_running_out_of_memory_is_an_answer(tmp_path):
     (tmp_path / "limited.py").write_text(limited)
     with Child("limited", path=[tmp_path]) as child:
         child.send(asked)
-        assert child.receive() == {"out_of_memory": True}
+        with pytest.raises(OutOfMemory, match="does not fit into the memory of cpu"):
+            child.recv()
 
 
 TRAINING = """
 import json, sys, time
 from pathlib import Path
-from reslab.plan.memory import process_mib
+from reslab.machine import process_mib
 from reslab.training import job
 from reslab.training.config import Request
 began = time.perf_counter()

@@ -16,10 +16,10 @@ from reslab.artifact import Artifact
 from reslab.data.decode import decode_file
 from reslab.data.preprocess import Preprocess, fit, network_input
 from reslab.errors import CheckpointError, DivergedError, MachineError, UsageError
+from reslab.machine import enough_memory
 from reslab.networks.network import build
 from reslab.networks.resnet import ResNetSpec, StageSpec, StemSpec
 from reslab.predict import Prediction, Predictor, find_images, load
-from reslab.predict.predictor import enough_memory
 from tolerance import rounding_of
 
 CLASSES = ("ant", "bee", "cat", "dog")

@@ -17,7 +17,16 @@ from reslab.errors import MachineError
 from reslab.networks import replace
 from reslab.networks.network import Network, build
 from reslab.networks.resnet import ResNetSpec, StageSpec, StemSpec
-from reslab.predict.runtimes import KINDS, Auto, Candidate, Kind, Runtime, choose, remember, survey
+from reslab.predict.runtimes import (
+    RUNTIMES,
+    Auto,
+    Candidate,
+    Runtime,
+    RuntimeKind,
+    choose,
+    remember,
+    survey,
+)
 from reslab.predict.runtimes.agreement import agreement, close_calls, close_margin, same_labels
 from reslab.predict.runtimes.eager import reference
 from tolerance import assert_same
@@ -54,7 +63,9 @@ def only_kinds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     def use(**kinds: tuple[Change, float, dict[str, float]]) -> list[str]:
         built: list[str] = []
 
-        def kind(name: str, change: Change, startup_s: float, speed: dict[str, float]) -> Kind:
+        def kind(
+            name: str, change: Change, startup_s: float, speed: dict[str, float]
+        ) -> RuntimeKind:
             def make(net: Network, shape: object, precision: str, device: object) -> Change:
                 built.append(f"{name} {precision}")
 
@@ -64,12 +75,10 @@ def only_kinds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
                 return compute
 
-            return Kind(name, make, lambda device: "", startup_s, speed)
+            return RuntimeKind(name, make, startup_s, speed)
 
-        for name in list(KINDS):
-            monkeypatch.delitem(KINDS, name)
-        for name, (change, startup_s, speed) in kinds.items():
-            monkeypatch.setitem(KINDS, name, kind(name, change, startup_s, speed))
+        made = {name: kind(name, *known) for name, known in kinds.items()}
+        monkeypatch.setattr(RUNTIMES, "_values", made)
         return built
 
     return use
@@ -179,9 +188,9 @@ def test_what_cannot_be_built_is_left_out(network: Network, monkeypatch: pytest.
     def broken(*_: object) -> Change:
         raise RuntimeError("no such operator\nsecond line")
 
-    for name in list(KINDS):
-        monkeypatch.delitem(KINDS, name)
-    monkeypatch.setitem(KINDS, "broken", Kind("broken", broken, lambda d: "", 0.0, {"fp32": 9.0}))
+    monkeypatch.setattr(
+        RUNTIMES, "_values", {"broken": RuntimeKind("broken", broken, 0.0, {"fp32": 9.0})}
+    )
     chosen, _ = auto(network)
     chosen.expect(10**9)
     chosen(images())

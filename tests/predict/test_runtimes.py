@@ -12,8 +12,7 @@ from reslab import networks
 from reslab.errors import MachineError, UsageError
 from reslab.networks.network import Network, build
 from reslab.networks.resnet import ResNetSpec, StageSpec, StemSpec
-from reslab.predict.runtimes import KINDS, build_runtime, kind_of
-from reslab.predict.runtimes.kinds import EXTRAS
+from reslab.predict.runtimes import RUNTIMES, build_runtime, kind_of
 
 CPU = torch.device("cpu")
 # A form of each family: zero padding and projections, activations in every order, gates, maps
@@ -35,12 +34,13 @@ FAMILIES = {
     "keras_preact_3_4_6": 57,
     "airbench94": 32,
 }
+EXTRAS = {name: RUNTIMES[name] for name in RUNTIMES if RUNTIMES[name].packages}
 OTHERS = [
     pytest.param(
         name,
         marks=pytest.mark.skipif(
-            importlib.util.find_spec(EXTRAS[name][1][0]) is None,
-            reason=f"needs pip install 'reslab[{EXTRAS[name][0]}]'",
+            importlib.util.find_spec(EXTRAS[name].packages[0]) is None,
+            reason=f"needs pip install 'reslab[{EXTRAS[name].extra}]'",
         ),
     )
     for name in EXTRAS
@@ -185,9 +185,9 @@ def test_a_missing_package_says_what_to_install(name: str, monkeypatch: pytest.M
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
     with pytest.raises(MachineError) as found:
         kind_of(name, "fp32", CPU)
-    assert f"pip install 'reslab[{EXTRAS[name][0]}]'" in str(found.value)
+    assert f"pip install 'reslab[{EXTRAS[name].extra}]'" in str(found.value)
     assert "\n" not in str(found.value)
-    assert kind_of("eager", "auto", CPU) is KINDS["eager"]
+    assert kind_of("eager", "auto", CPU) is RUNTIMES["eager"]
 
 
 def test_what_a_runtime_cannot_compute_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from reslab.data.dataset import ArrayImages, Dataset
 from reslab.data.preprocess import Preprocess
 from reslab.data.sources.named import open_digits
 from reslab.data.split import complete_splits, splits_to_json
-from reslab.evaluate.metrics import Evaluation, fit_temperature
+from reslab.evaluate.evaluation import Evaluation, fit_temperature
 from reslab.evaluate.statistics import softmax
 from reslab.training.recipe import Augment, Recipe
 from reslab.training.recipe import to_json as recipe_to_json

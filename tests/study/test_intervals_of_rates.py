@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 from synthetic import results
 
 from reslab.evaluate.compare import compare
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 from reslab.evaluate.statistics import wilson_pct
 from reslab.study import Best, Ordered, statistics
 from reslab.study.figures import figures
@@ -27,10 +27,10 @@ rates = some.floats(0, 100)
 @given(some.lists(rates, min_size=2, max_size=6))
 def test_the_interval_of_a_mean_error_lies_within_0_and_100_and_holds_the_mean(values):
     within = statistics.range_of("test_error_pct")
-    found = statistics.summarise(values, within=within)
+    found = statistics.summarize(values, within=within)
     assert 0 <= found.low <= found.mean + 1e-9
     assert found.mean - 1e-9 <= found.high <= 100
-    free = statistics.summarise(values)
+    free = statistics.summarize(values)
     # Only what cannot be is cut off.
     assert found.low == max(0.0, free.low)
     assert found.high == min(100.0, free.high)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import queue
 import re
 import signal
 import subprocess
@@ -16,14 +17,15 @@ from typing import Any
 import pytest
 
 from reslab import artifact
+from reslab.child import ChildEnded
 from reslab.cli.main import main
 from reslab.errors import MachineError, UsageError
-from reslab.study.crew import Crew
 from reslab.study.expansion import Setting, expand
 from reslab.study.folder import StudyFolder
 from reslab.study.load import load_study
 from reslab.study.results import StudyResults
-from reslab.study.worker import Line, do
+from reslab.study.worker import RunEvents, execute
+from reslab.study.worker_pool import WorkerPool, processes
 from reslab.training.rundir import RunDirectory
 
 DOCS = Path(__file__).parents[2] / "docs" / "studies.md"
@@ -65,7 +67,7 @@ STUDY = Study(
 class Nobody:
     """A parent that does not listen."""
 
-    def write(self, value: Any) -> None:
+    def send(self, value: Any) -> None:
         """Drop a value."""
 
 
@@ -91,7 +93,7 @@ def test_one_run_from_nothing_to_its_numbers(question, tmp_path):
     folder.claim(study, setting)
 
     def work(arm: str, *, retry: bool = False) -> Any:
-        return do(plan[arm], folder, Line(Nobody(), plan[arm].id), retry=retry)
+        return execute(plan[arm], folder, RunEvents(Nobody(), plan[arm].id), retry=retry)
 
     thin, again = work("thin"), work("again")
     assert (thin.status, thin.run_dir) == ("finished", "thin/seed-0")
@@ -133,7 +135,7 @@ def test_training_error_is_that_of_the_finished_network_without_augmentation(que
     """Against the command that evaluates any model on any split."""
     study, setting = load_study(str(question)), Setting(seeds=1)
     run, folder = expand(study, setting)[0], StudyFolder(tmp_path / "study")
-    outcome = do(run, folder, Line(Nobody(), run.id), retry=False)
+    outcome = execute(run, folder, RunEvents(Nobody(), run.id), retry=False)
     out = tmp_path / "eval.json"
     with open(out, "w") as file, contextlib.redirect_stdout(file):
         model = str(folder.path / run.id)
@@ -163,7 +165,7 @@ def test_a_folder_keeps_to_one_study(question, tmp_path):
 
 def test_a_run_with_other_settings_is_not_taken_for_the_same(question, tmp_path):
     run, folder = expand(load_study(str(question)), Setting())[0], StudyFolder(tmp_path / "study")
-    do(run, folder, Line(Nobody(), run.id), retry=False)
+    execute(run, folder, RunEvents(Nobody(), run.id), retry=False)
     question.write_text(SOURCE.replace("STEPS", "5"))
     changed = expand(load_study(str(question)), Setting())[0]
     with pytest.raises(UsageError, match=r"other settings: overrides .*4.* -> .*5"):
@@ -179,20 +181,75 @@ def test_a_run_that_never_got_to_its_configuration_begins_anew(question, tmp_pat
     assert not (folder.path / run.id).exists()
 
 
+def next_event(pool: WorkerPool) -> Any:
+    received = None
+    while received is None:
+        received = pool.recv()
+    return received
+
+
 def test_a_worker_that_is_killed_is_heard_of(question, tmp_path):
-    told = {"study": "nowhere.py", "setting": {}, "folder": str(tmp_path), "retry": False}
+    setup = {"study": "nowhere.py", "setting": {}, "folder": str(tmp_path), "retry": False}
     run = expand(load_study(str(question)), Setting())[0]
-    with Crew(told, tmp_path, 1) as crew:
-        crew.give(run)
-        assert not crew.idle
-        crew._workers[0].process.kill()
-        heard = None
-        while heard is None:
-            heard = crew.hear()
-    assert heard == (
-        run,
-        {"event": "gone", "why": "its process was ended by SIGKILL (too little memory?)"},
-    )
+    with WorkerPool(setup, 1, processes(tmp_path, 1)) as pool:
+        pool.submit(run)
+        assert not pool.has_room
+        pool._workers[0].executor.process.kill()
+        assert next_event(pool) == (
+            run,
+            {"event": "gone", "why": "its process was ended by SIGKILL (too little memory?)"},
+        )
+        assert pool.has_room
+
+
+class Elsewhere:
+    """A worker that is no process of this machine: it says that a run is done, or is gone."""
+
+    def __init__(self, number: int) -> None:
+        self.number, self.sent, self.ended = number, [], False
+        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def send(self, value: Any) -> None:
+        self.sent.append(value)
+        self._inbox.put(value)
+
+    def recv(self) -> dict[str, Any]:
+        name = self._inbox.get()
+        if name is None or str(name).startswith("wild"):
+            raise ChildEnded("the node was taken away", exit_code=1)
+        return {"event": "done", "run": name} if isinstance(name, str) else self.recv()
+
+    def stop(self) -> None:
+        """Ignore it."""
+
+    def end(self, *, within_s: float) -> None:
+        self.ended = True
+
+    def exit_reason(self) -> str:
+        return "the node was taken away"
+
+
+def test_a_worker_need_be_no_process(question):
+    plan = {run.id: run for run in expand(load_study(str(question)), Setting(seeds=1))}
+    started: list[Elsewhere] = []
+
+    def start(number: int) -> Elsewhere:
+        started.append(Elsewhere(number))
+        return started[-1]
+
+    with WorkerPool({"study": "q"}, 1, start) as pool:
+        for name, event in (
+            ("thin/seed-0", {"event": "done", "run": "thin/seed-0"}),
+            ("wild/seed-0", {"event": "gone", "why": "the node was taken away"}),
+            ("lost/seed-0", {"event": "done", "run": "lost/seed-0"}),
+        ):
+            pool.submit(plan[name])
+            assert next_event(pool) == (plan[name], event)
+    first, second = started  # one worker did two runs and died, another the last one
+    assert first.sent == [{"study": "q"}, "thin/seed-0", "wild/seed-0", None]
+    assert second.sent == [{"study": "q"}, "lost/seed-0", None]
+    assert first.ended
+    assert second.ended
 
 
 def start(question: Path, out: Path, *more: str) -> subprocess.Popen[str]:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from reslab.data.check import CheckReport
     from reslab.data.collect import Finding
 
-HELP = "look for what is wrong with a data set before training"
 _EXAMPLES = 2
 _MOST_NOTES = 8  # they say how the data are read, which nothing else says
 _CLASS_ROWS = 20
@@ -55,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from reslab.data.mending import mending_plan
     from reslab.data.open import collect_dataset
     from reslab.data.sources.tables.parse import SUFFIXES
+    from reslab.display.stderr import note
     from reslab.durable import write_file
     from reslab.errors import DataError, UsageError
 
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.plan} exists already", remedy="name another file for the plan")
     if args.plan is not None and not (data.is_dir() or data.suffix.lower() in SUFFIXES):
         raise UsageError("--plan needs a folder or CSV file", remedy="leave it out")
-    collected = collect_dataset(args.data, options=data_options_of(args), notify=output.note)
+    collected = collect_dataset(args.data, options=data_options_of(args), notify=note)
     report = check_dataset(
         collected.dataset,
         deep=not args.quick,
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plan is not None:
         plan = mending_plan(report.findings, data)
         write_file(args.plan, plan.encode("utf-8", "surrogateescape"))
-        output.note(f"plan: {args.plan} (read it, then run: sh {args.plan})")
+        note(f"plan: {args.plan} (read it, then run: sh {args.plan})")
     return 0 if report.ok else DataError.exit_code
 
 

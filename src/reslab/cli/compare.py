@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reslab.report.comparison import Comparison
 
-HELP = "put runs beside each other: paired test, curves, cost, settings"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `reslab compare`."""
@@ -35,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
     """Compare, then print tables or JSON, and write the page where one is asked for."""
     from pathlib import Path
 
-    from reslab.cli.output import emit_json, note
+    from reslab.cli.output import emit_json
+    from reslab.display.stderr import note
     from reslab.report.comparison import compare_runs
     from reslab.report.comparison_page import write_comparison
 
@@ -53,8 +52,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(comparison: Comparison) -> None:
-    from reslab.cli.output import note, table
+    from reslab.cli.output import table
     from reslab.display import wording
+    from reslab.display.stderr import note
     from reslab.report.comparison import finding, p_value
 
     rows = []

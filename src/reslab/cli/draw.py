@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "draw networks side by side"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `reslab draw`."""
@@ -44,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Draw and write one file."""
     from reslab import draw, durable, models, networks
-    from reslab.cli import output
+    from reslab.display.stderr import note
 
     for name in args.networks:
         networks.info(name)  # a wrong name is said before anything is built
@@ -62,5 +60,5 @@ def run(args: argparse.Namespace) -> int:
     folded = True if args.fold else False if args.unfold else None
     drawing = draw.draw(specs, folded=folded, title=args.title)
     durable.write_file(args.out, draw.render(drawing, suffix, dark=args.dark))
-    output.note(f"drew {', '.join(args.networks)} into {args.out}")
+    note(f"drew {', '.join(args.networks)} into {args.out}")
     return 0

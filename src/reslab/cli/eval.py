@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from reslab.artifact import Artifact
     from reslab.data.arrays import Indices
     from reslab.data.dataset import Dataset
-    from reslab.evaluate.metrics import Evaluation
+    from reslab.evaluate.evaluation import Evaluation
     from reslab.evaluate.protocol import Seen
 
-HELP = "measure one or several models, with intervals and per-class numbers"
 CLASS_LIMIT = 20
 CONFUSION_LIMIT = 5
 VIEWS = {
@@ -58,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scales", metavar="PX,PX,...", help="multi-scale: sides to show the whole image at"
     )
+    parser.add_argument(
+        "--metrics", metavar="FILE", help="a .py file with metrics of your own (docs/evaluate.md)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--csv", metavar="FILE", help="write a line for each image to a file")
     parser.add_argument("--skip-bad", action="store_true", help="leave unreadable images out")
@@ -84,13 +86,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, then print tables or JSON."""
     from reslab import artifact
-    from reslab.cli.output import emit_json, note
+    from reslab.cli.output import emit_json
     from reslab.data.collect import recorded_options
     from reslab.data.open import open_dataset
     from reslab.display.names import shown
+    from reslab.display.stderr import note
     from reslab.evaluate import protocol
+    from reslab.user_file import run_file
 
     _check_values(args)
+    if args.metrics:
+        run_file(Path(args.metrics), "metrics")
     models = {name: artifact.load(name) for name in dict.fromkeys(args.models)}
     first = args.models[0]
     dataset = open_dataset(
@@ -167,7 +173,7 @@ def _measure(
     samples: Indices,
 ) -> dict[str, Evaluation]:
     """Measure every model; all results are in the class order of the first."""
-    from reslab.cli.output import note
+    from reslab.display.stderr import note
     from reslab.errors import DataError
     from reslab.evaluate.compare import reorder_classes
     from reslab.evaluate.protocol import match_classes
@@ -225,7 +231,7 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _warn_of_seen(name: str, seen: Seen, count: int) -> None:
-    from reslab.cli.output import note
+    from reslab.display.stderr import note
 
     if seen.count is None and seen.same_data:
         note(

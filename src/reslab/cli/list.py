@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-HELP = "list the networks"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `reslab list`."""
@@ -26,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the networks that match, as a table or as JSON."""
     from reslab import networks
     from reslab.cli import output
+    from reslab.display.stderr import note
 
     names = networks.list_models(args.pattern)
     if not names:
@@ -43,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         ("kind", "left"),
     ]
     output.table(columns, [_row(name) for name in names])
-    output.note(
+    note(
         "MACs: multiply-adds for one image. error: top-1, as the paper publishes it.\n"
         "'reslab show NETWORK' shows the layers, the source and what differs from it."
     )

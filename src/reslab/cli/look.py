@@ -18,8 +18,6 @@ import argparse
 
 from reslab.cli.options import at_least
 
-HELP = "look inside a trained network: what it sees, and what each layer does"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `reslab look`."""
@@ -62,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     import os
     import sys
 
-    from reslab.cli.output import emit_json, note
+    from reslab.cli.output import emit_json
+    from reslab.display.stderr import note
     from reslab.errors import UsageError
     from reslab.look import DEFAULT, look_inside
 

@@ -179,11 +179,13 @@ def _named(error: Exception) -> MachineError | None:
     A file that cannot be opened, a thread that cannot be started, a library that cannot be loaded.
     """
     if isinstance(error, OSError) and error.strerror:
-        place = (
-            f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        )
-        remedy = _REMEDIES.get(error.errno or 0, "check that it is there and may be used")
-        return MachineError(f"{place}{error.strerror}", remedy=remedy)
+        remedy = _REMEDIES.get(error.errno or 0)
+        if isinstance(error.filename, str | bytes):
+            what = f"{os.fsdecode(error.filename)}: {error.strerror}"
+            return MachineError(what, remedy=remedy or "check that it is there and may be used")
+        # Without a file's name only what the machine lacks makes a clear line: "Bad file
+        # descriptor" is a fault of ours.
+        return MachineError(error.strerror, remedy=remedy) if remedy else None
     if isinstance(error, ImportError) and not (error.name or "").startswith("reslab"):
         return MachineError(
             f"a library cannot be loaded: {error}",

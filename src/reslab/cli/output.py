@@ -1,4 +1,4 @@
-"""What commands print: data on stdout, notes on stderr."""
+"""What commands print on stdout: JSON and tables. Lines for people are `display.stderr.note`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from reslab.cli.streams import shows
+from reslab.display.stderr import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,11 +24,6 @@ def emit_line(value: Any) -> None:
     """Print one JSON value on a line of its own, at once."""
     _write(value, indent=None)
     sys.stdout.flush()
-
-
-def note(text: str) -> None:
-    """Print a line for people on stderr."""
-    print(_printable(text), file=sys.stderr, flush=True)
 
 
 def is_terminal() -> bool:
@@ -53,7 +49,7 @@ def table(
     from rich.text import Text
 
     drawn = Table(
-        title=None if title is None else Text(_printable(title), style="bold"),
+        title=None if title is None else Text(printable(title), style="bold"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         header_style="bold",
@@ -62,10 +58,10 @@ def table(
     )
     for heading, justify in columns:
         drawn.add_column(
-            Text(_printable(heading)), justify="right" if justify == "right" else "left"
+            Text(printable(heading)), justify="right" if justify == "right" else "left"
         )
     for row in rows:
-        drawn.add_row(*(Text(_printable(cell)) for cell in row))
+        drawn.add_row(*(Text(printable(cell)) for cell in row))
     show(drawn)
 
 
@@ -81,12 +77,6 @@ def show(renderable: RenderableType) -> None:
     width = None if is_terminal() else 200
     no_color = "NO_COLOR" in os.environ or None
     Page(file=sys.stdout, width=width, highlight=False, no_color=no_color).print(renderable)
-
-
-def _printable(text: str) -> str:
-    """Make text safe for a terminal: no control characters, no lone surrogates."""
-    safe = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c in "\n\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in safe)
 
 
 def _write(value: Any, indent: int | None) -> None:

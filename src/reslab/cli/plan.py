@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from reslab.cli import train
 from reslab.cli.options import fill_from_environment
-from reslab.cli.output import note
+from reslab.display.stderr import note
 from reslab.errors import UsageError
 
 if TYPE_CHECKING:
     from reslab.plan.subject import Subject
     from reslab.training.config import Request
 
-HELP = "predict the time and memory of a training, and propose the fastest that fits"
 UNITS = {"": 1 / (1 << 20), "K": 1 / (1 << 10), "M": 1.0, "G": 1 << 10, "T": 1 << 20}
 
 
@@ -87,9 +86,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, predict, propose."""
     from reslab.cli import planned
+    from reslab.machine import available_mib
     from reslab.plan.batches import Effort
     from reslab.plan.compare import compare
-    from reslab.plan.memory import available_mib
     from reslab.plan.networks import choose_network, usual_networks
 
     parser = argparse.ArgumentParser(add_help=False)
@@ -110,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         choice = choose_network(subject, names, args.time, effort)
         planned.show_networks(args, written, choice)
         return 0
-    planned.show_settings(args, written, compare(subject, _wishes(args), effort))
+    planned.show_trials(args, written, compare(subject, _search_space(args), effort))
     return 0
 
 
@@ -151,10 +150,10 @@ def _subject(args: argparse.Namespace) -> Subject:
     return subject.resolve(request, make_observer(bool(args.quiet)))
 
 
-def _wishes(args: argparse.Namespace) -> Any:
-    from reslab.plan.settings import Wishes
+def _search_space(args: argparse.Namespace) -> Any:
+    from reslab.plan.search_space import SearchSpace
 
-    return Wishes(
+    return SearchSpace(
         batch_sizes=args.batch_sizes or (),
         img_sizes=args.img_sizes or (),
         precisions=args.precisions or (),
@@ -164,8 +163,7 @@ def _wishes(args: argparse.Namespace) -> Any:
 
 def _introduce(subject: Subject, memory_mib: float | None, precisions: tuple[str, ...]) -> None:
     """Say what is looked at, and on what machine."""
-    from reslab.data.preprocess import available_cores
-    from reslab.machine import describe, slow_precision
+    from reslab.machine import available_cores, describe, slow_precision
 
     machine = describe(subject.device)
     where = f"{machine['cpu']}, {available_cores()} cores"

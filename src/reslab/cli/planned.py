@@ -8,12 +8,13 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from reslab.cli import train
-from reslab.cli.output import emit_json, note, table
+from reslab.cli.output import emit_json, table
+from reslab.display.stderr import note
 from reslab.display.wording import clock
 
 if TYPE_CHECKING:
-    from reslab.plan.compare import Comparison, Row
-    from reslab.plan.forecast import Prediction
+    from reslab.plan.compare import Comparison, Trial
+    from reslab.plan.forecast import Forecast
     from reslab.plan.networks import Candidate, NetworkChoice
 
 FIELDS = (
@@ -31,7 +32,7 @@ UNSTEADY = 0.15
 NOT_TRAINING = ("json", "quiet")
 
 
-def show_settings(
+def show_trials(
     args: argparse.Namespace, written: argparse.Namespace, comparison: Comparison
 ) -> None:
     """Print the ways to compute a training.
@@ -46,9 +47,9 @@ def show_settings(
     if args.json:
         emit_json(
             {
-                "network": comparison.rows[0].subject.chosen.spec.name,
-                "rows": [_row_json(row) for row in comparison.rows],
-                "proposed": None if proposed is None else _row_json(proposed),
+                "network": comparison.trials[0].subject.chosen.spec.name,
+                "rows": [_trial_json(trial) for trial in comparison.trials],
+                "proposed": None if proposed is None else _trial_json(proposed),
                 "why": comparison.why,
                 "command": command,
             }
@@ -65,7 +66,7 @@ def show_settings(
         ("memory", "right"),
         ("", "left"),
     ]
-    table(columns, [_row_cells(row, proposed) for row in comparison.rows])
+    table(columns, [_trial_cells(trial, proposed) for trial in comparison.trials])
     if not args.quiet:
         note("")
         note(comparison.why)
@@ -77,7 +78,7 @@ def show_settings(
 def show_networks(
     args: argparse.Namespace, written: argparse.Namespace, choice: NetworkChoice
 ) -> None:
-    """Print the networks of a list, and how far each comes; see `show_settings`."""
+    """Print the networks of a list, and how far each comes; see `show_trials`."""
     changes = {"model": choice.proposed.subject.chosen.spec.name}
     command = shlex.join(_words(written, changes))
     if args.json:
@@ -109,10 +110,10 @@ def show_networks(
         note(f"  {command}")
 
 
-def _command(written: argparse.Namespace, comparison: Comparison, row: Row) -> str:
-    """Return the command that trains as a row says."""
-    words = shlex.join(_words(written, comparison.changes(row)))
-    return f"OMP_NUM_THREADS={row.setting.threads} {words}" if row.setting.threads else words
+def _command(written: argparse.Namespace, comparison: Comparison, trial: Trial) -> str:
+    """Return the command that trains as a trial says."""
+    words = shlex.join(_words(written, comparison.changes(trial)))
+    return f"OMP_NUM_THREADS={trial.variant.threads} {words}" if trial.variant.threads else words
 
 
 def _words(written: argparse.Namespace, changes: dict[str, Any]) -> list[str]:
@@ -138,7 +139,7 @@ def _written(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
-def _explain(prediction: Prediction) -> None:
+def _explain(prediction: Forecast) -> None:
     """Say what the time is made of, and how sure it is."""
     decoding = (
         f" ({clock(prediction.decode_s)} of it decoding, once)" if prediction.decode_s else ""
@@ -156,29 +157,31 @@ def _time(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else clock(seconds)
 
 
-def _speed(prediction: Prediction) -> str:
+def _speed(prediction: Forecast) -> str:
     """Write images a second, marked where other programs were in the way."""
     uncertain = "~" if prediction.unrest > UNSTEADY else ""
     return f"{uncertain}{prediction.images_per_s:,.0f}"
 
 
-def _row_cells(row: Row, proposed: Row | None) -> list[str]:
-    recipe, prediction = row.subject.chosen.recipe, row.prediction
+def _trial_cells(trial: Trial, proposed: Trial | None) -> list[str]:
+    recipe, prediction = trial.subject.chosen.recipe, trial.prediction
     how = ["compiled"] if recipe.compile else []
     how += [] if recipe.channels_last else ["NCHW"]
     how += ["recomputing"] if recipe.checkpoint_activations else []
-    how += [f"{row.setting.threads} threads"] if row.setting.threads else []
-    start = [str(row.setting.changes["precision"]), str(recipe.batch_size), str(recipe.img_size)]
+    how += [f"{trial.variant.threads} threads"] if trial.variant.threads else []
+    start = [str(trial.variant.changes["precision"]), str(recipe.batch_size), str(recipe.img_size)]
     start.append(", ".join(how))
     if prediction is None:
         return [*start, "", "", "", "too much", ""]
-    mark = "<- proposed" if row is proposed else "" if row.setting.free else "trains differently"
+    mark = (
+        "<- proposed" if trial is proposed else "" if trial.variant.free else "trains differently"
+    )
     return [
         *start,
         _speed(prediction),
         _time(prediction.epoch_s),
         _time(prediction.total_s),
-        f"{prediction.peak_mib:,.0f} MiB" + ("" if row.fits else ", too much"),
+        f"{prediction.peak_mib:,.0f} MiB" + ("" if trial.fits else ", too much"),
         mark,
     ]
 
@@ -201,15 +204,15 @@ def _candidate_cells(candidate: Candidate, proposed: Candidate) -> list[str]:
     ]
 
 
-def _row_json(row: Row) -> dict[str, Any]:
-    recipe = row.subject.chosen.recipe
+def _trial_json(trial: Trial) -> dict[str, Any]:
+    recipe = trial.subject.chosen.recipe
     return {
         **{name: getattr(recipe, name) for name in FIELDS},
-        "threads": row.setting.threads,
-        "may_be_proposed": row.setting.free,
-        "measured": row.measured,
-        "fits": row.fits,
-        "prediction": _prediction_json(row.prediction),
+        "threads": trial.variant.threads,
+        "may_be_proposed": trial.variant.free,
+        "measured": trial.measured,
+        "fits": trial.fits,
+        "prediction": _prediction_json(trial.prediction),
     }
 
 
@@ -225,7 +228,7 @@ def _candidate_json(candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def _prediction_json(prediction: Prediction | None) -> dict[str, float] | None:
+def _prediction_json(prediction: Forecast | None) -> dict[str, float] | None:
     if prediction is None:
         return None
     return {name: round(value, 4) for name, value in dataclasses.asdict(prediction).items()}

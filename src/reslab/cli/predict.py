@@ -22,7 +22,6 @@ from reslab.cli.options import at_least
 if TYPE_CHECKING:
     from reslab.predict import Prediction, Predictor
 
-HELP = "label images, folders or a list of paths"
 ROWS_A_TABLE = 200
 SHARE_WORTH_SHOWING = 0.005
 RUNTIMES = ("auto", "eager", "compiled", "openvino", "onnxruntime")
@@ -79,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a prediction for every image; return 3 where one could not be read."""
-    from reslab.cli.output import note
+    from reslab.display.stderr import note
     from reslab.errors import UsageError
     from reslab.predict import load
 
@@ -164,7 +163,7 @@ class _Count:
             yield prediction
 
     def report(self) -> int:
-        from reslab.cli.output import note
+        from reslab.display.stderr import note
 
         if self.failed:
             note(f"{self.failed} of {self.total} images could not be read")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reslab.cli.output import note
 from reslab.display.progress import Bar, Lines, on_terminal
+from reslab.display.stderr import note
 
 if TYPE_CHECKING:
     from reslab.training.observe import Observer

@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "draw a seeded data set of geometric shapes into a folder"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `reslab shapes`."""
@@ -32,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Draw and write."""
     from reslab.cli import output
     from reslab.data.shapes import SHAPE_NAMES, ShapeSettings, write_folder
+    from reslab.display.stderr import note
 
     settings = ShapeSettings(
         num=args.num, size=args.size, classes=args.classes, seed=args.seed, grey=args.grey
@@ -41,6 +40,6 @@ def run(args: argparse.Namespace) -> int:
         classes = sorted(SHAPE_NAMES[: args.classes])
         output.emit_json({"path": str(args.out), "num_images": len(files), "classes": classes})
     else:
-        output.note(f"drew {len(files):,} images into {args.out}")
-        output.note(f"next: reslab check {args.out}, or reslab train {args.out}")
+        note(f"drew {len(files):,} images into {args.out}")
+        note(f"next: reslab check {args.out}, or reslab train {args.out}")
     return 0

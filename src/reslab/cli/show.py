@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from reslab.analyze.cost import Cost, Layer
     from reslab.networks import NetworkSpec, Published
 
-HELP = "show a network layer by layer"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `reslab show`."""
@@ -83,6 +81,7 @@ def _deviations(spec: NetworkSpec) -> list[str]:
 def _print(cost: Cost) -> None:
     from reslab.analyze.cost import with_norms_folded
     from reslab.cli import output
+    from reslab.display.stderr import note
 
     print("\n".join(_header(cost)), end="\n\n")
     columns = [
@@ -94,7 +93,7 @@ def _print(cost: Cost) -> None:
         ("sees", "right"),
     ]
     output.table(columns, _rows(with_norms_folded(cost.layers)))
-    output.note(
+    note(
         "params: with the batch norm that follows. MACs: multiply-adds for one image.\n"
         "sees: side of the receptive field in pixels, borders aside."
     )

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from reslab.study.forecast import StudyForecast
     from reslab.study.results import StudyResults
 
-HELP = "ask a question of many runs, answered with statistics over seeds"
 SCALES = ("tiny", "small", "paper")
 
 
@@ -125,14 +124,15 @@ def _list(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> int:
     from reslab.cli import output
+    from reslab.display.stderr import note
     from reslab.display.wording import clock
     from reslab.study.expansion import expand
     from reslab.study.forecast import forecast_study
     from reslab.study.load import load_study
 
     plan = expand(load_study(_reference(args.name)), _setting(args))
-    note = None if args.quiet else output.note
-    found = forecast_study(plan, jobs=args.jobs, note=note)
+    tell = None if args.quiet else note
+    found = forecast_study(plan, jobs=args.jobs, note=tell)
     if args.json:
         output.emit_json(_plan_json(found))
         return 0
@@ -147,12 +147,12 @@ def _plan(args: argparse.Namespace) -> int:
         for each in found.runs
     ]
     output.table(columns, rows)
-    output.note(
+    note(
         f"{len(found.runs)} runs, {found.jobs} at once: about {clock(found.total_s)} and "
         f"{found.peak_mib:,.0f} MiB"
     )
     for why in sorted({each.why for each in found.runs if each.why and each.run.request}):
-        output.note(f"no prediction: {why}")
+        note(f"no prediction: {why}")
     return 0
 
 
@@ -206,6 +206,7 @@ def _report(args: argparse.Namespace) -> int:
 def _tell(results: StudyResults, folder: Path, *, as_json: bool) -> int:
     """Write the report, print the answer; 1 where a run failed or is missing."""
     from reslab.cli import output
+    from reslab.display.stderr import note
     from reslab.study.report import write_report
 
     page = write_report(results, folder)
@@ -217,14 +218,14 @@ def _tell(results: StudyResults, folder: Path, *, as_json: bool) -> int:
         output.emit_json({**value, "folder": str(folder), "report": str(page)})
     else:
         output.table(*_table(results))
-        output.note("")
+        note("")
         for verdict in results.verdicts():
-            output.note(f"{verdict.outcome}: {verdict.expectation} {verdict.because}")
-        output.note(f"  report   {page}")
+            note(f"{verdict.outcome}: {verdict.expectation} {verdict.because}")
+        note(f"  report   {page}")
     for outcome in bad:
-        output.note(f"{outcome.status}: {outcome.arm}/seed-{outcome.seed} {outcome.error}")
+        note(f"{outcome.status}: {outcome.arm}/seed-{outcome.seed} {outcome.error}")
     if any(outcome.status == "failed" for outcome in bad):
-        output.note("failed runs are kept as they are; try them again with --retry")
+        note("failed runs are kept as they are; try them again with --retry")
     return 1 if bad else 0
 
 
@@ -254,11 +255,11 @@ def _table(results: StudyResults) -> tuple[list[tuple[str, str]], list[list[str]
 
 
 def _cell(values: Mapping[int, float]) -> str:
-    from reslab.study.statistics import summarise
+    from reslab.study.statistics import summarize
 
     if not values:
         return "-"
-    found = summarise(list(values.values()))
+    found = summarize(list(values.values()))
     return f"{found.mean:.2f}" + ("" if found.sd is None else f" ± {found.sd:.2f}")
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reslab.cli.output import note
+from reslab.display.stderr import note
 from reslab.display.wording import clock
 
 if TYPE_CHECKING:

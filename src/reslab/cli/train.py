@@ -23,14 +23,13 @@ from reslab.cli.options import (
     parse_numbers,
     parse_pair,
 )
-from reslab.cli.output import emit_json, note
+from reslab.cli.output import emit_json
+from reslab.display.stderr import note
 from reslab.errors import UsageError
 
 if TYPE_CHECKING:
     from reslab.training.config import Request
     from reslab.training.finish import Result
-
-HELP = "train a network on a folder of images or a named data set"
 
 
 class Setting(NamedTuple):

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from reslab.weights import Imported
 
 LINES_SHOWN = 40
-HELP = "import, export, push and pull weights"
 FORMATS = """\
 FILE may be .safetensors, .pth, .pt, .bin, .ckpt, or Keras' .weights.h5 and .keras. Nothing in it
 is ever run. The program and the network are recognised by names and shapes.
@@ -90,6 +89,7 @@ def _add_pull(parser: argparse.ArgumentParser) -> None:
 def _import(args: argparse.Namespace) -> int:
     from reslab import artifact
     from reslab.cli import output
+    from reslab.display.stderr import note
     from reslab.weights import MisfitError, Request, import_file
 
     file = Path(args.names[0])
@@ -114,7 +114,7 @@ def _import(args: argparse.Namespace) -> int:
             output.emit_json({"misfits": list(error.details)})
         else:
             for line in _some(error.details):
-                output.note(line)
+                note(line)
         raise
     artifact.save(imported.artifact, out)
     _report_import(imported, out, as_json=bool(args.json))
@@ -129,25 +129,26 @@ def _some(lines: Sequence[str]) -> list[str]:
 
 def _report_import(imported: Imported, out: Path, *, as_json: bool) -> None:
     from reslab.cli import output
+    from reslab.display.stderr import note
 
     converted, spec = imported.converted, imported.artifact.network.spec
-    for note in imported.notes:
-        output.note(f"note: {note}")
+    for line in imported.notes:
+        note(f"note: {line}")
     if as_json:
         output.emit_json(_import_json(imported, out))
         return
     for line in _some([f"left out: {key}" for key in converted.unplaced]):
-        output.note(line)
+        note(line)
     for line in _some([f"newly initialised: {key}" for key in converted.missing]):
-        output.note(line)
+        note(line)
     print(out)
-    output.note(
+    note(
         f"{spec.name} by {converted.layout.possessive} names, {spec.num_classes} classes, "
         f"{spec.img_size} pixels"
     )
-    output.note(converted.share.described(spec.name))
+    note(converted.share.described(spec.name))
     predict = f"reslab predict {out} IMAGES, or " if spec.num_classes else ""
-    output.note(f"next: {predict}reslab train DATA --start {out}")
+    note(f"next: {predict}reslab train DATA --start {out}")
 
 
 def _import_json(imported: Imported, out: Path) -> dict[str, Any]:
@@ -169,6 +170,7 @@ def _import_json(imported: Imported, out: Path) -> dict[str, Any]:
 def _export(args: argparse.Namespace) -> int:
     from reslab import artifact
     from reslab.cli import output
+    from reslab.display.stderr import note
     from reslab.weights import LAYOUTS, export_file, export_notes
 
     if args.to is None or args.out is None:
@@ -178,8 +180,8 @@ def _export(args: argparse.Namespace) -> int:
     files = export_file(model, layout, args.out)
     theirs = layout.networks[model.network.spec.name]
     notes = export_notes(model, layout, files)
-    for note in notes:
-        output.note(f"note: {note}")
+    for line in notes:
+        note(f"note: {line}")
     if args.json:
         output.emit_json(
             {
@@ -194,14 +196,15 @@ def _export(args: argparse.Namespace) -> int:
         return 0
     for file in files:
         print(file)
-    output.note(f"{theirs} of {layout.source}, {len(model.classes)} classes")
+    note(f"{theirs} of {layout.source}, {len(model.classes)} classes")
     if len(files) == 1:
-        output.note("class names and preprocessing do not travel in this file (--json prints them)")
+        note("class names and preprocessing do not travel in this file (--json prints them)")
     return 0
 
 
 def _push(args: argparse.Namespace) -> int:
     from reslab.cli import output
+    from reslab.display.stderr import note
     from reslab.weights import hub
 
     url = hub.push(
@@ -215,13 +218,14 @@ def _push(args: argparse.Namespace) -> int:
         output.emit_json({"repository": args.repo, "url": url})
         return 0
     print(url)
-    output.note(f"use it: reslab.create_model(NAME, pretrained='hf-hub:{args.repo}')")
+    note(f"use it: reslab.create_model(NAME, pretrained='hf-hub:{args.repo}')")
     return 0
 
 
 def _pull(args: argparse.Namespace) -> int:
     from reslab import artifact
     from reslab.cli import output
+    from reslab.display.stderr import note
     from reslab.weights import hub
 
     repo = args.names[0]
@@ -234,7 +238,7 @@ def _pull(args: argparse.Namespace) -> int:
         )
         return 0
     print(out)
-    output.note(f"{model.network.spec.name}, {len(model.classes)} classes")
+    note(f"{model.network.spec.name}, {len(model.classes)} classes")
     return 0
 
 

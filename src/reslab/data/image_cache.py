@@ -29,10 +29,11 @@ from torch import Tensor
 
 from reslab.data.arrays import Indices, Pixels
 from reslab.data.dataset import ArrayImages, Dataset, Images
-from reslab.data.preprocess import Preprocess, available_cores, fit_all, fit_image
+from reslab.data.preprocess import Preprocess, fit_all, fit_image
 from reslab.display.short import short_repr
 from reslab.durable.cache import cache_folder, make_cache_folder
 from reslab.errors import DataError, MachineError
+from reslab.machine import available_cores
 
 Progress = Callable[[int, int], None]
 FORMAT_VERSION = 1

@@ -16,10 +16,11 @@ from torch import Tensor
 from reslab.data.arrays import Indices
 from reslab.data.augment import Augment
 from reslab.data.image_cache import FittedImages, ImageCache
-from reslab.data.preprocess import Preprocess, available_cores, network_input, prefetch
+from reslab.data.preprocess import Preprocess, network_input, prefetch
 from reslab.data.sampler import Sampler, SampleRng
 from reslab.data.transforms import mix, mixes, partners, random_view
 from reslab.display.short import short_repr
+from reslab.machine import available_cores
 
 Made = TypeVar("Made")
 MOST_THREADS = 4

@@ -36,6 +36,7 @@ from reslab.data.sources.tables.table import collect_table, collect_with_tables
 from reslab.data.sources.tree import is_litter, output_in, split_in_name
 from reslab.display.names import shown
 from reslab.errors import DataError, UsageError, nearest, unknown
+from reslab.log import notifier
 
 NAMES = ("digits", *PUBLISHED, "shapes")
 _PROBE_SIDE = 64
@@ -67,13 +68,15 @@ def open_dataset(
             in `Dataset.excluded`. Otherwise the first of them stops whoever reads it.
         cache: where fetched and unpacked data sets are kept; see `sources.named.cache_folder`.
         need_train: False accepts a set to evaluate on, with one class or without train.
-        notify: called with a line for people before anything is fetched, and for each warning.
+        notify: called with a line for people before anything is fetched, and for each warning;
+            None for the log (`reslab.log`).
 
     Raises:
         UsageError: neither a known name nor a path that exists.
         DataError: the data cannot be read or trained on; names the first fault.
         MachineError: a data set cannot be fetched.
     """
+    notify = notifier(notify)
     collected = collect_dataset(
         data, options=options, cache=cache, need_train=need_train, notify=notify
     )
@@ -97,7 +100,7 @@ def collect_dataset(
     """Open like `open_dataset`, but hand out all faults of folders and CSV files as findings."""
     if not str(data).strip():  # as of "$DATA" that is not set: the working folder is not meant
         raise UsageError("the name of the data is empty", remedy="name a folder or a data set")
-    options = options or DataOptions()
+    options, notify = options or DataOptions(), notifier(notify)
     if options.label_from_name is not None:
         LabelExpression(options.label_from_name)  # refused here, whatever the data are
     name, _, settings = str(data).partition(":")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 import queue
 import sys
 from collections import deque
@@ -29,6 +28,7 @@ from reslab.data.dataset import FileImages, Images
 from reslab.data.decode import BIT_DEPTHS, FULL_BIT_DEPTH
 from reslab.display.short import short_repr
 from reslab.errors import DataError, MachineError, UsageError, unknown
+from reslab.machine import available_cores
 
 if TYPE_CHECKING:
     import torch
@@ -314,13 +314,6 @@ def fit_all(images: Images, preprocess: Preprocess, workers: int = 0) -> Iterato
         )
 
 
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class _Reader(Protocol):
     def read(self, start: int, stop: int) -> Pixels: ...
 
@@ -388,11 +381,9 @@ class _Processes:
             process.send(self._job)
             self._know_the_job.add(process)
         process.send([start, stop])
-        answer = process.receive()
-        if "error" in answer:
-            raise DataError(answer["error"], remedy=answer["remedy"])
+        process.recv()  # raises what the process could not decode
         pixels = np.empty((stop - start, *self._shape), np.uint8)
-        process.receive_into(pixels.data.cast("B"))
+        process.recv_into(pixels.data.cast("B"))
         return pixels
 
     def __exit__(self, *_: object) -> None:
@@ -402,16 +393,16 @@ class _Processes:
 
 def main(parent: Parent) -> int:
     """Do the job of one process."""
-    job = parent.read()
+    job = parent.recv()
     images = FileImages(Path(job["root"]), tuple(job["paths"]))
     preprocess = Preprocess.from_json(job["preprocess"])
     for start, stop in parent:
         try:
             pixels = fit_range(images, start, stop, preprocess)
         except DataError as error:
-            parent.write({"error": error.message, "remedy": error.remedy})
+            parent.send_error(error)
         else:
-            parent.write({}, pixels.data.cast("B"))
+            parent.send(len(pixels), pixels.data.cast("B"))
     return 0
 
 

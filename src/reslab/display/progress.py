@@ -18,12 +18,6 @@ PLAIN_EVERY_S = 30.0
 BAR_EVERY_S = 0.1
 
 
-def say(text: str) -> None:
-    """Print a line on stderr, whatever its encoding."""
-    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
-
-
 def on_terminal() -> bool:
     """Tell whether stderr is a terminal that a bar can move on."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"

@@ -17,7 +17,6 @@ BESIDE = 16.0  # between branches
 NEAR = 10.0
 REACH = 24.0  # of an arc beyond what it goes around
 BRACE = 12.0
-HEIGHTS = {"pill": PILL, "scale": PILL, "concat": BAR, "gate": BAR, "sum": DOT}
 PILLS = ("pill", "scale")
 ASIDE = "auxiliary classifier"
 LEAD = 10.0  # more room above branches that arcs go around

@@ -80,7 +80,7 @@ def _screenshot(browser: str, svg: str, width: float, height: float, scale: floa
             page.as_uri(),
         ]
         try:
-            code, _ = child.run(command, timeout_s=_PATIENCE_S, heard=False)
+            code, _ = child.run(command, timeout_s=_PATIENCE_S, inherit_stderr=False)
             reason = f"it ended with code {code}"
             if code == 0 and picture.is_file():
                 return picture.read_bytes()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reslab.display import card, wording
+from reslab.evaluate.metrics import metrics_in
 from reslab.evaluate.summary import confusion_rows
 
 if TYPE_CHECKING:
     from reslab.evaluate.compare import Paired
-    from reslab.evaluate.metrics import ClassScore, Evaluation
+    from reslab.evaluate.evaluation import ClassScore, Evaluation
 
 WORST = 5
 
@@ -48,6 +49,10 @@ def numbers_part(evaluation: Evaluation) -> str:
         top if classes > evaluation.top_k else "",
         f"calibration error {evaluation.ece_pct:.1f}%",
         f"temperature {evaluation.temperature:.2f}" if evaluation.temperature != 1 else "",
+        *(
+            f"{metric.words} {metric(evaluation):.2f}{metric.unit if metric.unit == '%' else ''}"
+            for metric in metrics_in("eval", built_in=False)
+        ),
     )
 
 

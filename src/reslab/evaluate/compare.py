@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 
 RESAMPLES = 10_000
 
@@ -79,18 +78,17 @@ def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
     count, least = only_first + only_second, min(only_first, only_second)
     if count == 0:
         return 1.0, 1.0
-    point = _half_binomial(least, count)
-    tail = math.fsum(_half_binomial(k, count) for k in range(least + 1))
+    from scipy import stats  # takes a second to import
+
+    tail = float(stats.binom.cdf(least, count, 0.5))
+    # Mid-p counts half of the observed outcome in each tail: the exact test is conservative,
+    # because so few outcomes are possible.
+    point = float(stats.binom.pmf(least, count, 0.5))
     return min(1.0, 2 * tail), min(1.0, 2 * tail - point)
 
 
-def _half_binomial(k: int, count: int) -> float:
-    log_ways = math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
-    return math.exp(log_ways - count * math.log(2))
-
-
 def _bootstrap(only_first: int, only_second: int, count: int, seed: int) -> tuple[float, float]:
-    """Draw the images anew, with replacement; only the four kinds of image count."""
+    """Draw images with replacement; only the four kinds of image count."""
     draw = np.random.default_rng(seed)
     shares = np.array([only_first, only_second, count - only_first - only_second]) / count
     drawn = draw.multinomial(count, shares, size=RESAMPLES)

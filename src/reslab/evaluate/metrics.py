@@ -1,274 +1,210 @@
-"""Logits and labels in, numbers with their uncertainty out; numpy only."""
+"""The metrics: a number from an evaluation, with its name, its words, and which way is better.
+
+A metric is a function; `metric` registers it:
+
+>>> @metric("macro_recall_pct", words="macro recall", better="higher", unit="%")
+... def macro_recall_pct(confusion):
+...     support = confusion.sum(axis=1)
+...     present = support > 0
+...     return 100 * (confusion.diagonal()[present] / support[present]).mean()
+
+What it needs are its parameters: any of `GIVEN`. From then on it stands in `reslab eval`'s table
+and JSON, in each row of results.csv (``val_macro_recall_pct``) with a curve in the report, and in
+studies, whose expectations know which way is better.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import numpy as np
-import numpy.typing as npt
+from reslab.errors import UsageError, nearest, unknown
+from reslab.registry import Registry
 
-from reslab.display import short
-from reslab.errors import DataError, DivergedError
-from reslab.evaluate.statistics import Floats, Integers, log_sum_exp, softmax, wilson_pct
+if TYPE_CHECKING:
+    from reslab.evaluate.evaluation import Evaluation
 
-NUM_BINS = 15
-_COLDEST, _HOTTEST = 0.05, 20.0
+Better = Literal["higher", "lower"]
+# Where a metric is shown: the table and JSON of `eval`, the rows of a training, studies.
+Place = Literal["eval", "rows", "study"]
+Compute = TypeVar("Compute", bound=Callable[..., Any])
 
-
-@dataclasses.dataclass(frozen=True)
-class ClassScore:
-    """How one class fares; None where a number has no meaning (nothing to divide by).
-
-    Args:
-        label: class name.
-        precision_pct: how many of the images given this label have it.
-        recall_pct: how many of the images with this label were given it.
-        f1_pct: harmonic mean of the two.
-        support: images with this label.
-    """
-
-    label: str
-    precision_pct: float | None
-    recall_pct: float | None
-    f1_pct: float | None
-    support: int
+# What a metric's function may have as parameters, of N images and C classes.
+GIVEN: dict[str, Callable[[Evaluation], Any]] = {
+    "evaluation": lambda evaluation: evaluation,
+    "logits": lambda evaluation: evaluation.logits,  # float32 (N, C)
+    "labels": lambda evaluation: evaluation.labels,  # int64 (N,)
+    "samples": lambda evaluation: evaluation.samples,  # int64 (N,), numbers in the data set
+    "classes": lambda evaluation: evaluation.classes,  # C names
+    "predictions": lambda evaluation: evaluation.predictions,  # int64 (N,)
+    "correct": lambda evaluation: evaluation.correct,  # bool (N,)
+    "probabilities": lambda evaluation: evaluation.probabilities(),  # float64 (N, C), calibrated
+    "confusion": lambda evaluation: evaluation.confusion,  # int64 (C, C), row true, column given
+}
 
 
 @dataclasses.dataclass(frozen=True)
-class ReliabilityBin:
-    """Images whose highest probability lies in (low, high].
+class Metric:
+    """A number that an evaluation has.
 
     Args:
-        low: lower end, in [0, 1].
-        high: upper end.
-        count: how many there are.
-        confidence: their mean highest probability; 0 for an empty bin.
-        accuracy: the share that is right; 0 for an empty bin.
+        name: of the column and in JSON; ends in "_pct" where it is a percentage.
+        words: what it is called in tables.
+        better: which way is better.
+        unit: "%", "nats", or empty.
+        limits: least and greatest value; intervals over seeds are cut to them.
+        needs: parameters of the function, of `GIVEN`.
+        places: where it is shown.
+        compute: the function.
+        built_in: whether it comes with reslab.
     """
 
-    low: float
-    high: float
-    count: int
-    confidence: float
-    accuracy: float
+    name: str
+    words: str
+    better: Better
+    unit: str
+    limits: tuple[float, float] | None
+    needs: tuple[str, ...]
+    places: frozenset[Place]
+    compute: Callable[..., Any] = dataclasses.field(repr=False)
+    built_in: bool = False
+
+    def __call__(self, evaluation: Evaluation) -> float:
+        """Compute it."""
+        return float(self.compute(**{name: GIVEN[name](evaluation) for name in self.needs}))
+
+    @property
+    def heading(self) -> str:
+        """What stands above its column: words and unit."""
+        return f"{self.words} {self.unit}".rstrip()
+
+    @property
+    def axis(self) -> str:
+        """What stands beside an axis: "Macro recall, %"."""
+        text = f"{self.words}, {self.unit}" if self.unit else self.words
+        return text[:1].upper() + text[1:]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Evaluation:
-    """What a network said about N images, and what follows from it.
+METRICS: Registry[Metric] = Registry("metric")
+_EVERYWHERE: tuple[Place, ...] = ("eval", "rows", "study")
+
+
+def metric(
+    name: str,
+    *,
+    words: str,
+    better: Better,
+    unit: str = "",
+    limits: tuple[float, float] | None = None,
+    places: Sequence[Place] = _EVERYWHERE,
+) -> Callable[[Compute], Compute]:
+    """Register the function below as a metric; a user's later one of the same name replaces it.
 
     Args:
-        logits: float32, (N, C); the logarithm of averaged probabilities for ensembles.
-        labels: int64, (N,).
-        samples: int64, (N,), the number of each image in its data set.
-        classes: class names in the order of the logits.
-        temperature: what the logits are divided by for probabilities.
+        name: a word of lower-case letters, digits and "_"; percentages end in "_pct".
+        words: what it is called in tables.
+        better: "higher" or "lower".
+        unit: "%", "nats", or empty.
+        limits: least and greatest value, e.g. (0, 100); None for any.
+        places: where it is shown: "eval", "rows", "study".
 
     Raises:
-        DataError: there are no images.
-        DivergedError: a logit is not finite.
+        UsageError: the name is no such word or is one of reslab's own, or the function needs
+            something that is not in `GIVEN`.
     """
 
-    logits: npt.NDArray[np.float32]
-    labels: Integers
-    samples: Integers
-    classes: tuple[str, ...]
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        count = len(self.labels)
-        assert self.logits.shape == (count, len(self.classes)), self.logits.shape
-        assert self.samples.shape == self.labels.shape == (count,)
-        if not count:
-            raise DataError("there are no images to evaluate")
-        assert 0 <= self.labels.min() <= self.labels.max() < len(self.classes)
-        finite = np.isfinite(self.logits).all(axis=1)
-        if not finite.all():
-            raise DivergedError(
-                f"the network puts out NaN or infinite values for {count - finite.sum()} of "
-                f"{count} images",
-                remedy="use an earlier checkpoint, or fp32 instead of a shorter precision",
-            )
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __repr__(self) -> str:
-        low, high = self.ci95_pct
-        return short.lines(
-            f"Evaluation({self.accuracy_pct:.2f}% of {len(self):,} images right, 95% interval "
-            f"{low:.2f} to {high:.2f}, top-{self.top_k} {self.top5_pct:.2f}%, calibration error "
-            f"{self.ece_pct:.2f}%, {len(self.classes):,} classes: {short.named(self.classes)})"
+    def register(compute: Compute) -> Compute:
+        needs = tuple(inspect.signature(compute).parameters)
+        for need in needs:
+            if need not in GIVEN:
+                raise UsageError(
+                    f"metric '{name}' needs '{need}', which is not known "
+                    f"(known: {', '.join(GIVEN)})",
+                    remedy=nearest(need, GIVEN),
+                )
+        built_in = compute.__module__ == __name__
+        known = name in METRICS
+        if not (name.isidentifier() and name.islower()):
+            raise UsageError(f"metric '{name}' must be a word of lower-case letters, digits and _")
+        if known and (built_in or METRICS[name].built_in):
+            raise UsageError(f"metric '{name}' is one of reslab's own", remedy="name it otherwise")
+        for place in places:
+            if place not in _EVERYWHERE:
+                raise unknown(f"place of metric '{name}'", place, _EVERYWHERE)
+        if better not in ("higher", "lower"):
+            raise UsageError(f"metric '{name}': better must be higher or lower, not '{better}'")
+        value = Metric(
+            name, words, better, unit, limits, needs, frozenset(places), compute, built_in
         )
+        METRICS.replace(name, value)
+        return compute
 
-    def _repr_html_(self) -> str:
-        from reslab.evaluate.card import evaluation_card
-
-        return evaluation_card(self)
-
-    @property
-    def predictions(self) -> Integers:
-        """The class with the highest logit, (N,); the first of several equal ones."""
-        return cast(Integers, self.logits.argmax(axis=1))
-
-    @property
-    def correct(self) -> npt.NDArray[np.bool_]:
-        """Whether each image got its label, (N,)."""
-        return np.equal(self.predictions, self.labels)
-
-    @property
-    def accuracy_pct(self) -> float:
-        """Share of images that got their label (top-1)."""
-        return 100.0 * int(self.correct.sum()) / len(self)
-
-    @property
-    def ci95_pct(self) -> tuple[float, float]:
-        """The accuracy's 95% confidence interval; see `wilson_pct`."""
-        return wilson_pct(int(self.correct.sum()), len(self))
-
-    @property
-    def top_k(self) -> int:
-        """How many guesses "top-5" allows: five, or as many as there are classes."""
-        return min(5, len(self.classes))
-
-    @property
-    def top5_pct(self) -> float:
-        """Share of images whose label is among the `top_k` highest logits."""
-        return self.top_pct(self.top_k)
-
-    def top_pct(self, k: int) -> float:
-        """Return the share of images whose label is among the k highest logits."""
-        rows = np.arange(len(self))
-        own = self.logits[rows, self.labels][:, None]
-        before = np.arange(len(self.classes)) < self.labels[:, None]
-        # Equal logits rank in class order, as they do in `predictions`.
-        rank = ((self.logits > own) | ((self.logits == own) & before)).sum(axis=1)
-        return 100.0 * int((rank < k).sum()) / len(self)
-
-    @property
-    def confusion(self) -> Integers:
-        """How many images of class i (row) were given label j (column), (C, C)."""
-        size = len(self.classes)
-        flat = np.bincount(self.labels * size + self.predictions, minlength=size * size)
-        return flat.astype(np.int64).reshape(size, size)
-
-    @property
-    def per_class(self) -> list[ClassScore]:
-        """Precision, recall and F1 of each class."""
-        table = self.confusion
-        hits, given, support = table.diagonal(), table.sum(axis=0), table.sum(axis=1)
-        return [
-            ClassScore(
-                label=label,
-                precision_pct=_share_pct(hits[i], given[i]),
-                recall_pct=_share_pct(hits[i], support[i]),
-                f1_pct=_share_pct(2 * hits[i], given[i] + support[i]),
-                support=int(support[i]),
-            )
-            for i, label in enumerate(self.classes)
-        ]
-
-    def probabilities(self, temperature: float | None = None) -> npt.NDArray[np.float64]:
-        """Compute softmax(logits / temperature), (N, C)."""
-        return softmax(self.logits, self.temperature if temperature is None else temperature)
-
-    def nll(self, temperature: float | None = None) -> float:
-        """Return the mean of -log p(label), in nats."""
-        scaled = self._scaled(temperature)
-        own = scaled[np.arange(len(self)), self.labels]
-        return float((log_sum_exp(scaled) - own).mean())
-
-    def reliability(self, temperature: float | None = None) -> list[ReliabilityBin]:
-        """Return confidence against accuracy in 15 bins of equal width."""
-        confidence = self.probabilities(temperature).max(axis=1)
-        number = np.clip(np.ceil(confidence * NUM_BINS).astype(int) - 1, 0, NUM_BINS - 1)
-        counts = np.bincount(number, minlength=NUM_BINS)
-        confidences = np.bincount(number, weights=confidence, minlength=NUM_BINS)
-        hits = np.bincount(number, weights=self.correct, minlength=NUM_BINS)
-        return [
-            ReliabilityBin(
-                low=i / NUM_BINS,
-                high=(i + 1) / NUM_BINS,
-                count=int(counts[i]),
-                confidence=float(confidences[i] / max(counts[i], 1)),
-                accuracy=float(hits[i] / max(counts[i], 1)),
-            )
-            for i in range(NUM_BINS)
-        ]
-
-    @property
-    def ece_pct(self) -> float:
-        """Expected calibration error: mean distance of confidence and accuracy over the bins.
-
-        Source:
-            Guo et al. 2017 (arXiv 1706.04599), equation 3.
-        """
-        bins = self.reliability()
-        return 100.0 * sum(b.count * abs(b.accuracy - b.confidence) for b in bins) / len(self)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what `eval --json` prints."""
-        return {
-            "accuracy_pct": self.accuracy_pct,
-            "top5_pct": self.top5_pct,
-            "top_k": self.top_k,
-            "ci95_pct": list(self.ci95_pct),
-            "num_images": len(self),
-            "per_class": [dataclasses.asdict(score) for score in self.per_class],
-            "ece_pct": self.ece_pct,
-            "temperature": self.temperature,
-        }
-
-    def _scaled(self, temperature: float | None) -> npt.NDArray[np.float64]:
-        return self.logits.astype(np.float64) / (
-            self.temperature if temperature is None else temperature
-        )
+    return register
 
 
-def _share_pct(part: int, whole: int) -> float | None:
-    return 100.0 * int(part) / int(whole) if whole else None
-
-
-def fit_temperature(logits: Floats, labels: Integers) -> float:
-    """Find the T that minimises the mean of -log softmax(logits / T) at the targets.
-
-    The loss is convex in 1/T, so its derivative changes sign once and bisection finds where.
-    The targets are not quite one-hot but softened by 1 / (N + 2) as in Platt's method, without
-    which a small set that is all right would ask for T = 0. Accuracy never changes.
+def metrics_in(place: Place, *, built_in: bool | None = None) -> list[Metric]:
+    """Return the metrics that are shown somewhere, in the order of registration.
 
     Args:
-        logits: (N, C), of images that the network was not trained on.
-        labels: (N,).
-
-    Returns:
-        T, between 0.05 and 20.
-
-    Source:
-        Guo et al. 2017 (arXiv 1706.04599), section 4.2; Platt 1999, section 2.2.
+        place: where.
+        built_in: only reslab's own (True), or only others (False).
     """
-    values = logits.astype(np.float64)
-    count, num_classes = values.shape
-    if num_classes < 2:
-        return 1.0
-    soft = 1.0 / (count + 2)
-    own = values[np.arange(count), labels]
-    others = (values.sum(axis=1) - own) / (num_classes - 1)
-    target = ((1 - soft) * own + soft * others).sum()
+    found = [METRICS[name] for name in METRICS]
+    return [one for one in found if place in one.places and built_in in (None, one.built_in)]
 
-    def derivative(inverse: float) -> float:
-        return float((softmax(values, 1 / inverse) * values).sum() - target)
 
-    low, high = math.log(1 / _HOTTEST), math.log(1 / _COLDEST)
-    if derivative(math.exp(low)) >= 0:
-        return _HOTTEST
-    if derivative(math.exp(high)) <= 0:
-        return _COLDEST
-    while high - low > 1e-6:
-        middle = (low + high) / 2
-        if derivative(math.exp(middle)) < 0:
-            low = middle
-        else:
-            high = middle
-    return math.exp(-(low + high) / 2)
+def columns_of(evaluation: Evaluation, prefix: str, place: Place) -> dict[str, float]:
+    """Return the columns that an evaluation fills: ``{"val_loss": ..., "val_error_pct": ...}``."""
+    return {f"{prefix}_{one.name}": one(evaluation) for one in metrics_in(place)}
+
+
+def metric_of(column: str) -> Metric | None:
+    """Return the metric that a column or a study's number shows: "val_error_pct" is an error."""
+    fitting = [name for name in METRICS if column == name or column.endswith(f"_{name}")]
+    return METRICS[max(fitting, key=len)] if fitting else None
+
+
+def higher_is_better(column: str) -> bool:
+    """Tell which way a column or a study's number is better; lower where nobody knows."""
+    found = metric_of(column)
+    return found is not None and found.better == "higher"
+
+
+def finite_or_none(value: float) -> float | None:
+    """Return what JSON can hold."""
+    return value if math.isfinite(value) else None
+
+
+_PERCENT = (0.0, 100.0)
+
+
+@metric("loss", words="loss", better="lower", unit="nats", places=("rows", "study"))
+def _loss(evaluation: Evaluation) -> float:
+    return evaluation.nll(1.0)  # of the logits as they are, as training sees it
+
+
+@metric("error_pct", words="error", better="lower", unit="%", limits=_PERCENT,
+        places=("rows", "study"))  # fmt: skip
+def _error_pct(evaluation: Evaluation) -> float:
+    return 100.0 - evaluation.accuracy_pct
+
+
+@metric("accuracy_pct", words="accuracy", better="higher", unit="%", limits=_PERCENT,
+        places=("eval",))  # fmt: skip
+def _accuracy_pct(evaluation: Evaluation) -> float:
+    return evaluation.accuracy_pct
+
+
+@metric("top5_pct", words="top-5", better="higher", unit="%", limits=_PERCENT,
+        places=("eval",))  # fmt: skip
+def _top5_pct(evaluation: Evaluation) -> float:
+    return evaluation.top5_pct
+
+
+@metric("ece_pct", words="ECE", better="lower", unit="%", limits=_PERCENT,
+        places=("eval",))  # fmt: skip
+def _ece_pct(evaluation: Evaluation) -> float:
+    return evaluation.ece_pct

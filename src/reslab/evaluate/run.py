@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from reslab.data.arrays import Indices
-from reslab.evaluate.metrics import Evaluation
-from reslab.predict.predictor import autocast
+from reslab.evaluate.evaluation import Evaluation
+from reslab.machine import autocast
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 

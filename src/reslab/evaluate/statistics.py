@@ -26,6 +26,7 @@ def wilson_pct(hits: int, count: int) -> tuple[float, float]:
     share, z2 = hits / count, _Z95**2
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = _Z95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
+    # At the ends the formula is exact, and rounding would leave 1e-15 instead.
     low = 0.0 if hits == 0 else 100.0 * (middle - half)
     high = 100.0 if hits == count else 100.0 * (middle + half)
     return low, high
@@ -34,7 +35,7 @@ def wilson_pct(hits: int, count: int) -> tuple[float, float]:
 def softmax(logits: Floats, temperature: float = 1.0) -> npt.NDArray[np.float64]:
     """Compute exp(z / T) / sum exp(z / T) over the last axis."""
     scaled = logits.astype(np.float64) / temperature
-    scaled -= scaled.max(axis=-1, keepdims=True)
+    scaled -= scaled.max(axis=-1, keepdims=True)  # exp of large logits would overflow
     powers = np.exp(scaled)
     shares: npt.NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
     return shares
@@ -56,6 +57,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(order):
+        # Never below the one before: a larger p must not become the more significant one.
         largest = max(largest, (len(p_values) - rank) * p_values[index])
         adjusted[index] = min(1.0, largest)
     return adjusted

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from reslab.evaluate.compare import Paired
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
+from reslab.evaluate.metrics import metrics_in
 
 Columns = tuple[tuple[str, str], ...]
 CLASS_COLUMNS: Columns = (
@@ -40,25 +41,24 @@ def short_names(paths: Sequence[str]) -> list[str]:
 
 def score_columns(evaluation: Evaluation) -> Columns:
     """Return the headings of `score_row`; "top-5" says how many guesses it really is."""
-    return (
-        ("model", "left"),
-        ("accuracy %", "right"),
-        ("95% interval", "right"),
-        (f"top-{evaluation.top_k} %", "right"),
-        ("ECE %", "right"),
-    )
+    columns: list[tuple[str, str]] = [("model", "left")]
+    for metric in metrics_in("eval"):
+        top = metric.name == "top5_pct"
+        columns.append((f"top-{evaluation.top_k} %" if top else metric.heading, "right"))
+        if metric.name == "accuracy_pct":
+            columns.append(("95% interval", "right"))
+    return tuple(columns)
 
 
 def score_row(name: str, evaluation: Evaluation) -> tuple[str, ...]:
     """Return one model's numbers."""
-    low, high = evaluation.ci95_pct
-    return (
-        name,
-        f"{evaluation.accuracy_pct:.2f}",
-        f"{low:.2f} to {high:.2f}",
-        f"{evaluation.top5_pct:.2f}",
-        f"{evaluation.ece_pct:.2f}",
-    )
+    cells = [name]
+    for metric in metrics_in("eval"):
+        cells.append(f"{metric(evaluation):.2f}")
+        if metric.name == "accuracy_pct":
+            low, high = evaluation.ci95_pct
+            cells.append(f"{low:.2f} to {high:.2f}")
+    return tuple(cells)
 
 
 def class_rows(evaluation: Evaluation, limit: int) -> tuple[Sequence[Sequence[str]], int]:

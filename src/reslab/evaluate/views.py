@@ -27,10 +27,10 @@ from reslab.data.loader import eval_batches
 from reslab.data.preprocess import Preprocess, center_crop, normalize
 from reslab.errors import UsageError
 from reslab.evaluate.compare import together
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 from reslab.evaluate.run import Batches, evaluate_network
+from reslab.machine import enough_memory
 from reslab.networks.surgery.dense import dense_at
-from reslab.predict.predictor import enough_memory
 
 ViewName = Literal["centre", "10-crop", "multi-scale"]
 Average = Literal["softmax", "logits"]

@@ -43,7 +43,8 @@ INLINE void put(uint16_t *p, __m512 sum) {
     _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh(sum));
 }
 
-/* Sixteen channels of two pixels or inputs, side by side: (a0, b0), (a1, b1), ... */
+/* Sixteen channels of two pixels or inputs, side by side: (a0, b0), (a1, b1), ... The dot product
+ * of bf16 multiplies neighbours and adds both products, so that everything lies in pairs. */
 INLINE __m512i joined(__m256i a, __m256i b) {
     return _mm512_or_si512(_mm512_cvtepu16_epi32(a),
                            _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16));
@@ -93,7 +94,8 @@ static void frame(const uint16_t *x, long height, long width, long channels, uin
 
 /* ---- y = x * w + added ---- */
 
-/* `pixels` neighbours of a row by 16 `blocks` channels. */
+/* `pixels` neighbours of a row by 16 `blocks` channels. With 16 sums, 3 or 6 vectors of weights and
+ * the pair of inputs that is spread over a vector, at most 23 of 32 registers are taken. */
 INLINE void tile(const uint16_t *x, long row, long channels, const uint16_t *w,
                  const uint16_t *added, uint16_t *y, long out, int stride, int pixels,
                  int blocks) {
@@ -111,6 +113,8 @@ INLINE void tile(const uint16_t *x, long row, long channels, const uint16_t *w,
             for (int k = 0; k < 3; k++)
 #pragma GCC unroll 2
                 for (int b = 0; b < blocks; b++, w += 2 * LANES) v[k][b] = many(w);
+            /* By inputs, not by taps: each pair is loaded once for the three columns it serves; a
+             * tile is bound by loads otherwise. */
 #pragma GCC unroll 33
             for (int q = 0; q < stride * (pixels - 1) + 3; q++) {
                 __m512bh two = pair(from + q * channels);
@@ -118,6 +122,7 @@ INLINE void tile(const uint16_t *x, long row, long channels, const uint16_t *w,
                 for (int k = 0; k < 3; k++)
 #pragma GCC unroll 2
                     for (int b = 0; b < blocks; b++)
+                        /* known once the loops are unrolled: no branch is left */
                         if (q >= k && (q - k) % stride == 0 && (q - k) / stride < pixels) {
                             int p = (q - k) / stride;
                             sums[p][b] = _mm512_dpbf16_ps(sums[p][b], v[k][b], two);
@@ -371,6 +376,7 @@ int reslab_conv3x3_weights(const uint16_t *g, const uint16_t *x, float *gw, cons
     WeightImage *compute = in == 16   ? weight_image_16
                            : in == 32 ? weight_image_32
                                       : weight_image_64;
+    /* By groups, not by threads: the order of additions must not depend on how many threads run. */
     long members = (batch + groups - 1) / groups;
 #pragma omp parallel for schedule(static)
     for (long group = 0; group < groups; group++) {

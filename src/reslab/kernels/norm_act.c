@@ -32,6 +32,8 @@ static inline void store_bf16(uint16_t *p, vec v) {
     __m256bh h = _mm512_cvtneps_pbh((__m512)v);
     memcpy(p, &h, sizeof h);
 #else
+    /* To the nearest, ties to even: just under half a unit of the last kept bit is added, and that
+     * bit itself. NaN is set apart, for the carry would make infinities or zeros of some. */
     ivec u = (ivec)v;
     ivec nan = (ivec)(v != v);
     ivec rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
@@ -73,7 +75,8 @@ static void add_up(const float *partial, long blocks, long channels, double *fir
 }
 
 #define KERNELS(NAME, T, LOAD, STORE)                                                            \
-    /* sums of x - x[0] and of its square over one block, for one tile of channels */            \
+    /* sums of x - x[0] and of its square over one block, for one tile of channels; without the */ \
+    /* shift mean(x^2) - mean(x)^2 would cancel where the mean is large beside the spread */     \
     static inline __attribute__((always_inline)) void moments_tile_##NAME(                       \
         const T *x, long from, long to, long channels, long c0, int width, float *out) {         \
         vec s[TILE / LANES], q[TILE / LANES], k[TILE / LANES];                                   \

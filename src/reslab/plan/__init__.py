@@ -1,6 +1,6 @@
 """What a training will take on this machine: `predict`, and what `reslab plan` compares."""
 
-from reslab.plan.forecast import Prediction, predict
-from reslab.plan.measure import OutOfMemory
+from reslab.plan.forecast import Forecast, predict
+from reslab.plan.task import OutOfMemory
 
-__all__ = ["OutOfMemory", "Prediction", "predict"]
+__all__ = ["Forecast", "OutOfMemory", "predict"]

@@ -7,11 +7,11 @@ import functools
 from collections.abc import Sequence
 
 from reslab.analyze import cost as network_cost
-from reslab.data.preprocess import available_cores
+from reslab.machine import available_cores
 from reslab.networks import NetworkSpec
-from reslab.plan.measure import Note, OutOfMemory, measure
+from reslab.plan.measure import Note, measure
 from reslab.plan.subject import Subject
-from reslab.plan.task import StepCost
+from reslab.plan.task import OutOfMemory, StepCost
 
 # Multiply-adds of a step that is still measured: on a processor a core's share, a few seconds.
 CPU_STEP_MACS = 80e9
@@ -94,6 +94,7 @@ def measured_cost(spec: NetworkSpec) -> network_cost.Cost:
 
 def _largest_batch(subject: Subject) -> int:
     """Return the largest batch that is measured, 2 or more: a line goes through two."""
+    # A step is three forward passes: the backward one computes two gradients, of maps and weights.
     macs = 3 * measured_cost(subject.chosen.spec).macs
     if subject.device.type == "cuda":
         return max(2, int(GPU_STEP_MACS / macs))

@@ -6,9 +6,9 @@ import dataclasses
 import math
 
 from reslab.plan.batches import Effort, step_costs
-from reslab.plan.measure import Note, too_large
+from reslab.plan.measure import Note
 from reslab.plan.subject import ImagesCost, Subject, cost_of_images, resolve
-from reslab.plan.task import StepCost
+from reslab.plan.task import StepCost, too_large
 from reslab.training.config import Request
 from reslab.training.recipe import Recipe
 
@@ -17,7 +17,7 @@ FINISH_S = 1.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Prediction:
+class Forecast:
     """What a run will take.
 
     Args:
@@ -46,7 +46,7 @@ class Prediction:
         return memory_mib is None or self.peak_mib <= memory_mib
 
 
-def predict(request: Request, *, fresh: bool = False, note: Note | None = None) -> Prediction:
+def predict(request: Request, *, fresh: bool = False, note: Note | None = None) -> Forecast:
     """Predict time and memory of `reslab train` with a request, after measuring some steps.
 
     Args:
@@ -68,7 +68,7 @@ def predict(request: Request, *, fresh: bool = False, note: Note | None = None) 
     return dataclasses.replace(predicted, total_s=min(predicted.total_s, request.time_s))
 
 
-def forecast(subject: Subject, cost: StepCost, images: ImagesCost) -> Prediction:
+def forecast(subject: Subject, cost: StepCost, images: ImagesCost) -> Forecast:
     """Predict a run from the cost of its step.
 
     Args:
@@ -81,11 +81,14 @@ def forecast(subject: Subject, cost: StepCost, images: ImagesCost) -> Prediction
     steps = recipe.steps or max(1, round(recipe.epochs * num_train / cost.batch_size))
     epochs = steps * cost.batch_size / num_train
     row_s, final_s = evaluation_s(subject, cost)
+    # Rounding must not add a row: 3 epochs may come out as 3.0000000000000004.
     rows = math.ceil(epochs * recipe.rows_per_epoch - 1e-9)
     train_s = steps * mean_step_s(recipe, cost, images) + rows * row_s
     start_s = cost.cold_s + subject.opening_s + images.decode_s
     end_s = final_s + cost.save_s + FINISH_S
-    return Prediction(
+    # A checkpoint is saved every so many seconds of training, whatever a step takes: its time
+    # is a share of the training's.
+    return Forecast(
         epoch_s=train_s / epochs,
         total_s=start_s + train_s * (1 + cost.save_s / subject.request.save_every_s) + end_s,
         peak_mib=cost.peak_mib + images.memory_mib,
@@ -99,6 +102,7 @@ def forecast(subject: Subject, cost: StepCost, images: ImagesCost) -> Prediction
 
 def mean_step_s(recipe: Recipe, cost: StepCost, images: ImagesCost) -> float:
     """Return the time of a step on average over the run, the early small ones included."""
+    # Here the share is one of the steps; with a time budget it is one of the time (`epochs_in`).
     early = recipe.early_share * step_s(cost.early_step_s, cost, images)
     return early + (1 - recipe.early_share) * step_s(cost.step_s, cost, images)
 
@@ -133,12 +137,14 @@ def epochs_in(time_s: float, subject: Subject, cost: StepCost, images: ImagesCos
     left_s = (time_s - fixed_s) / (1 + cost.save_s / subject.request.save_every_s)
     if left_s <= 0:
         return 0.0
+    # A row's evaluation, spread over the steps between two rows.
     row_share_s = row_s * recipe.rows_per_epoch * cost.batch_size / subject.count("train")
 
     def rate(measured_s: float) -> float:
         return cost.batch_size / (step_s(measured_s, cost, images) + row_share_s)
 
     share = recipe.early_share
+    # Shares of the time weigh rates; shares of the steps would weigh times.
     images_per_s = (1 - share) * rate(cost.step_s)
     if share > 0:
         images_per_s += share * rate(cost.early_step_s)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import time
 from collections.abc import Callable
 
 from reslab.child import Child, ChildEnded
 from reslab.errors import MachineError
+from reslab.log import notifier
+from reslab.machine import with_threads
 from reslab.plan import remember
-from reslab.plan.task import StepCost, Task
+from reslab.plan.task import StepCost, Task, describe, too_large
 
 SECONDS = 3.0
 LONGEST_S = 900
 # Above these the machine does something else too, and what was measured is not kept.
 STEADY, QUIET = 0.25, 0.15
 Note = Callable[[str], None]
-
-
-class OutOfMemory(MachineError):  # noqa: N818 - as Python's own MemoryError says what, not that
-    """The task does not fit into the memory of the machine."""
 
 
 def measure(
@@ -31,7 +29,7 @@ def measure(
         task: what to train.
         seconds: how long to take steps of each size.
         fresh: measure again.
-        note: called with a line before anything takes time.
+        note: called with a line before anything takes time; None for the log.
 
     Raises:
         OutOfMemory: the task does not fit into memory.
@@ -41,6 +39,7 @@ def measure(
     kept = None if fresh else remember.recall(key)
     if kept is not None:
         return kept
+    note = notifier(note)
     if note is not None:
         note(f"measuring {describe(task)}")
     cost = _in_process(task, seconds)
@@ -54,48 +53,20 @@ def measure(
     return cost
 
 
-def describe(task: Task) -> str:
-    """Say in a few words what a task is."""
-    recipe = task.recipe
-    words = [
-        task.spec.name,
-        recipe.precision,
-        f"batch {recipe.batch_size}",
-        f"{recipe.img_size} px",
-    ]
-    words += ["compiled"] if recipe.compile else []
-    words += [] if recipe.channels_last else ["NCHW"]
-    words += ["recomputing"] if recipe.checkpoint_activations else []
-    words += [f"{task.threads} threads"] if task.threads else []
-    return ", ".join(words)
-
-
 def _in_process(task: Task, seconds: float) -> StepCost:
-    environment = dict(os.environ)
-    if task.threads:
-        environment["OMP_NUM_THREADS"] = str(task.threads)
     asked = {"task": task.to_json(), "seconds": seconds, "began": time.time()}
-    with Child("reslab.plan.worker", environment=environment) as child:
+    with Child("reslab.plan.worker", environment=with_threads(task.threads)) as child:
         try:
             child.send(asked)
-            answer = child.receive(LONGEST_S)
+            answer = child.recv(LONGEST_S)
         except TimeoutError as error:
             raise MachineError(
                 f"a few steps of {describe(task)} take more than {LONGEST_S // 60} minutes here",
                 remedy="use a smaller --batch-size, --img-size or network",
             ) from error
         except ChildEnded as error:
-            if child.process.wait() == -9:  # the system ends who takes more memory than there is
+            # The system kills a process that takes more memory than there is.
+            if error.exit_code == -signal.SIGKILL:
                 raise too_large(task) from None
             raise MachineError(f"measuring {describe(task)} failed: {error}") from None
-    if "out_of_memory" in answer:
-        raise too_large(task)
     return StepCost(**answer)
-
-
-def too_large(task: Task) -> OutOfMemory:
-    """Build the error for a task that runs out of memory."""
-    return OutOfMemory(
-        f"{describe(task)} does not fit into the memory of {task.device}",
-        remedy="use --checkpoint-activations, or a smaller --batch-size or --img-size",
-    )

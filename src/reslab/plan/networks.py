@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.plan.batches import Effort, measured_cost, step_costs
-from reslab.plan.forecast import Prediction, epochs_in, forecast
+from reslab.plan.forecast import Forecast, epochs_in, forecast
 from reslab.plan.subject import Subject, cost_of_images
 from reslab.training.choose import MOST_EPOCHS_IN_TIME
 
@@ -37,7 +37,7 @@ class Candidate:
     subject: Subject
     params: int
     macs: int
-    prediction: Prediction | None
+    prediction: Forecast | None
     epochs: float
     needed: float
     fits: bool
@@ -66,7 +66,7 @@ class NetworkChoice:
 
 
 def usual_networks(img_size: int) -> tuple[str, ...]:
-    """Return the networks that come into question for images of a size."""
+    """Return the usual networks for images of a size."""
     return SMALL if img_size <= 48 else MIDDLE if img_size < 128 else LARGE
 
 

@@ -8,8 +8,8 @@ import os
 import torch
 
 from reslab import machine
-from reslab.data.preprocess import available_cores
 from reslab.durable import cache
+from reslab.machine import available_cores
 from reslab.plan.task import StepCost, Task
 
 KIND = "plan"
@@ -41,7 +41,7 @@ def recall(key: str) -> StepCost | None:
     value = cache.recall(KIND, key)
     try:
         return StepCost(**value)
-    except TypeError:  # not there, or not what `keep` writes: measure anew
+    except TypeError:  # not there, or not what `keep` writes: measure it
         return None
 
 

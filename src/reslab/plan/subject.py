@@ -13,11 +13,11 @@ import torch
 from reslab import machine, models
 from reslab.data.dataset import ArrayImages, Dataset, Images
 from reslab.data.image_cache import RESIDENT_SHARE, cache_bytes, cache_path, in_memory, why_stream
-from reslab.data.preprocess import Preprocess, available_cores, fit_image
+from reslab.data.preprocess import Preprocess, fit_image
 from reslab.data.split import complete_splits
 from reslab.errors import UsageError
-from reslab.plan.memory import process_mib
-from reslab.plan.task import MIB, Task
+from reslab.machine import MIB, available_cores, process_mib
+from reslab.plan.task import Task
 from reslab.training.choose import Chosen, choose
 from reslab.training.config import Request
 from reslab.training.evaluating import EVAL_BATCH
@@ -113,7 +113,7 @@ class ImagesCost:
     Args:
         memory_mib: what they take once all have been seen: of the process, or of a GPU, MiB.
         decode_s: time to decode them into the store, once for all runs; 0 where that is done.
-        stream_s: time to decode an image that is decoded anew at each visit; 0 with a store.
+        stream_s: time to decode an image that is decoded at each visit; 0 with a store.
     """
 
     memory_mib: float

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from reslab import networks
+from reslab.errors import MachineError
 from reslab.training import recipe as recipes
 from reslab.training.recipe import Recipe
-
-MIB = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,3 +111,31 @@ class StepCost:
             cold_s=max(self.cold_s, other.cold_s),
             reckoned=True,
         )
+
+
+class OutOfMemory(MachineError):  # noqa: N818 - as Python's own MemoryError says what, not that
+    """The task does not fit into the memory of the machine."""
+
+
+def describe(task: Task) -> str:
+    """Say in a few words what a task is."""
+    recipe = task.recipe
+    words = [
+        task.spec.name,
+        recipe.precision,
+        f"batch {recipe.batch_size}",
+        f"{recipe.img_size} px",
+    ]
+    words += ["compiled"] if recipe.compile else []
+    words += [] if recipe.channels_last else ["NCHW"]
+    words += ["recomputing"] if recipe.checkpoint_activations else []
+    words += [f"{task.threads} threads"] if task.threads else []
+    return ", ".join(words)
+
+
+def too_large(task: Task) -> OutOfMemory:
+    """Build the error for a task that runs out of memory."""
+    return OutOfMemory(
+        f"{describe(task)} does not fit into the memory of {task.device}",
+        remedy="use --checkpoint-activations, or a smaller --batch-size or --img-size",
+    )

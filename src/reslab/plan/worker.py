@@ -22,9 +22,8 @@ from reslab.data.dataset import ArrayImages, Dataset
 from reslab.data.image_cache import FittedImages, ImageCache, resident
 from reslab.data.preprocess import Preprocess
 from reslab.display.short import short_repr
-from reslab.plan.busy import Others
-from reslab.plan.memory import process_mib
-from reslab.plan.task import MIB, StepCost, Task
+from reslab.machine import MIB, OtherPrograms
+from reslab.plan.task import StepCost, Task, too_large
 from reslab.training import saving
 from reslab.training.assemble import assemble
 from reslab.training.budget import Clock
@@ -120,7 +119,7 @@ def measure(task: Task, seconds: float, began: float) -> StepCost:
         eval_image_s=eval_image_s,
         save_s=_save(training),
         cold_s=max(0.0, cold_s),
-        peak_mib=peak_mib(device) - noise.fitted.num_bytes / MIB,
+        peak_mib=machine.peak_mib(device) - noise.fitted.num_bytes / MIB,
     )
 
 
@@ -159,7 +158,8 @@ def _pace(training: Training, updates: Updates, seconds: float) -> Pace:
         return (time.perf_counter() - began) / together
 
     _repeat(some, WARM_S / together, WARM_STEPS)
-    others = Others()  # not before: whatever compiles the first updates is a program of its own
+    # Not before: whatever compiles the first updates is a program of its own.
+    others = OtherPrograms()
     step_s = _repeat(some, seconds / together, LEAST_STEPS)
     return Pace(step_s, together * sum(step_s), others.share())
 
@@ -212,23 +212,15 @@ def _spread(times: list[float]) -> float:
     return (three_quarters - quarter) / statistics.median(times)
 
 
-def peak_mib(device: torch.device) -> float:
-    """Return the largest memory so far, of this process or of the GPU, MiB."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / MIB
-    return process_mib(largest=True)
-
-
 def main(parent: Parent) -> int:
     """Read a task, measure it, answer."""
-    asked = parent.read()
+    asked = parent.recv()
+    task = Task.from_json(asked["task"])
     try:
-        cost = measure(Task.from_json(asked["task"]), asked["seconds"], asked["began"])
+        cost = measure(task, asked["seconds"], asked["began"])
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate" not in str(error):
+        if not machine.is_out_of_memory(error):
             raise
-        answer: dict[str, object] = {"out_of_memory": True}
-    else:
-        answer = dataclasses.asdict(cost)
-    parent.write(answer)
+        raise too_large(task) from error
+    parent.send(dataclasses.asdict(cost))
     return 0

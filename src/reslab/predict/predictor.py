@@ -20,11 +20,26 @@ from PIL import Image
 from reslab import artifact as artifacts
 from reslab.artifact import Artifact
 from reslab.data.arrays import Pixels
-from reslab.data.preprocess import available_cores, network_input
+from reslab.data.preprocess import network_input
 from reslab.display import card, short, wording
-from reslab.errors import CheckpointError, DataError, DivergedError, MachineError, UsageError
-from reslab.machine import autocast_dtype, choose_device, slow_precision
-from reslab.predict.runtimes import Auto, Row, Runtime, build_runtime, kind_of, shape_of, survey
+from reslab.errors import CheckpointError, DataError, DivergedError, UsageError
+from reslab.log import notifier
+from reslab.machine import (
+    autocast_dtype,
+    available_cores,
+    choose_device,
+    enough_memory,
+    slow_precision,
+)
+from reslab.predict.runtimes import (
+    Auto,
+    Runtime,
+    SurveyRow,
+    build_runtime,
+    kind_of,
+    shape_of,
+    survey,
+)
 from reslab.predict.sources import ImageLike, Read, count_of, read_file, sources_of
 
 # How much of an answer is shown: labels of an image, images in a list and in a table.
@@ -96,7 +111,8 @@ class Predictor:
         workers: threads that decode; 0 for one a core.
         runtime: who computes: "eager" (PyTorch as it is), "compiled", "openvino",
             "onnxruntime", or "auto" for what is done first and agrees with PyTorch.
-        notify: told in a line which runtime was chosen, and where the precision is slow here.
+        notify: told in a line which runtime was chosen, and where the precision is slow here;
+            None for the log (`reslab.log`).
 
     Raises:
         CheckpointError: the model has no classifier.
@@ -129,6 +145,7 @@ class Predictor:
         autocast_dtype(precision, self.device)  # raises where the device lacks it
         if runtime != "auto":
             kind_of(runtime, precision, self.device)
+        notify = notifier(notify)
         if notify is not None and (slow := slow_precision(precision, self.device)):
             notify(slow)
         self._runtime, self._precision, self._notify = runtime, precision, notify
@@ -209,11 +226,11 @@ class Predictor:
         probabilities: np.ndarray[Any, np.dtype[np.float64]] = scaled.softmax(1).numpy()
         return probabilities
 
-    def measure(self, paths: Iterable[str | os.PathLike[str]] = ()) -> list[Row]:
+    def measure(self, paths: Iterable[str | os.PathLike[str]] = ()) -> list[SurveyRow]:
         """Try every runtime on a batch, and remember for this machine what each is worth.
 
         Args:
-            paths: images for the batch, taken in turn; noise where there are none.
+            paths: images for the batch, repeated where they are fewer; noise where there are none.
         """
         own = self.artifact.preprocess
         pixels = []
@@ -325,27 +342,3 @@ def load(
         runtime=runtime,
         notify=notify,
     )
-
-
-@contextlib.contextmanager
-def enough_memory(batch_size: int, size: int) -> Iterator[None]:
-    """Raise a lack of memory inside as MachineError that names batch and image size."""
-    try:
-        yield
-    except RuntimeError as error:  # torch.OutOfMemoryError is one; on a processor it has no class
-        text = str(error)
-        if "out of memory" not in text and "can't allocate memory" not in text:
-            raise
-        raise MachineError(
-            f"out of memory with {batch_size} images of {size}x{size} at once",
-            remedy="use a smaller --batch-size, or --device cpu",
-        ) from error
-
-
-def autocast(
-    device: torch.device, precision: torch.dtype | None
-) -> contextlib.AbstractContextManager[object]:
-    """Compute in a shorter type where it is safe; None for float32 throughout."""
-    if precision is None:
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=precision)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from reslab.display import wording
 from reslab.display.short import short_repr
-from reslab.evaluate.metrics import Evaluation, ReliabilityBin, fit_temperature
+from reslab.evaluate.evaluation import Evaluation, ReliabilityBin, fit_temperature
 from reslab.evaluate.statistics import wilson_pct
 from reslab.report.plots import Plot, Series, draw
 from reslab.report.run import Run

@@ -16,7 +16,7 @@ from reslab.display import short, wording
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.evaluate.compare import Paired, compare
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 from reslab.evaluate.statistics import holm
 from reslab.evaluate.summary import short_names
 from reslab.report.curves import throughput

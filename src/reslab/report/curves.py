@@ -1,4 +1,4 @@
-"""The four curves of a run: loss, error, learning rate and throughput."""
+"""The curves of a run: loss, error and other metrics, learning rate and throughput."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reslab.display import wording
+from reslab.evaluate.metrics import METRICS, metrics_in
 from reslab.report.plots import Plot, Series
 from reslab.report.run import Floats, Run
 
@@ -17,7 +18,13 @@ TOPS = (0.5, 1, 2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100)
 def curves(run: Run) -> list[Plot]:
     """Return the plots for which the run holds at least one value."""
     marks = _resumes(run)
-    plots = (_error(run, marks), _loss(run, marks), _rate(run, marks), _throughput(run))
+    plots = (
+        _error(run, marks),
+        _loss(run, marks),
+        *(_metric(run, name, marks) for name in _own_metrics(run)),
+        _rate(run, marks),
+        _throughput(run),
+    )
     return [plot for plot in plots if plot.series]
 
 
@@ -58,6 +65,33 @@ def _loss(run: Run, marks: Sequence[tuple[float, str]]) -> Plot:
         marks=marks,
         note="logarithmic axis" if wide else "",
     )
+
+
+def _own_metrics(run: Run) -> list[str]:
+    """Return the user's metrics in a run's rows, whether or not they are registered here."""
+    measured = [
+        name.removeprefix(prefix)
+        for name in run.results
+        for prefix in ("val_", "ema_val_", "test_")
+        if name.startswith(prefix)
+    ]
+    usual = [metric.name for metric in metrics_in("rows", built_in=True)]
+    return [name for name in dict.fromkeys(measured) if name not in usual]
+
+
+def _metric(run: Run, name: str, marks: Sequence[tuple[float, str]]) -> Plot:
+    """Draw a metric of the user's by epoch."""
+    series = _present(
+        run,
+        ("validation", f"val_{name}", "bold", 0),
+        ("validation, averaged weights", f"ema_val_{name}", "bold", 1),
+        ("test", f"test_{name}", "bold", 3),
+    )
+    unit = ", %" if name.endswith("_pct") else ""
+    title = f"{name.removesuffix('_pct').replace('_', ' ').capitalize()}{unit}"
+    if name in METRICS:
+        title = METRICS[name].axis
+    return Plot(title=title, x_label="epoch", series=series, marks=marks)
 
 
 def _rate(run: Run, marks: Sequence[tuple[float, str]]) -> Plot:

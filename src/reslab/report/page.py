@@ -15,7 +15,7 @@ from reslab.data.dataset import Dataset
 from reslab.display import wording
 from reslab.display.names import shown
 from reslab.errors import DataError, ReslabError
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
 from reslab.report import setup
 from reslab.report.augmented import early_sentence
 from reslab.report.calibration import calibration

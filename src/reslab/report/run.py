@@ -18,7 +18,7 @@ from reslab.display.short import short_repr
 from reslab.errors import DataError, ReslabError
 
 if TYPE_CHECKING:
-    from reslab.evaluate.metrics import Evaluation
+    from reslab.evaluate.evaluation import Evaluation
 
 Floats = npt.NDArray[np.float64]
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
@@ -173,7 +173,7 @@ def _read_evaluation(path: Path, classes: tuple[str, ...], gaps: list[str]) -> E
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    from reslab.evaluate.metrics import Evaluation
+    from reslab.evaluate.evaluation import Evaluation
 
     try:
         tensors = load(path.read_bytes())

@@ -46,7 +46,7 @@ def _arms(results: StudyResults) -> str:
     metric = results.study.metric
     within = statistics.range_of(metric)
     found = {
-        arm.name: statistics.summarise(list(values.values()), within=within)
+        arm.name: statistics.summarize(list(values.values()), within=within)
         for arm in results.arms[:ARMS_SHOWN]
         if (values := results.values(arm.name, metric))
     }

@@ -136,7 +136,7 @@ def _trained(arm: Arm, seed: int, scale: Scale, setting: Setting) -> PlannedRun:
 
 
 def _combined(arm: Arm, seed: int, seeds: int) -> PlannedRun:
-    """Need the finished runs of all seeds, this one's first and the others in turn."""
+    """Need the finished runs of all seeds, this one's first, then the others."""
     assert arm.combines is not None
     needs = tuple(run_id(arm.combines, (seed + shift) % seeds) for shift in range(seeds))
     return PlannedRun(id=run_id(arm.name, seed), arm=arm, seed=seed, request=None, needs=needs)

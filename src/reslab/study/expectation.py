@@ -1,5 +1,7 @@
 """Expectations that can be tested: better than, rises with, does not rise with, fails.
 
+"Better" is what the metric says (`evaluate.metrics`): lower for an error, higher for an accuracy.
+
 Each decides by the 95% interval of Student's t over differences between runs of the same seed:
 an expected difference is reproduced where the whole interval lies on its side of zero, not
 reproduced where the whole interval lies on the other side of the smallest difference that would
@@ -14,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from reslab.errors import UsageError
+from reslab.evaluate.metrics import higher_is_better
 from reslab.study import statistics
 from reslab.study.results import Outcome, StudyResults, Verdict
 from reslab.study.statistics import Difference
@@ -27,9 +30,11 @@ ALPHA = 0.05
 class Ordered:
     """One arm is better than another: metric(worse) - metric(better) > 0, paired over seeds.
 
+    Where higher is better it is metric(better) - metric(worse).
+
     Args:
         sentence: the expectation in words.
-        better: name of the arm that should have the lower metric.
+        better: name of the arm that should have the better metric.
         worse: name of the other.
         metric: what is compared; None for the study's.
         smallest: the smallest difference that would count, in units of the metric.
@@ -44,15 +49,18 @@ class Ordered:
     def test(self, results: StudyResults) -> Verdict:
         """Compare the two arms seed by seed."""
         metric = self.metric or results.study.metric
+        low, high = self.better, self.worse
+        if higher_is_better(metric):
+            low, high = high, low
         found = statistics.paired(
-            results.values(self.better, metric),
-            results.values(self.worse, metric),
+            results.values(low, metric),
+            results.values(high, metric),
             within=statistics.range_of_difference(metric),
         )
         if found is None:
             return _nothing(self.sentence)
         because = (
-            f"{metric} of {self.worse} minus {self.better}: {describe(found)}"
+            f"{metric} of {high} minus {low}: {describe(found)}"
             f"{_spoilt(results, (self.better, self.worse))}"
         )
         return Verdict(
@@ -69,7 +77,7 @@ class Best:
 
     Args:
         sentence: the expectation in words.
-        better: name of the arm that should have the lowest metric.
+        better: name of the arm that should have the best metric.
         others: names of the others.
         metric: what is compared; None for the study's.
         smallest: the smallest difference that would count, in units of the metric.
@@ -84,10 +92,17 @@ class Best:
     def test(self, results: StudyResults) -> Verdict:
         """Compare the arm with each of the others."""
         metric = self.metric or results.study.metric
-        best, within = results.values(self.better, metric), statistics.range_of_difference(metric)
+        # Where higher is better the signs are turned, so that a difference above zero is worse.
+        turned = higher_is_better(metric)
+        within = statistics.range_of_difference(metric)
+
+        def values(arm: str) -> dict[int, float]:
+            found = results.values(arm, metric)
+            return {seed: -value for seed, value in found.items()} if turned else found
+
+        best = values(self.better)
         tested = {
-            other: statistics.paired(best, results.values(other, metric), within=within)
-            for other in self.others
+            other: statistics.paired(best, values(other), within=within) for other in self.others
         }
         found = {k: difference for k, difference in tested.items() if difference is not None}
         if len(found) < len(self.others):
@@ -98,7 +113,7 @@ class Best:
         short = {
             other: statistics.from_zero([value - self.smallest for value in apart])
             for other in self.others
-            if (apart := statistics.differences(best, results.values(other, metric)))
+            if (apart := statistics.differences(best, values(other)))
         }
         against = _holm({k: d.p_t if d.mean < 0 else 1.0 for k, d in short.items()})
         refuted = [k for k, p in against.items() if p < ALPHA]
@@ -109,7 +124,8 @@ class Best:
             outcome = "not reproduced"
         listed = "; ".join(f"{k} {d.mean:+.2f} (p {adjusted[k]:.3f})" for k, d in found.items())
         because = (
-            f"{metric} above {self.better}'s, p corrected for {len(found)} pairs: {listed}"
+            f"{metric} {'below' if turned else 'above'} {self.better}'s, p corrected for "
+            f"{len(found)} pairs: {listed}"
             f"{_spoilt(results, (self.better, *self.others))}"
         )
         details = {k: {**d.to_json(), "p_holm": adjusted[k]} for k, d in found.items()}

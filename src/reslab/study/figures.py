@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from reslab.evaluate.metrics import metric_of
 from reslab.report.plots import COLOURS, Plot, Series
 from reslab.report.scale import round_step
 from reslab.study.curve_figures import curve_figures, panels
@@ -46,8 +47,15 @@ def figures(results: StudyResults) -> tuple[Figure, ...]:
 
 def metric_words(metric: str) -> str:
     """Return what a metric is called on an axis."""
+    if metric in METRIC_WORDS:
+        return METRIC_WORDS[metric]
+    known = metric_of(metric)
+    if known is not None and not known.built_in:
+        split = {"train": "Training", "val": "Validation", "test": "Test"}
+        of = split.get(metric.removesuffix(known.name).rstrip("_"), "")
+        return f"{of} {known.axis[:1].lower()}{known.axis[1:]}" if of else known.axis
     plain = metric.removesuffix("_pct").replace("_", " ").capitalize()
-    return METRIC_WORDS.get(metric, f"{plain}, %" if metric.endswith("_pct") else plain)
+    return f"{plain}, %" if metric.endswith("_pct") else plain
 
 
 def _known(results: StudyResults, metric: str) -> bool:

@@ -1,4 +1,4 @@
-"""The folder of a study: a folder a run, what became of each run, and the results of all."""
+"""The folder of a study: a folder a run, the outcome of each, and the results of all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StudyFolder:
         self.lock_file = path / "study.lock"
 
     def outcome_file(self, run_id: str) -> Path:
-        """Return where what became of a run is written."""
+        """Return where the outcome of a run is written."""
         return self.path / f"{run_id}.json"
 
     def claim(self, study: Study, setting: Setting) -> None:
@@ -124,12 +124,12 @@ class StudyFolder:
             shutil.rmtree(run_dir)
 
     def outcome(self, run: PlannedRun) -> RunOutcome | None:
-        """Return what became of a run; None where it has not come to an end."""
+        """Return the outcome of a run; None where it has not ended."""
         path = self.outcome_file(run.id)
         return RunOutcome.from_json(_read(path)) if path.is_file() else None
 
     def write_outcome(self, run: PlannedRun, outcome: RunOutcome) -> RunOutcome:
-        """Keep what became of a run, with its curve and recipe; returns it with them."""
+        """Write the outcome of a run, with its curve and recipe; returns it with them."""
         run_dir = self.path / run.id
         known = (run_dir / "config.json").is_file()
         whole = dataclasses.replace(

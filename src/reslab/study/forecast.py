@@ -6,9 +6,9 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 
-from reslab.data.preprocess import available_cores
 from reslab.display.short import short_repr
 from reslab.errors import ReslabError
+from reslab.machine import available_cores
 from reslab.plan.forecast import forecast
 from reslab.plan.measure import measure
 from reslab.plan.subject import cost_of_images, resolve

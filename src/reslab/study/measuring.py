@@ -11,7 +11,8 @@ import numpy as np
 
 from reslab import artifact, machine
 from reslab.data.loader import eval_batches
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
+from reslab.evaluate.metrics import columns_of
 from reslab.evaluate.run import evaluate_network
 from reslab.study.study import Measured
 from reslab.training.config import Config
@@ -47,8 +48,7 @@ def measure_run(run_dir: Path) -> dict[str, float]:
         "train_images_measured": len(found["train"]),
     }
     for split, evaluation in found.items():
-        metrics[f"{split}_error_pct"] = 100.0 - evaluation.accuracy_pct
-        metrics[f"{split}_loss"] = evaluation.nll(1.0)
+        metrics |= columns_of(evaluation, split, "study")
     if rows:
         metrics["running_train_error_pct"] = float(rows[-1]["train_error_pct"])
     return metrics

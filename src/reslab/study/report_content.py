@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reslab.display import wording
+from reslab.evaluate.metrics import higher_is_better
 from reslab.report import setup
 from reslab.study import statistics
 from reslab.study.figures import METRIC_WORDS, metric_words
@@ -107,16 +108,17 @@ def _inside(sentence: str) -> str:
 def _least(results: StudyResults) -> str:
     metric = results.study.metric
     means = {
-        arm.name: statistics.summarise(list(values.values())).mean
+        arm.name: statistics.summarize(list(values.values())).mean
         for arm in results.arms
         if (values := results.values(arm.name, metric))
     }
     if not means:
         return "No run has ended yet."
-    best = min(means, key=lambda name: means[name])
+    choose, word = (max, "greatest") if higher_is_better(metric) else (min, "least")
+    best = choose(means, key=lambda name: means[name])
     what = metric_words(metric).removesuffix(", %")
     unit = "%" if metric.endswith("_pct") else ""
-    return f"{what} is least with {best}: {wording.number(means[best])}{unit} on average."
+    return f"{what} is {word} with {best}: {wording.number(means[best])}{unit} on average."
 
 
 def metrics_of(results: StudyResults) -> list[str]:
@@ -158,7 +160,7 @@ def _cell(results: StudyResults, arm: Arm, metric: str) -> Cell:
     paper = f"{arm.paper[metric]:g}" if metric in arm.paper else ""
     if not values:
         return Cell("–", "", paper, 0)
-    found = statistics.summarise(values, within=statistics.range_of(metric))
+    found = statistics.summarize(values, within=statistics.range_of(metric))
     digits = 2 if metric.endswith("_pct") else 4 if abs(found.mean) < 1 else 3
     if found.sd is None or found.low is None or found.high is None:
         return Cell(f"{found.mean:.{digits}f}", "", paper, 1)

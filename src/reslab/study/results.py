@@ -22,7 +22,7 @@ FORMAT = 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOutcome:
-    """What became of one run.
+    """The outcome of one run.
 
     Args:
         arm: the name of its arm.

@@ -9,15 +9,15 @@ from typing import Any, Protocol
 
 import torch
 
-from reslab import machine
-from reslab.data.preprocess import available_cores
+from reslab import log, machine
 from reslab.durable import Lock
 from reslab.errors import StoppedError
-from reslab.study.crew import Crew
+from reslab.machine import available_cores
 from reslab.study.expansion import PlannedRun, Setting, expand
 from reslab.study.folder import StudyFolder
 from reslab.study.load import load_study
 from reslab.study.results import RunOutcome, StudyResults
+from reslab.study.worker_pool import WorkerPool, processes
 from reslab.training.stop import StopRequest, listening
 
 MOST_JOBS = 8
@@ -35,7 +35,7 @@ class StudyObserver(Protocol):
         ...
 
     def started(self, run: PlannedRun) -> None:
-        """Hear that a run begins or goes on."""
+        """Hear that a run starts or resumes."""
         ...
 
     def progress(self, run: PlannedRun, event: Mapping[str, Any]) -> None:
@@ -43,7 +43,7 @@ class StudyObserver(Protocol):
         ...
 
     def finished(self, run: PlannedRun, outcome: RunOutcome) -> None:
-        """Hear what became of a run."""
+        """Hear the outcome of a run."""
         ...
 
     def close(self) -> None:
@@ -52,10 +52,11 @@ class StudyObserver(Protocol):
 
 
 class SilentStudy:
-    """An observer that does nothing."""
+    """An observer that shows nothing; lines for people go to the log."""
 
     def note(self, text: str) -> None:
-        """Ignore a line."""
+        """Log a line."""
+        log.info(text)
 
     def planned(self, runs: Sequence[PlannedRun], done: int) -> None:
         """Ignore the plan."""
@@ -74,7 +75,7 @@ class SilentStudy:
 
 
 def choose_jobs(jobs: int, runs: int) -> int:
-    """Return how many runs go on at once: as asked, else one a core, or one with a GPU.
+    """Return how many runs are done at once: as asked, else one a core, or one with a GPU.
 
     The networks of small images keep one core busy and hardly more.
     """
@@ -124,15 +125,16 @@ def run_study(
             slow := machine.slow_precision("bf16", machine.choose_device(setting.device))
         ):
             watcher.note(slow)
-        told = {
+        setup = {
             "study": reference,
             "setting": dataclasses.asdict(setting),
             "folder": str(place.path),
             "retry": retry,
         }
+        size = choose_jobs(jobs, len(board.waiting))
         try:
-            with Crew(told, place.path, choose_jobs(jobs, len(board.waiting))) as crew:
-                for run, outcome in _work(board, crew, watcher, stop):
+            with WorkerPool(setup, size, processes(place.path, size)) as pool:
+                for run, outcome in _work(board, pool, watcher, stop):
                     watcher.finished(run, outcome)
                     place.results(study, setting, plan).save(place.path)
         finally:
@@ -179,8 +181,8 @@ class Board:
                 return run
         return None
 
-    def hopeless(self, run: PlannedRun) -> str:
-        """Say why a run cannot be done: one that it needs came to no good end."""
+    def blocked_by(self, run: PlannedRun) -> str:
+        """Say why a run cannot be done: one that it needs did not finish."""
         for need in run.needs:
             outcome = self._ended[need]
             if outcome is not None and outcome.status != "finished":
@@ -194,25 +196,25 @@ class Board:
 
 
 def _work(
-    board: Board, crew: Crew, watcher: StudyObserver, stop: StopRequest
+    board: Board, pool: WorkerPool, watcher: StudyObserver, stop: StopRequest
 ) -> Iterator[tuple[PlannedRun, RunOutcome]]:
-    """Keep the crew busy until nothing is left; yields what became of each run."""
+    """Keep the workers busy until nothing is left; yields each run with its outcome."""
     while board.waiting:
         if stop:
-            crew.stop()
+            pool.stop()
             return
-        while crew.idle and (run := board.next(crew.busy)) is not None:
-            if why := board.hopeless(run):
+        while pool.has_room and (run := board.next(pool.running)) is not None:
+            if why := board.blocked_by(run):
                 yield run, _give_up(board, run, why)
                 continue
-            crew.give(run)
+            pool.submit(run)
             watcher.started(run)
-        if not crew.busy:
+        if not pool.running:
             continue
-        heard = crew.hear()
-        if heard is None:
+        received = pool.recv()
+        if received is None:
             continue
-        run, event = heard
+        run, event = received
         if event["event"] == "done":
             outcome = board.place.outcome(run)
             assert outcome is not None, run.id

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from reslab.evaluate.metrics import metric_of
 from reslab.evaluate.statistics import holm as holm
 
 Floats = npt.NDArray[np.float64]
@@ -44,8 +45,9 @@ class Summary:
 
 
 def range_of(metric: str) -> Range | None:
-    """Return what a metric can be: 0 to 100 for an error or an accuracy, None for anything else."""
-    return (0.0, 100.0) if metric.endswith(("error_pct", "accuracy_pct")) else None
+    """Return what a metric can be: 0 to 100 for an error or an accuracy; None for anything."""
+    known = metric_of(metric)
+    return None if known is None else known.limits
 
 
 def range_of_difference(metric: str) -> Range | None:
@@ -53,7 +55,7 @@ def range_of_difference(metric: str) -> Range | None:
     return None if (found := range_of(metric)) is None else (found[0] - found[1], found[1])
 
 
-def summarise(values: Sequence[float], *, within: Range | None = None) -> Summary:
+def summarize(values: Sequence[float], *, within: Range | None = None) -> Summary:
     """Return mean ± sd, median and the 95% interval of the mean by Student's t.
 
     Args:
@@ -94,22 +96,6 @@ def student(
     # A value beyond the range, as a fitted line can reach, widens it: the interval holds the mean.
     least, most = min(within[0], float(sample.min())), max(within[1], float(sample.max()))
     return max(low, least), min(high, most)
-
-
-def bootstrap(values: Sequence[float] | Floats, *, seed: int = 0) -> tuple[float, float]:
-    """Return the 95% percentile interval of the mean over samples drawn with replacement.
-
-    With three seeds it covers the mean in three of four cases and not in 19 of 20, for it
-    cannot leave the range of what was seen: reports and verdicts rest on Student's t.
-
-    Source:
-        Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
-    """
-    sample = np.asarray(values, dtype=np.float64)
-    draw = np.random.default_rng(seed)
-    means = sample[draw.integers(0, len(sample), size=(RESAMPLES, len(sample)))].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,6 +173,8 @@ def from_zero(
     if count == 1:
         low, high, p_t = -math.inf, math.inf, 1.0
     elif spread <= ALIKE * abs(mean):
+        # Errors are counts of few images, so seeds can differ by the very same number; t would
+        # be infinite then, as if one pair proved everything.
         p_t = sign_flip(sample)
         chance = mean != 0.0 and p_t >= 0.05
         low, high = (-math.inf, math.inf) if chance else (mean, mean)
@@ -206,7 +194,11 @@ def from_zero(
 
 
 def sign_flip(differences: Sequence[float] | Floats, *, seed: int = 0) -> float:
-    """Return the share of sign patterns whose mean is at least as far from zero, two-sided."""
+    """Return the share of sign patterns whose mean is at least as far from zero, two-sided.
+
+    All 2^n patterns are counted for few pairs, as `scipy.stats.permutation_test` does; many are
+    drawn.
+    """
     sample = np.asarray(differences, dtype=np.float64)
     if len(sample) <= MOST_EXACT:
         signs = np.array(list(itertools.product((1.0, -1.0), repeat=len(sample))))
@@ -214,9 +206,10 @@ def sign_flip(differences: Sequence[float] | Floats, *, seed: int = 0) -> float:
     else:
         draw = np.random.default_rng(seed)
         signs = draw.choice((1.0, -1.0), size=(RESAMPLES, len(sample)))
-        extra = 1  # the observed pattern itself
+        extra = 1  # the observed pattern itself: without it p could be 0, which no test may say
     sums = np.abs(signs @ sample)
     observed = abs(float(sample.sum()))
+    # Patterns that tie with the observed one differ from it by rounding, and count as well.
     as_far = int((sums >= observed * (1 - 1e-12)).sum())
     return (as_far + extra) / (len(signs) + extra)
 
@@ -228,7 +221,7 @@ def _wilcoxon(sample: Floats) -> float:
     kept = sample[sample != 0]
     if len(kept) == 0:
         return 1.0
-    # Over all sign patterns of the ranks, so that ties need no approximation.
+    # Over all sign patterns of the ranks: scipy's exact form knows no ties.
     return sign_flip(np.sign(kept) * stats.rankdata(np.abs(kept)))
 
 

@@ -76,8 +76,8 @@ class Arm:
         paper: metric -> the paper's number, for what the paper calls the same thing.
         after: the arm that its runs start from, or None for new weights.
         combines: name of an arm whose finished runs are put together instead of training
-            anything: `measure` receives them all, that of this run's seed first and the others
-            in turn. None for an arm that trains.
+            anything: `measure` receives them all, that of this run's seed first, then the
+            others. None for an arm that trains.
         measure: metrics besides the usual ones, of the finished run (a list with that one run).
             Numbers become metrics, sequences become series.
         note: what a reader should know about it.
@@ -147,7 +147,8 @@ class Study:
         question: one sentence that ends with a question mark.
         source: the paper, with section, table or figure.
         scales: what is run at each scale; a study need not have all of them.
-        metric: the number that the question is about; lower is better, as errors are.
+        metric: the number that the question is about; lower is better, as errors are, unless it
+            is a registered metric (`evaluate.metrics`) that says otherwise.
         x_label: what `Arm.x` is, for axes and tables ("depth, layers").
         expectations: what the paper leads one to expect.
         notes: sentences for the reader of the report.

@@ -33,41 +33,41 @@ STEP_EVERY_S = 0.5
 WAIT_S = 10.0
 
 
-class Answers(Protocol):
-    """Where lines go: the parent."""
+class Receiver(Protocol):
+    """Where events go: the parent."""
 
-    def write(self, value: Any) -> None:
-        """Write a JSON value."""
+    def send(self, value: Any) -> None:
+        """Take a JSON value."""
         ...
 
 
-class Line:
-    """Tells the parent about one run; an observer of its training.
+class RunEvents:
+    """Sends the parent what happens in one run; an observer of its training.
 
     Args:
-        parent: where the lines go.
+        parent: where the events go.
         run_id: the run.
     """
 
-    def __init__(self, parent: Answers, run_id: str) -> None:
-        self._parent, self._run_id, self._told = parent, run_id, 0.0
+    def __init__(self, parent: Receiver, run_id: str) -> None:
+        self._parent, self._run_id, self._sent_s = parent, run_id, 0.0
 
-    def say(self, event: str, **values: Any) -> None:
-        """Write a line."""
-        self._parent.write({"event": event, "run": self._run_id, **values})
+    def send(self, event: str, **values: Any) -> None:
+        """Send an event."""
+        self._parent.send({"event": event, "run": self._run_id, **values})
 
     def note(self, text: str) -> None:
         """Leave the notes of a run to its own files."""
 
     def decoding(self, done: int, total: int) -> None:
-        """Say how far decoding is, now and then."""
+        """Send how far decoding is, now and then."""
         if self._due():
-            self.say("decoding", done=done, total=total)
+            self.send("decoding", done=done, total=total)
 
     def step(self, event: StepEvent) -> None:
-        """Say how far training is, now and then."""
+        """Send how far training is, now and then."""
         if self._due():
-            self.say("step", **dataclasses.asdict(event))
+            self.send("step", **dataclasses.asdict(event))
 
     def epoch(self, row: Row) -> None:
         """Leave rows to the run's results."""
@@ -76,17 +76,17 @@ class Line:
         """Do nothing: more may follow."""
 
     def _due(self) -> bool:
-        due = time.monotonic() - self._told > STEP_EVERY_S
+        due = time.monotonic() - self._sent_s > STEP_EVERY_S
         if due:
-            self._told = time.monotonic()
+            self._sent_s = time.monotonic()
         return due
 
 
-def do(run: PlannedRun, folder: StudyFolder, line: Line, *, retry: bool) -> RunOutcome:
-    """Bring one run to its end, wherever it stands, and keep what became of it.
+def execute(run: PlannedRun, folder: StudyFolder, events: RunEvents, *, retry: bool) -> RunOutcome:
+    """Bring one run to its end, wherever it stands, and keep its outcome.
 
     Raises:
-        StoppedError: a signal arrived; the run goes on with the next start.
+        StoppedError: a signal arrived; the next start continues the run.
     """
     stage = folder.stage(run, retry=retry)
     outcome = folder.outcome(run)
@@ -97,11 +97,11 @@ def do(run: PlannedRun, folder: StudyFolder, line: Line, *, retry: bool) -> RunO
     try:
         if stage == "new":
             folder.clear(run)
-            job.start(run.located(folder.path), line)
+            job.start(run.located(folder.path), events)
         elif stage == "resume":
-            _wait_for(folder.path / run.id)
-            job.resume(folder.path / run.id, observer=line)
-        line.say("measuring")
+            _wait_for_lock(folder.path / run.id)
+            job.resume(folder.path / run.id, observer=events)
+        events.send("measuring")
         metrics, series = _measured(run, folder)
         outcome = dataclasses.replace(plain, metrics=metrics, series=series)
     except StoppedError:
@@ -116,7 +116,7 @@ def do(run: PlannedRun, folder: StudyFolder, line: Line, *, retry: bool) -> RunO
     return folder.write_outcome(run, outcome)
 
 
-def _wait_for(run_dir: Path) -> None:
+def _wait_for_lock(run_dir: Path) -> None:
     """Wait for a worker of an earlier start, which ends as soon as it notices that it is alone."""
     for _ in range(round(WAIT_S / 0.1)):
         try:
@@ -153,19 +153,19 @@ def _finished(run_id: str, folder: StudyFolder) -> FinishedRun:
 
 def main(parent: Parent) -> int:
     """Do runs until there are no more."""
-    told = parent.read()
-    study = load_study(told["study"])
-    plan = {run.id: run for run in expand(study, Setting(**told["setting"]))}
-    folder = StudyFolder(Path(told["folder"]))
+    setup = parent.recv()
+    study = load_study(setup["study"])
+    plan = {run.id: run for run in expand(study, Setting(**setup["setting"]))}
+    folder = StudyFolder(Path(setup["folder"]))
     for name in parent:
         if name is None:
             break
-        line = Line(parent, name)
+        events = RunEvents(parent, name)
         try:
-            do(plan[name], folder, line, retry=told["retry"])
+            execute(plan[name], folder, events, retry=setup["retry"])
         except StoppedError as error:
             return error.exit_code
         except KeyboardInterrupt:
             return 130
-        line.say("done")
+        events.send("done")
     return 0

@@ -11,7 +11,8 @@ from reslab.data.dataset import Dataset, SplitName
 from reslab.data.image_cache import FittedImages
 from reslab.data.loader import eval_batches
 from reslab.data.preprocess import Preprocess
-from reslab.evaluate.metrics import Evaluation
+from reslab.evaluate.evaluation import Evaluation
+from reslab.evaluate.metrics import columns_of
 from reslab.evaluate.run import evaluate_network
 from reslab.training.state import Row
 from reslab.training.step import Training
@@ -65,12 +66,12 @@ def row_evaluator(
     def evaluate() -> Row:
         row: Row = {}
         if "val" in dataset.splits:
-            row |= _columns("val", measure("val"))
+            row |= columns_of(measure("val"), "val", "rows")
             if training.ema is not None:
                 with training.ema.in_place():
-                    row |= _columns("ema_val", measure("val"))
+                    row |= columns_of(measure("val"), "ema_val", "rows")
         if training.recipe.track_test and "test" in dataset.splits:
-            row |= _columns("test", measure("test"))
+            row |= columns_of(measure("test"), "test", "rows")
         return row
 
     return evaluate
@@ -81,13 +82,6 @@ def averaged(training: Training) -> Iterator[None]:
     """Use the averaged weights for a while, where the run has them."""
     with training.ema.in_place() if training.ema is not None else contextlib.nullcontext():
         yield
-
-
-def _columns(prefix: str, evaluation: Evaluation) -> Row:
-    return {
-        f"{prefix}_loss": evaluation.nll(),
-        f"{prefix}_error_pct": 100.0 - evaluation.accuracy_pct,
-    }
 
 
 def _interruptible(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
+from reslab import machine
 from reslab.errors import MachineError, ReslabError, StoppedError, UsageError
 from reslab.training import status
 from reslab.training.observe import Observer
@@ -49,7 +50,7 @@ def failures_recorded(
 
 def explained(error: Exception, recipe: Recipe, device: torch.device) -> ReslabError | None:
     """Say in one line what torch says of a run that cannot be; None where that is not known."""
-    if isinstance(error, torch.OutOfMemoryError) or "can't allocate" in str(error):
+    if isinstance(error, RuntimeError) and machine.is_out_of_memory(error):
         return MachineError(
             f"out of memory on {device} with batch_size {recipe.batch_size} and img_size "
             f"{recipe.img_size}",

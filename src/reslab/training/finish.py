@@ -16,7 +16,7 @@ from reslab.data.dataset import Dataset, SplitName
 from reslab.data.preprocess import Preprocess
 from reslab.data.record import ImageRecord, read_record
 from reslab.display import wording
-from reslab.evaluate.metrics import Evaluation, fit_temperature
+from reslab.evaluate.evaluation import Evaluation, fit_temperature
 from reslab.networks.network import build
 from reslab.training import checkpoint
 from reslab.training.config import Config

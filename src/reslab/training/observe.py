@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Protocol
 
+from reslab import log
 from reslab.training.state import Row
 
 
@@ -58,10 +59,11 @@ class Observer(Protocol):
 
 
 class Silent:
-    """An observer that does nothing."""
+    """An observer that shows nothing; lines for people go to the log."""
 
     def note(self, text: str) -> None:
-        """Ignore a line."""
+        """Log a line."""
+        log.info(text)
 
     def decoding(self, done: int, total: int) -> None:
         """Ignore decoded images."""

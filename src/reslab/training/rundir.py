@@ -14,21 +14,11 @@ from typing import Any
 from reslab import durable
 from reslab.data import record
 from reslab.errors import CheckpointError, MachineError, UsageError
+from reslab.evaluate.metrics import metrics_in
 from reslab.training.state import Row
 
-COLUMNS = (
-    "epoch",
-    "step",
-    "lr",
-    "train_loss",
-    "train_error_pct",
-    "val_loss",
-    "val_error_pct",
-    "ema_val_loss",
-    "ema_val_error_pct",
-    "test_loss",
-    "test_error_pct",
-)
+COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error_pct")
+MEASURED = ("val", "ema_val", "test")  # each with a column for each metric of `metrics_in("rows")`
 
 
 class RunDirectory:
@@ -68,7 +58,12 @@ class RunDirectory:
 
     def write_rows(self, rows: Sequence[Row]) -> None:
         """Write results.csv: deterministic columns only, so that equal runs have equal bytes."""
-        used = [c for c in COLUMNS if any(row.get(c) is not None for row in rows)]
+        measured = [f"{what}_{metric.name}" for what in MEASURED for metric in metrics_in("rows")]
+        # Those of a metric that was registered when the run began, and is not in this process.
+        prefixes = tuple(f"{what}_" for what in MEASURED)
+        others = [name for row in rows for name in row if name.startswith(prefixes)]
+        columns = dict.fromkeys([*COLUMNS, *measured, *others])
+        used = [c for c in columns if any(row.get(c) is not None for row in rows)]
         text = io.StringIO()
         writer = csv.DictWriter(text, used, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()

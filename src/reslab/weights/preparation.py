@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast, get_args
 
 from reslab.data.preprocess import BORDER, Interpolation, Preprocess
@@ -16,8 +16,6 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 # Of the CIFAR-10 training images, as the most copied training scripts have them.
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2023, 0.1994, 0.2010)
-
-Preparation = Callable[[NetworkSpec], Preprocess]
 
 
 def imagenet(spec: NetworkSpec) -> Preprocess:

@@ -25,7 +25,6 @@ from reslab.display.names import shown
 from reslab.errors import DataError
 
 PYTHON_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
-BINARY_FOLDERS = {"cifar10": "cifar-10-batches-bin", "cifar100": "cifar-100-binary"}
 # MD5 as published with the data; it tells damage and mix-ups, the unpickler guards against malice.
 CHECKSUMS = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",

@@ -970,13 +970,6 @@ _ANNOTATIONS = "_annotations.txt"
 _LIST_FOLDERS = frozenset({"meta", "splits", "split", "lists", "imagesets"})
 
 
-def is_label_list(name: str) -> bool:
-    """Tell by its name whether a text file may say labels or splits; archives unpack those."""
-    stem, suffix = os.path.splitext(name.lower())
-    plain = stem in SPLIT_WORDS or name.lower() in (_CUB_NAMES, _CUB_SPLITS)
-    return suffix == ".txt" and (plain or name.lower().endswith(_ANNOTATIONS))
-
-
 def annotated_images(
     scan: Scan, report: Report, folder: str, inner: str, split: SplitName
 ) -> list[Listed] | None:

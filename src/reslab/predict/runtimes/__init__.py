@@ -5,18 +5,18 @@ torch in float32; `survey` tries them all.
 """
 
 from reslab.predict.runtimes.choose import Auto, Candidate
-from reslab.predict.runtimes.kinds import KINDS, build_runtime, kind_of
-from reslab.predict.runtimes.runtime import Kind, Runtime, Shape, shape_of
-from reslab.predict.runtimes.survey import Row, survey
+from reslab.predict.runtimes.kinds import build_runtime, kind_of
+from reslab.predict.runtimes.runtime import RUNTIMES, Runtime, RuntimeKind, Shape, shape_of
+from reslab.predict.runtimes.survey import SurveyRow, survey
 
 __all__ = [
-    "KINDS",
+    "RUNTIMES",
     "Auto",
     "Candidate",
-    "Kind",
-    "Row",
     "Runtime",
+    "RuntimeKind",
     "Shape",
+    "SurveyRow",
     "build_runtime",
     "kind_of",
     "shape_of",

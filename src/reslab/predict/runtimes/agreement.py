@@ -62,6 +62,7 @@ def close_margin(found: Tensor, wanted: Tensor) -> float:
     It is a multiple of the largest error of a difference of two logits among some images.
     """
     error = (found - wanted).double()
+    # A shift of all logits of an image changes no label: only errors that differ among them do.
     apart = (error.amax(1) - error.amin(1)).max()
     spread = (wanted.amax(1) - wanted.amin(1)).max()
     return max(SAFETY * float(apart), LEAST_MARGIN * float(spread))
@@ -92,4 +93,4 @@ def close_calls(logits: Tensor, margin: float) -> Tensor:
     if logits.shape[1] < 2:
         return torch.zeros(len(logits), dtype=torch.bool)
     best = logits.topk(2, dim=1).values
-    return ~(best[:, 0] - best[:, 1] > margin)
+    return ~(best[:, 0] - best[:, 1] > margin)  # not <=: NaN is a close call, too

@@ -21,8 +21,8 @@ from reslab.predict.runtimes.agreement import (
     same_labels,
 )
 from reslab.predict.runtimes.eager import reference
-from reslab.predict.runtimes.kinds import KINDS, build_runtime
-from reslab.predict.runtimes.runtime import Runtime, shape_of
+from reslab.predict.runtimes.kinds import build_runtime
+from reslab.predict.runtimes.runtime import RUNTIMES, Runtime, shape_of
 
 MEASURE_S = 0.3
 LEAST_CALLS = 3
@@ -109,7 +109,7 @@ class Auto:
         self._seen = 0
         self._left: int | None = None
         self._key = ""
-        names = KINDS if only is None else [only]
+        names = RUNTIMES if only is None else [only]
         self.candidates = list(_candidates(names, precision, device))
 
     def expect(self, images: int | None) -> None:
@@ -140,7 +140,7 @@ class Auto:
         self._measure_exact(images)
         for candidate in self.candidates:
             if not candidate.problem:
-                self._try(candidate, images, wanted, anew=True)
+                self._try(candidate, images, wanted, again=True)
                 if candidate.runtime is not None:
                     self._leave_only(max(self._usable(), key=_speed_if_built))
         self._keep()
@@ -183,7 +183,7 @@ class Auto:
         return found
 
     def _try(
-        self, candidate: Candidate, images: Tensor, wanted: Tensor, *, anew: bool = False
+        self, candidate: Candidate, images: Tensor, wanted: Tensor, *, again: bool = False
     ) -> None:
         """Build a candidate, compare it with torch's logits, and measure it."""
         assert self._exact.runtime is not None
@@ -206,7 +206,7 @@ class Auto:
         candidate.agreement = agreement(found, wanted, self._temperature)
         if self._keep_labels:
             candidate.problem = candidate.agreement.problem(candidate.precision)
-        if anew or not candidate.measured:
+        if again or not candidate.measured:
             candidate.speed = self.exact_image_s * len(images) / _seconds(runtime, images)
             candidate.measured = True
         if not candidate.problem:
@@ -245,7 +245,7 @@ class Auto:
 def _candidates(names: Iterable[str], precision: str, device: torch.device) -> Iterable[Candidate]:
     native = autocast_dtype("auto", device) == torch.bfloat16
     wanted = {"auto": ("fp32", "bf16") if native else ("fp32",)}.get(precision, (precision,))
-    for kind in (KINDS[name] for name in names):
+    for kind in (RUNTIMES[name] for name in names):
         lacking = kind.lacking(device)
         for one in kind.precisions:
             if one in wanted:

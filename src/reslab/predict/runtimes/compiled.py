@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,9 +11,23 @@ from torch import Tensor
 from reslab.networks.network import Network
 from reslab.predict.runtimes.exported import exported, quiet
 from reslab.predict.runtimes.prepared import Prepared
-from reslab.predict.runtimes.runtime import Compute, Shape
+from reslab.predict.runtimes.runtime import Compute, Shape, runtime
 
 
+def _unusable(device: torch.device) -> str:
+    if device.type == "mps":
+        return "torch's compiler is used on processors and CUDA devices"
+    if device.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
+        return "there is no C++ compiler"
+    return ""
+
+
+@runtime(
+    "compiled",
+    startup_s=45.0,
+    speed={"fp32": 1.7, "bf16": 3.5, "fp16": 3.5},
+    unusable=_unusable,
+)
 def build(network: Network, shape: Shape, precision: str, device: torch.device) -> Compute:
     """Compile for batches of one size; others are cut or filled up to it.
 

@@ -1,77 +1,21 @@
-"""The runtimes there are, and building one of them by name."""
+"""The runtimes there are, each in a file that registers it, and building one of them by name."""
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
-from functools import partial
-
 import torch
 
-from reslab.errors import MachineError, UsageError, unknown
+from reslab.errors import MachineError, UsageError
 from reslab.networks.network import Network
-from reslab.predict.runtimes import compiled, eager, onnxruntime, openvino
-from reslab.predict.runtimes.runtime import Kind, Runtime, Shape
 
-EXTRAS = {
-    "onnxruntime": ("onnx", ("onnxruntime", "onnxscript")),
-    "openvino": ("openvino", ("openvino",)),
-}
+# In the order in which they are tried.
+from reslab.predict.runtimes.runtime import RUNTIMES, Runtime, RuntimeKind, Shape
 
 
-def _nothing(device: torch.device) -> str:
-    return ""
-
-
-def _lacks_compiler(device: torch.device) -> str:
-    if device.type == "mps":
-        return "torch's compiler is used on processors and CUDA devices"
-    if device.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
-        return "there is no C++ compiler"
-    return ""
-
-
-def _lacks_package(name: str, device: torch.device) -> str:
-    if device.type != "cpu":
-        return f"it computes on the processor, not on {device}"
-    extra, packages = EXTRAS[name]
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
-    if missing:
-        return f"{' and '.join(missing)} not installed: pip install 'reslab[{extra}]'"
-    return ""
-
-
-KINDS = {
-    kind.name: kind
-    for kind in (
-        Kind("eager", eager.build, _nothing, 0.3, {"fp32": 1.2, "bf16": 2.0, "fp16": 2.0}),
-        Kind(
-            "openvino",
-            openvino.build,
-            partial(_lacks_package, "openvino"),
-            4.0,
-            {"fp32": 2.0, "bf16": 4.0},
-        ),
-        Kind(
-            "onnxruntime", onnxruntime.build, partial(_lacks_package, "onnxruntime"), 8.0,
-            {"fp32": 1.7},
-        ),
-        Kind(
-            "compiled",
-            compiled.build,
-            _lacks_compiler,
-            45.0,
-            {"fp32": 1.7, "bf16": 3.5, "fp16": 3.5},
-        ),
-    )
-}  # fmt: skip
-
-
-def kind_of(name: str, precision: str, device: torch.device) -> Kind:
+def kind_of(name: str, precision: str, device: torch.device) -> RuntimeKind:
     """Return the kind of a name that can be used on this machine.
 
     Args:
-        name: one of `KINDS`.
+        name: one of `RUNTIMES`.
         precision: what it is to compute in, or "auto".
         device: where.
 
@@ -79,9 +23,7 @@ def kind_of(name: str, precision: str, device: torch.device) -> Kind:
         UsageError: there is no such runtime, or it does not have that precision.
         MachineError: it is not installed, or cannot compute on this device.
     """
-    if name not in KINDS:
-        raise unknown("runtime", name, KINDS)
-    kind = KINDS[name]
+    kind = RUNTIMES[name]
     lacking = kind.lacking(device)
     if lacking:
         raise MachineError(f"runtime {name} cannot be used: {lacking}")
@@ -98,7 +40,7 @@ def build_runtime(
     """Build a runtime for a network.
 
     Args:
-        name: one of `KINDS`.
+        name: one of `RUNTIMES`.
         network: what it computes; it stays as it is.
         shape: of the usual batch (B, in_chans, H, W); other B are computed too.
         precision: "fp32", "bf16" or "fp16".

@@ -11,12 +11,19 @@ from torch import Tensor
 from reslab.networks.network import Network
 from reslab.predict.runtimes.exported import exported, quiet
 from reslab.predict.runtimes.prepared import Prepared
-from reslab.predict.runtimes.runtime import Compute, Shape
+from reslab.predict.runtimes.runtime import Compute, Shape, runtime
 
 ANY = -1
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
+@runtime(
+    "openvino",
+    startup_s=4.0,
+    speed={"fp32": 2.0, "bf16": 4.0},
+    packages=("openvino",),
+    extra="openvino",
+)
 def build(network: Network, shape: Shape, precision: str, device: torch.device) -> Compute:
     """Convert once; compile for the usual batch, and for any other when one comes.
 

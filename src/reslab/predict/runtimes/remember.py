@@ -10,10 +10,9 @@ import torch
 from reslab import machine, networks
 from reslab.durable import cache
 from reslab.networks.network import Network
-from reslab.predict.runtimes.runtime import Shape
+from reslab.predict.runtimes.runtime import RUNTIMES, Shape
 
 KIND = "runtimes"
-PACKAGES = ("torch", "openvino", "onnxruntime", "reslab")
 Known = dict[str, tuple[float, float]]
 
 
@@ -24,7 +23,7 @@ def key_of(network: Network, shape: Shape, device: torch.device) -> str:
             "spec": networks.to_json(network.spec),
             "shape": shape,
             "machine": machine.describe(device),
-            "packages": {name: _version(name) for name in PACKAGES},
+            "packages": {name: _version(name) for name in _packages()},
         }
     )
 
@@ -41,6 +40,12 @@ def recall(key: str) -> Known:
 def keep(key: str, known: Mapping[str, tuple[float, float]]) -> None:
     """Add to what is known."""
     cache.keep(KIND, key, {**recall(key), **known})
+
+
+def _packages() -> list[str]:
+    """Return what decides how fast a runtime is: each one's own package, torch and this one."""
+    return ["torch", "reslab", *(RUNTIMES[name].packages[0] for name in RUNTIMES
+                                 if RUNTIMES[name].packages)]  # fmt: skip
 
 
 def _version(package: str) -> str:

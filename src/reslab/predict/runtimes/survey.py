@@ -13,7 +13,7 @@ from reslab.predict.runtimes.choose import Auto, Candidate
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class SurveyRow:
     """What was found of one runtime.
 
     Args:
@@ -49,7 +49,7 @@ def survey(
     device: torch.device,
     precision: str = "auto",
     only: str | None = None,
-) -> list[Row]:
+) -> list[SurveyRow]:
     """Try every runtime, and remember for this machine what each is worth.
 
     Args:
@@ -65,16 +65,18 @@ def survey(
     """
     auto = Auto(network, temperature, device=device, precision=precision, only=only)
     auto.measure(images)
-    exact = Row("torch", "fp32", 1 / auto.exact_image_s, 0.0, 0.0, 0, len(images), "the reference")
+    exact = SurveyRow(
+        "torch", "fp32", 1 / auto.exact_image_s, 0.0, 0.0, 0, len(images), "the reference"
+    )
     return [exact, *(_row(one, auto.exact_image_s, len(images)) for one in auto.candidates)]
 
 
-def _row(found: Candidate, exact_image_s: float, images: int) -> Row:
+def _row(found: Candidate, exact_image_s: float, images: int) -> SurveyRow:
     remark = found.problem
     if found.redone and not remark:
         remark = f"float32 decides {100 * found.redone:.0f}% of the images"
     same = found.agreement
-    return Row(
+    return SurveyRow(
         name=found.name,
         precision=found.precision,
         images_per_s=found.speed / exact_image_s if same else None,

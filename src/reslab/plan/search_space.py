@@ -1,4 +1,4 @@
-"""The ways to compute a training that come into question."""
+"""The ways to compute a training that may be proposed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from reslab import machine
-from reslab.data.preprocess import available_cores
+from reslab.machine import available_cores
 from reslab.plan.subject import Subject
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Wishes:
+class SearchSpace:
     """What may differ from what the recipe says.
 
     Args:
@@ -20,18 +20,16 @@ class Wishes:
         img_sizes: sides of the input that may be proposed; none for the recipe's own.
         precisions: arithmetic that may be proposed; none for what "auto" allows.
         thorough: try a compiled network, NCHW and fewer threads too.
-        memory_mib: what a run may take; None for no limit.
     """
 
     batch_sizes: tuple[int, ...] = ()
     img_sizes: tuple[int, ...] = ()
     precisions: tuple[str, ...] = ()
     thorough: bool = False
-    memory_mib: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Setting:
+class Variant:
     """A way to compute a training.
 
     Args:
@@ -45,52 +43,52 @@ class Setting:
     free: bool = True
 
 
-def settings_for(subject: Subject, wishes: Wishes) -> list[list[Setting]]:
-    """Return the settings to look at, the recipe's own first; those of a group differ in batch.
+def variants_in(subject: Subject, space: SearchSpace) -> list[list[Variant]]:
+    """Return the variants to look at, the recipe's own first; those of a group differ in batch.
 
     What the user lists may be chosen; what nobody lists stays as the recipe has it, except for
     what changes nothing but speed. Batches around the recipe's own are there to be seen.
     """
     recipe = subject.chosen.recipe
     usable = _precisions(subject)
-    free = wishes.precisions or (usable if recipe.precision == "auto" else (subject.precision,))
-    named = wishes.precisions or "precision" in subject.request.overrides
+    free = space.precisions or (usable if recipe.precision == "auto" else (subject.precision,))
+    named = space.precisions or "precision" in subject.request.overrides
     precisions = [*free, *(p for p in usable if p not in free and not named)]
-    around = () if wishes.batch_sizes else (recipe.batch_size // 2, 2 * recipe.batch_size)
-    groups: list[list[Setting]] = []
-    for img_size in wishes.img_sizes or (recipe.img_size,):
+    around = () if space.batch_sizes else (recipe.batch_size // 2, 2 * recipe.batch_size)
+    groups: list[list[Variant]] = []
+    for img_size in space.img_sizes or (recipe.img_size,):
         for precision in precisions:
             first = not groups
             base: dict[str, Any] = {"precision": precision}
-            if wishes.img_sizes:
+            if space.img_sizes:
                 base["img_size"] = img_size
             group = [
-                Setting(changes={**base, "batch_size": batch_size}, free=precision in free)
-                for batch_size in wishes.batch_sizes or (recipe.batch_size,)
+                Variant(changes={**base, "batch_size": batch_size}, free=precision in free)
+                for batch_size in space.batch_sizes or (recipe.batch_size,)
             ]
             if first:
                 group += [
-                    Setting(changes={**base, "batch_size": batch_size}, free=False)
+                    Variant(changes={**base, "batch_size": batch_size}, free=False)
                     for batch_size in around
                     if batch_size
                 ]
             groups.append(group)
-    if wishes.thorough:
+    if space.thorough:
         groups += _thorough(subject, groups[0][0].changes)
     return groups
 
 
-def _thorough(subject: Subject, base: Mapping[str, Any]) -> list[list[Setting]]:
-    """Return settings that compute the same in another way than the first one."""
+def _thorough(subject: Subject, base: Mapping[str, Any]) -> list[list[Variant]]:
+    """Return variants that compute the same in another way than the first one."""
     recipe, fixed = subject.chosen.recipe, subject.request.overrides
     groups = [
-        [Setting(changes={**base, name: not getattr(recipe, name)})]
+        [Variant(changes={**base, name: not getattr(recipe, name)})]
         for name in ("compile", "channels_last")
         if name not in fixed
     ]
     threads = available_cores() // 2 if subject.device.type == "cpu" else 0
     while threads:
-        groups.append([Setting(changes=base, threads=threads)])
+        groups.append([Variant(changes=base, threads=threads)])
         threads //= 2
     return groups
 
