@@ -11,7 +11,7 @@ from torch import nn
 from reslab.analyze.blocks import residual_blocks, steps_of
 from reslab.analyze.dead_units import dead_units
 from reslab.analyze.drift import norm_drift
-from reslab.analyze.openness import NUM_BINS, gate_openness
+from reslab.analyze.gate_statistics import NUM_BINS, gate_openness
 from reslab.analyze.residuals import residual_ratios
 from reslab.analyze.signal import signal_by_depth
 from reslab.errors import UsageError

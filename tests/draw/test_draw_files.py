@@ -19,8 +19,8 @@ from PIL import Image, ImageFont
 
 from reslab import models
 from reslab.draw import Drawing, draw, render, text
-from reslab.draw.palette import DARK, LIGHT, mix
 from reslab.draw.png import BROWSERS, png
+from reslab.draw.style import DARK, LIGHT, mix
 from reslab.errors import MachineError
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -156,8 +156,8 @@ def test_what_a_run_wrote_down_while_it_learned(model, tmp_path):
 
 
 def test_a_surface_of_two_models_on_one_scale(model, tmp_path):
-    from reslab.look.subject import open_subject
-    from reslab.look.terrain import terrain
+    from reslab.look.loss_landscape import terrain
+    from reslab.look.model_and_images import open_subject
 
     subject = open_subject(model, count=8, images=1)
     section = terrain(subject, lambda _text: None, against=str(model), points=3)
@@ -181,8 +181,8 @@ def test_a_surface_of_two_models_on_one_scale(model, tmp_path):
 
 
 def test_one_kind_of_probability(model):
-    from reslab.look.sees import _attention
-    from reslab.look.subject import open_subject
+    from reslab.look.attribution import _attention
+    from reslab.look.model_and_images import open_subject
 
     subject = open_subject(model, count=8, images=1)
     warm = dataclasses.replace(subject.model, temperature=3.0)
@@ -220,9 +220,9 @@ def test_a_dead_network_has_a_page_and_files(model, tmp_path):
 
 
 def test_the_surface_of_a_run_of_another_seed(model, tmp_path):
+    from reslab.look.loss_landscape import terrain
+    from reslab.look.model_and_images import open_subject
     from reslab.look.pictures import seen_by
-    from reslab.look.subject import open_subject
-    from reslab.look.terrain import terrain
 
     subject = open_subject(model, count=8, images=1)
     mine = subject.model.preprocess

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from reslab.charts.bars import Bars, draw_bars
+from reslab.charts.colormap import MAGMA, VIRIDIS, coloured, heated, hexadecimal, marked
+from reslab.charts.contours import contours
+from reslab.charts.loss_surface import resampled, surface_figure, tick_label
 from reslab.data.preprocess import Preprocess, network_input
-from reslab.look.bars import Bars, draw_bars
-from reslab.look.colours import MAGMA, VIRIDIS, coloured, heated, hexadecimal, marked
-from reslab.look.contours import contours
+from reslab.look.loss_landscape import measured_square
+from reslab.look.model_and_images import spread
 from reslab.look.pictures import around_grey, cut, enlarged, pixels_of, smooth
 from reslab.look.space import apart, placed, scatter
-from reslab.look.subject import spread
-from reslab.look.surface import resampled, surface_figure, tick_label
-from reslab.look.terrain import measured_square
 
 
 @pytest.mark.parametrize("mean_image", [False, True])

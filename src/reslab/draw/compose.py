@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from reslab.display.theme import LEVELS
 from reslab.draw import text
 from reslab.draw.measure import FONT, GAP, ROW, box_width, extent
 from reslab.draw.networks import END, Row, Traced, traced
-from reslab.draw.palette import HUES
 from reslab.draw.place import Placer, Way
 from reslab.draw.shapes import Column, Drawing, Label
 from reslab.spec import NetworkSpec
@@ -151,8 +151,8 @@ class _Composer:
             if row.level != level:
                 level, y = row.level, self.tops[row.level]
             # The last level has the last hue, whatever lies above it.
-            hue = HUES - len(inner) + inner.index(level) if level != END else 0
-            ways = placer.place(row.item, y, ways, hue % HUES)
+            hue = LEVELS - len(inner) + inner.index(level) if level != END else 0
+            ways = placer.place(row.item, y, ways, hue % LEVELS)
             y += extent([row.item], self.width).height + GAP
         return Column(
             name=network.spec.name,

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from reslab.display import wording
+from reslab.charts.pixels import png_uri
+from reslab.display import theme, wording
 from reslab.display.short import short_repr
-from reslab.report.pictures import png_uri
 
 Counts = npt.NDArray[np.int64]
 TABLE_CLASSES = 25
@@ -149,9 +149,9 @@ def map_uri(counts: Counts) -> str:
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     share = counts / totals
     pixels = np.zeros((*counts.shape, 4), dtype=np.uint8)
-    pixels[..., :3] = (214, 92, 10)
+    pixels[..., :3] = theme.rgb(theme.CARD_WRONG)
     pixels[..., 3] = np.round(255 * np.minimum(1.0, 1.6 * np.sqrt(share))).astype(np.uint8)
     diagonal = np.arange(len(counts))
-    pixels[diagonal, diagonal, :3] = (40, 130, 200)
+    pixels[diagonal, diagonal, :3] = theme.rgb(theme.CARD_RIGHT)
     pixels[diagonal, diagonal, 3] = np.round(255 * (0.15 + 0.85 * share[diagonal, diagonal]))
     return png_uri(pixels)

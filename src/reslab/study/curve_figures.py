@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from reslab.report.curves import error_top
-from reslab.report.plots import COLOURS, Plot, Series
-from reslab.study.figure import Figure, figure_of
+from reslab.charts.figure import Figure, figure_of
+from reslab.charts.plot import COLORS, Plot, Series, error_top
 from reslab.study.results import StudyResults
 from reslab.study.study import Arm
 
@@ -25,7 +24,7 @@ def curve_figures(results: StudyResults) -> Iterator[Figure]:
     drawn = []
     for title, arms in panels(results):
         series = []
-        for colour, arm in enumerate(arms):
+        for color, arm in enumerate(arms):
             for name, style in (("train_error_pct", "dashed"), (column, "bold")):
                 steps, values = mean_curve(results, arm, name)
                 if steps:
@@ -35,7 +34,7 @@ def curve_figures(results: StudyResults) -> Iterator[Figure]:
                             x=steps,
                             y=values,
                             style="dashed" if style == "dashed" else "bold",
-                            colour=colour,
+                            color=color,
                         )
                     )
         if series:
@@ -64,7 +63,7 @@ def panels(results: StudyResults) -> list[tuple[str, tuple[Arm, ...]]]:
         groups = {"": tuple(arm for arms in groups.values() for arm in arms)}
     found = []
     for name, arms in groups.items():
-        parts = math.ceil(len(arms) / COLOURS)
+        parts = math.ceil(len(arms) / COLORS)
         for part in range(parts):
             size = math.ceil(len(arms) / parts)
             title = name if parts == 1 else f"{name} {part + 1}".strip()

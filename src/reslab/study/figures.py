@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from reslab.report.plots import COLOURS, Plot, Series
-from reslab.report.scale import round_step
+from reslab.charts.axis import round_step
+from reslab.charts.dots import DotRows, Dots
+from reslab.charts.figure import Figure, Key, figure_of
+from reslab.charts.plot import COLORS, Plot, Series
 from reslab.study.curve_figures import curve_figures, panels
-from reslab.study.dots import Dots, draw_dots
-from reslab.study.figure import Figure, Style, figure_of
 from reslab.study.results import StudyResults
 from reslab.study.statistics import range_of
 from reslab.study.study import Arm
@@ -62,10 +62,10 @@ def _by_x(results: StudyResults, metrics: Sequence[str]) -> Iterator[Figure]:
     curves = {name: arms for name, arms in curves.items() if len(arms) > 1}
     for metric in metrics:
         series: list[Series] = []
-        legend: list[tuple[str, Style, int]] = []
-        for colour, (name, arms) in enumerate(list(curves.items())[:COLOURS]):
-            series += _means(results, arms, metric, name, colour)
-            legend.append((name, "points", colour))
+        legend: list[Key] = []
+        for color, (name, arms) in enumerate(list(curves.items())[:COLORS]):
+            series += _means(results, arms, metric, name, color)
+            legend.append(Key(name, "points", color))
         if results.scale_name == "paper":
             series += [
                 one for i, arms in enumerate(curves.values()) for one in _paper(arms, metric, i)
@@ -88,7 +88,7 @@ def _by_x(results: StudyResults, metrics: Sequence[str]) -> Iterator[Figure]:
 
 
 def _means(
-    results: StudyResults, arms: Sequence[Arm], metric: str, name: str, colour: int
+    results: StudyResults, arms: Sequence[Arm], metric: str, name: str, color: int
 ) -> list[Series]:
     rows = [(a.x or 0.0, list(results.values(a.name, metric).values())) for a in arms]
     rows = [row for row in rows if row[1]]
@@ -96,7 +96,7 @@ def _means(
         return []
     x, means = [r[0] for r in rows], [float(np.mean(r[1])) for r in rows]
     return [
-        Series(label=name, x=x, y=means, style="thin", colour=colour),
+        Series(label=name, x=x, y=means, style="thin", color=color),
         Series(
             label=name,
             x=x,
@@ -104,17 +104,17 @@ def _means(
             low=[min(r[1]) for r in rows],
             high=[max(r[1]) for r in rows],
             style="points",
-            colour=colour,
+            color=color,
         ),
     ]
 
 
-def _paper(arms: Sequence[Arm], metric: str, colour: int) -> list[Series]:
+def _paper(arms: Sequence[Arm], metric: str, color: int) -> list[Series]:
     known = [(arm.x or 0.0, arm.paper[metric]) for arm in arms if metric in arm.paper]
     if len(known) < 2:
         return []
     x, y = [a for a, _ in known], [b for _, b in known]
-    return [Series(label="paper", x=x, y=y, style="dashed", colour=colour % COLOURS)]
+    return [Series(label="paper", x=x, y=y, style="dashed", color=color % COLORS)]
 
 
 def _by_arm(results: StudyResults, metric: str) -> Iterator[Figure]:
@@ -134,7 +134,7 @@ def _by_arm(results: StudyResults, metric: str) -> Iterator[Figure]:
                     label=arm.name,
                     values=values,
                     paper=arm.paper.get(metric) if paper_too else None,
-                    colour=groups.index(arm.group) % COLOURS
+                    color=groups.index(arm.group) % COLORS
                     if len(groups) < len(results.arms)
                     else 0,
                 )
@@ -143,7 +143,6 @@ def _by_arm(results: StudyResults, metric: str) -> Iterator[Figure]:
         return
     shown = [v for r in rows for v in (*r.values, *([r.paper] if r.paper else ()))]
     limits, wide = _limits(shown, range_of(metric))
-    drawing, height = draw_dots(rows, limits, metric_words(metric), log=wide)
     caption = "Each dot is a run, the line their mean."
     if wide:
         caption += " Logarithmic axis."
@@ -151,9 +150,11 @@ def _by_arm(results: StudyResults, metric: str) -> Iterator[Figure]:
         caption += " Diamonds: the paper’s."
     yield Figure(
         name=f"{metric.removesuffix('_pct').replace('_', '-')}-by-arm",
-        title=metric_words(metric), by="arm", caption=caption, drawing=drawing, width=520,
-        height=height, legend=(),
-    )  # fmt: skip
+        title=metric_words(metric),
+        by="arm",
+        caption=caption,
+        body=DotRows(rows, limits, metric_words(metric), log=wide),
+    )
 
 
 def _limits(
@@ -177,13 +178,13 @@ def _series(results: StudyResults) -> Iterator[Figure]:
     for name in names:
         for title, arms in panels(results):
             series = []
-            for colour, arm in enumerate(arms):
+            for color, arm in enumerate(arms):
                 lists = [o.series[name] for o in results.of(arm.name) if name in o.series]
                 longest = max(map(len, lists), default=0)
                 if longest:
                     mean = np.mean([v for v in lists if len(v) == longest], axis=0).tolist()
                     x = [float(i + 1) for i in range(longest)]
-                    series.append(Series(label=arm.name, x=x, y=mean, colour=colour))
+                    series.append(Series(label=arm.name, x=x, y=mean, color=color))
             if series:
                 words = metric_words(name)
                 heading = (

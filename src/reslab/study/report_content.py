@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reslab.display import wording
-from reslab.report import setup
 from reslab.study import statistics
 from reslab.study.figures import METRIC_WORDS, metric_words
 from reslab.study.results import Outcome, RunOutcome, StudyResults, Verdict
@@ -228,7 +227,7 @@ def recipe_rows(results: StudyResults) -> list[tuple[str, str, str]]:
 
 def _flat(recipe: Mapping[str, Any]) -> dict[str, str]:
     """Return every number as text, as it is after a way through JSON."""
-    return dict(setup.flat(json.loads(json.dumps(recipe))))
+    return dict(wording.flat(json.loads(json.dumps(recipe))))
 
 
 def lost_runs(results: StudyResults) -> list[RunOutcome]:
