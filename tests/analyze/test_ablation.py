@@ -7,7 +7,7 @@ from awake import assert_untouched, awake, fingerprint, images, labels
 from torch import nn
 
 from reslab import spec as specs
-from reslab.analyze.ablation import lesions
+from reslab.analyze.ablation import ablate_blocks
 from reslab.errors import UsageError
 from reslab.models import named_spec
 from reslab.nn import build
@@ -40,7 +40,7 @@ def assert_close(found, expected, network):
 def test_deleting_a_block_leaves_its_shortcut(name):
     network = awake(name)
     before = fingerprint(network)
-    found = lesions(network, images(40), labels(40), batch_size=16)
+    found = ablate_blocks(network, images(40), labels(40), batch_size=16)
     assert_close(found, measured(network), network)
     assert len(found.deletions) == 9
     for lesion in found.deletions:
@@ -60,7 +60,7 @@ def test_deleting_a_block_leaves_its_shortcut(name):
 
 def test_swaps_are_of_neighbours_of_one_shape():
     network = awake("resnet20")
-    found = lesions(network, images(40), labels(40), kinds=("swap",))
+    found = ablate_blocks(network, images(40), labels(40), kinds=("swap",))
     assert not found.deletions
     assert [s.blocks for s in found.swaps] == [
         ("stages.stage1.block1", "stages.stage1.block2"),
@@ -77,7 +77,7 @@ def test_swaps_are_of_neighbours_of_one_shape():
 
 def test_a_plain_block_becomes_the_identity_where_shapes_allow():
     network = awake("plain20")
-    found = lesions(network, images(40), labels(40), kinds=("delete",))
+    found = ablate_blocks(network, images(40), labels(40), kinds=("delete",))
     names = [lesion.blocks[0] for lesion in found.deletions]
     assert names == [
         f"stages.stage{stage}.block{block}"
@@ -92,7 +92,7 @@ def test_a_plain_block_becomes_the_identity_where_shapes_allow():
 def test_a_layer_of_vgg_goes_with_its_norm_and_activation():
     network = awake("vgg11_bn", img_size=32, stem="small")
     x = images(8, side=32)
-    found = lesions(network, x, labels(8), kinds=("delete",))
+    found = ablate_blocks(network, x, labels(8), kinds=("delete",))
     names = [lesion.blocks[0] for lesion in found.deletions]
     assert names == ["stages.stage3.conv3_2", "stages.stage4.conv4_2"] + [
         f"stages.stage5.conv5_{k}" for k in (1, 2)
@@ -116,7 +116,7 @@ def test_a_layer_of_vgg_goes_with_its_norm_and_activation():
 )
 def test_every_kind_of_block_can_be_left_out(name, deletions):
     network = awake(name)
-    found = lesions(network, images(2), labels(2), kinds=("delete",))
+    found = ablate_blocks(network, images(2), labels(2), kinds=("delete",))
     assert len(found.deletions) == deletions
 
 
@@ -124,12 +124,12 @@ def test_a_network_that_cannot_do_without_anything():
     stages = (StageSpec(width=8, depth=1, stride=1),)
     network = build(specs.replace(named_spec("plain20", num_classes=5), stages=stages))
     with pytest.raises(UsageError, match="left out"):
-        lesions(network, images(2), labels(2))
+        ablate_blocks(network, images(2), labels(2))
 
 
 def test_progress_ends_at_the_end():
     heard = []
-    lesions(
+    ablate_blocks(
         awake("resnet20"),
         images(10),
         labels(10),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from reslab.charts.axis import Scale, enclosing, linear_ticks, log_ticks
+from reslab.charts.axis import Axis, enclosing, linear_ticks, log_ticks
 
 values = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -36,9 +36,9 @@ def test_log_ticks_are_inside_and_increase(low: float, factor: float) -> None:
 
 
 def test_scale_maps_ends_and_middle() -> None:
-    linear = Scale(0, 10, 100, 0)
+    linear = Axis(0, 10, 100, 0)
     assert [linear(v) for v in (0, 5, 10)] == [100, 50, 0]
-    log = Scale(0.1, 10, 0, 200, "log")
+    log = Axis(0.1, 10, 0, 200, "log")
     assert [log(v) for v in (0.1, 1, 10)] == pytest.approx([0, 100, 200])
     assert log(0.0) < 0
 

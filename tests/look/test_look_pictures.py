@@ -1,4 +1,4 @@
-"""Pixels, colours, contours, bars and the loss surface's drawing."""
+"""Pixels, colors, contours, bars and the loss surface's drawing."""
 
 import itertools
 import math
@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from reslab.charts.bars import Bars, draw_bars
-from reslab.charts.colormap import MAGMA, VIRIDIS, coloured, heated, hexadecimal, marked
+from reslab.charts.colormap import MAGMA, VIRIDIS, colored, heated, hexadecimal, marked
 from reslab.charts.contours import contours
 from reslab.charts.loss_surface import resampled, surface_figure, tick_label
+from reslab.charts.scatter import apart, placed, scatter
 from reslab.data.preprocess import Preprocess, network_input
 from reslab.look.loss_landscape import measured_square
 from reslab.look.model_and_images import spread
-from reslab.look.pictures import around_grey, cut, enlarged, pixels_of, smooth
-from reslab.look.space import apart, placed, scatter
+from reslab.look.pictures import around_gray, cut, enlarged, pixels_of, smooth
 
 
 @pytest.mark.parametrize("mean_image", [False, True])
@@ -38,10 +38,10 @@ def test_pixels_come_back_as_they_went_in(chans, mean_image):
 def test_grey_is_zero_and_the_strongest_value_is_full():
     values = torch.zeros(3, 2, 2)
     values[0, 0, 0], values[1, 1, 1] = 2.0, -1.0
-    found = around_grey(values)
+    found = around_gray(values)
     assert found[0, 0].tolist() == [255, 128, 128]
     assert found[1, 1].tolist() == [128, 64, 128]
-    assert around_grey(torch.zeros(1, 2, 2)).tolist() == [[[128] * 3] * 2] * 2
+    assert around_gray(torch.zeros(1, 2, 2)).tolist() == [[[128] * 3] * 2] * 2
 
 
 def test_cutting_stays_inside():
@@ -61,7 +61,7 @@ def test_small_pictures_grow_by_squares():
 @pytest.mark.parametrize("anchors", [VIRIDIS, MAGMA])
 def test_colour_maps_grow_lighter_all_the_way(anchors):
     """Perceived lightness (CIE L*) must increase, so that they also work in grey."""
-    rgb = coloured(np.linspace(0, 1, 64), anchors) / 255
+    rgb = colored(np.linspace(0, 1, 64), anchors) / 255
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     y = linear @ [0.2126, 0.7152, 0.0722]
     lightness = np.where(y > 0.008856, 116 * np.cbrt(y) - 16, 903.3 * y)
@@ -144,13 +144,13 @@ def test_a_surface_with_gaps_is_drawn():
 def test_bars_stand_on_zero_and_name_their_groups():
     svg = draw_bars(
         Bars(title="t", names=["a", "b", "<c>"], values=[1.0, -1.0, math.nan],
-             groups=["one", "one", "two"], colours=[0, 1, 2])
+             groups=["one", "one", "two"], colors=[0, 1, 2])
     )  # fmt: skip
     root = ET.fromstring(svg)
     above, below = root.findall("rect")
     assert float(above.get("y")) + float(above.get("height")) == float(below.get("y"))
     assert [e.text for e in root.findall("text")][-2:] == ["one", "two"]
-    many = Bars(title="t", names=["a"] * 40, values=[1.0] * 40, groups=[""] * 40, colours=[0] * 40)
+    many = Bars(title="t", names=["a"] * 40, values=[1.0] * 40, groups=[""] * 40, colors=[0] * 40)
     assert many.wide
 
 

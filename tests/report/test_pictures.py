@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from reslab.report.pictures import LARGEST, most_doubtful, picture_uri, surest_mistakes
+from reslab.charts.pixels import LARGEST, picture_uri
+from reslab.report.pictures import most_doubtful, surest_mistakes
 
 
 def decode(uri: str) -> Image.Image:

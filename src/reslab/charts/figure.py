@@ -128,7 +128,7 @@ class Figure:
 
     Args:
         name: of its files, e.g. "grad-cam".
-        title: a few words; of a plot, its vertical axis may say it all.
+        title: a few words; empty for a plot whose vertical axis says it all.
         caption: in one or two sentences what one sees.
         body: what is drawn.
         by: over what, e.g. "arm", or empty; a plot says it itself.
@@ -160,13 +160,22 @@ class Figure:
 
     @property
     def heading(self) -> str:
-        """The title; that of the axis for a plot, whose unit must be read."""
-        return self.body.title if isinstance(self.body, Plot) else self.title
+        """The title; of a plot without one, what its vertical axis is."""
+        return self.title or (self.body.title if isinstance(self.body, Plot) else "")
 
     @property
     def over(self) -> str:
-        """What it is drawn over, or empty."""
-        return self.body.x_label if isinstance(self.body, Plot) else self.by
+        """What it is drawn over, or empty; also empty where `axes` says it."""
+        if isinstance(self.body, Plot):
+            return "" if self.axes else self.body.x_label
+        return self.by
+
+    @property
+    def axes(self) -> str:
+        """What the axes of a plot are, where its heading does not say so."""
+        if not isinstance(self.body, Plot) or self.heading == self.body.title:
+            return ""
+        return f"{self.body.title} by {self.body.x_label}"
 
     @property
     def keys(self) -> Sequence[Key]:
@@ -213,7 +222,8 @@ class Figure:
 def figure_of(name: str, plot: Plot, caption: str = "") -> Figure:
     """Make a figure of a plot; its name becomes one of a file."""
     plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in name.lower())
-    return Figure(name=plain, title=plot.title, caption=caption or plot.note, body=plot)
+    note = f"{plot.note[:1].upper()}{plot.note[1:]}." if plot.note else ""
+    return Figure(name=plain, title=plot.title, caption=caption or note, body=plot)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -80,7 +80,11 @@ def svg_file(figure: Figure) -> str:
     wide, tall = figure.body.size
     heading = f"{figure.heading}{f' by {figure.over}' if figure.over else ''}"
     legend, lines = _legend(figure, wide)
-    width, top = wide + 2 * _MARGIN, _MARGIN + 18 + _LINE * lines + 8
+    axes = (
+        f'<text class="entry" x="{_MARGIN}" y="{_MARGIN + 30}">{escape(shown(figure.axes))}</text>'
+    )
+    below = _LINE if figure.axes else 0
+    width, top = wide + 2 * _MARGIN, _MARGIN + 18 + below + _LINE * lines + 8
     height = top + tall + 10
     inner = re.sub(
         r"^<svg ",
@@ -95,7 +99,7 @@ def svg_file(figure: Figure) -> str:
         f"<style>{following(_OWN_RULES + chart_rules())}</style>"
         f'<rect class="background" width="{width:g}" height="{height:g}"/>'
         f'<text class="heading" x="{_MARGIN}" y="{_MARGIN + 12}">{escape(shown(heading))}</text>'
-        f"{legend}{inner}</svg>\n"
+        f'{axes if below else ""}<g transform="translate(0 {below})">{legend}</g>{inner}</svg>\n'
     )
 
 

@@ -182,6 +182,12 @@ def _scales(plot: Plot) -> tuple[Axis, Axis]:
     if first == last:
         logarithmic = plot.x_kind == "log"
         first, last = (first / 2, last * 2) if logarithmic else (first - 1.0, last + 1.0)
+    elif plot.x_limits is None and any(one.style == "points" for one in plot.series):
+        # A dot on the very end of an axis would lie half on its labels.
+        air = (last / first) ** 0.04 if plot.x_kind == "log" else 0.04 * (last - first)
+        first, last = (
+            (first / air, last * air) if plot.x_kind == "log" else (first - air, last + air)
+        )
     x = Axis(first, last, _LEFT, plot.width - _RIGHT, plot.x_kind)
     return x, Axis(low, high, plot.height - _BOTTOM, _TOP, plot.kind)
 
