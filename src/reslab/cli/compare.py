@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reslab.report.comparison import Comparison
 
-HELP = "put runs beside each other: paired test, curves, cost, settings"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `reslab compare`."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-HELP = "write a run's report again"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `reslab report`."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from reslab.display.theme import LEVELS
 from reslab.draw import text
 from reslab.draw.measure import FONT, GAP, ROW, box_width, extent
-from reslab.draw.networks import END, Row, Traced, traced
+from reslab.draw.networks import END, Traced, TracedRow, traced
 from reslab.draw.place import Placer, Way
 from reslab.draw.shapes import Column, Drawing, Label
 from reslab.spec import NetworkSpec
@@ -98,9 +98,9 @@ class _Composer:
             for y, side in labels
         ]
 
-    def _changes(self, network: Traced, level: int) -> list[tuple[float, Row]]:
+    def _changes(self, network: Traced, level: int) -> list[tuple[float, TracedRow]]:
         """Return the rows of a level where the output size changes, with their heights."""
-        found: list[tuple[float, Row]] = []
+        found: list[tuple[float, TracedRow]] = []
         y = self.tops[level]
         for row in network.rows:
             if row.level == level:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reslab.draw import text
-from reslab.draw.layers import Layer
+from reslab.draw.layers import LayerGroup
 from reslab.draw.measure import (
     ARRIVE,
     ASIDE,
@@ -115,7 +115,7 @@ class Placer:
             self._arc(shortcut, number, x, side, leave, height, right)
         return [((x, top + height_of(join)),)]
 
-    def _node(self, layer: Layer, x: float, y: float, width: float) -> list[Way]:
+    def _node(self, layer: LayerGroup, x: float, y: float, width: float) -> list[Way]:
         height = height_of(layer)
         self.nodes.append(
             Node(
@@ -179,7 +179,7 @@ def _turned(way: Way, x: float, y: float) -> Way:
     return (*way, (x, last[1])) if last[1] == y else (*way, (last[0], y), (x, y))
 
 
-def about(layers: Sequence[Layer]) -> str:
+def about(layers: Sequence[LayerGroup]) -> str:
     """Say of each layer what it is, its output and its parameters, a line each."""
     lines = []
     for layer in layers:
