@@ -53,6 +53,7 @@ class Axis:
 def linear_ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Return the multiples of 1, 2 or 5 times a power of ten in [low, high]."""
     step = round_step((high - low) / max(1, about))
+    # A tick on the very end must not be lost to rounding.
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(i * step, 12) for i in range(first, last + 1)]
 

@@ -134,6 +134,7 @@ def _relief(z: Floats, left: float, top: float) -> str:
     shade = _shade(z)
     mean = (z[:-1, :-1] + z[1:, :-1] + z[:-1, 1:] + z[1:, 1:]) / 4
     far = (depth[:-1, :-1] + depth[1:, 1:]) / 2
+    # The painter's algorithm: far cells first, near ones cover them.
     order = np.argsort(-far, axis=None, kind="stable")
     quads = []
     for number in order.tolist():
@@ -163,12 +164,14 @@ def _seen(x: Floats, y: Floats, z: Floats, left: float, top: float) -> tuple[Flo
 def _shade(z: Floats) -> Floats:
     """Return how bright each cell is, around 1, from the angle of its slope to the light."""
     step = 2 / (len(z) - 1)
+    # Central differences at the middle of each cell, from its four corners.
     slope_y = (z[1:, :-1] + z[1:, 1:] - z[:-1, :-1] - z[:-1, 1:]) * _HEIGHT / (2 * step)
     slope_x = (z[:-1, 1:] + z[1:, 1:] - z[:-1, :-1] - z[1:, :-1]) * _HEIGHT / (2 * step)
     normal = np.stack([-slope_x, -slope_y, np.ones_like(slope_x)], axis=-1)
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
     lit = normal @ (_LIGHT / np.linalg.norm(_LIGHT))
     flat = float(_LIGHT[2] / np.linalg.norm(_LIGHT))
+    # Flat ground keeps the color of the scale, so that it can be read from the map's legend.
     shade: Floats = np.clip(1 + 0.62 * (lit - flat), 0.5, 1.35)
     return shade
 

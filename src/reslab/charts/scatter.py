@@ -42,7 +42,7 @@ def placed(points: Floats, side: float, margin: float, *, to_scale: bool) -> Flo
     low, high = points.min(axis=0), points.max(axis=0)
     span = np.maximum((high - low).max() if to_scale else high - low, 1e-12)
     scaled = (points - (low + high) / 2) / span * (side - 2 * margin) + side / 2
-    scaled[:, 1] = side - scaled[:, 1]
+    scaled[:, 1] = side - scaled[:, 1]  # SVG counts downwards
     return np.asarray(scaled, dtype=np.float64)
 
 

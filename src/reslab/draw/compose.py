@@ -76,6 +76,7 @@ class _Composer:
         return self.tops
 
     def _bottom(self, level: int) -> float:
+        # The tallest stack of a level sets its height, so that sizes align across networks.
         stacks = [[r.item for r in n.rows if r.level == level] for n in self.networks]
         return self.tops[level] + max(extent(stack, 0).height for stack in stacks)
 

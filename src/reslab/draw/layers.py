@@ -86,6 +86,7 @@ class _Merger:
     def _clusters(self) -> dict[int, int]:
         """Map each sum or product to the last one of those that nothing else sees."""
         cluster: dict[int, int] = {}
+        # Backwards, so that the cluster of every consumer is known before it is asked for.
         for number in sorted(self.wanted, reverse=True):
             if self.graph.ops[number].kind == "pointwise":
                 ends = {cluster.get(c) for c in self.consumers.get(number, [])}

@@ -105,6 +105,7 @@ def spread(branches: Sequence[Extent]) -> list[float]:
     for branch in branches:
         middles.append(edge + branch.left)
         edge += branch.left + branch.right + BESIDE
+    # A jog of a few units would look like a mistake, so the nearest branch snaps to the way.
     nearest = min(middles, key=abs)
     shift = -nearest if len(branches) == 1 or abs(nearest) < NEAR else 0.0
     return [middle + shift for middle in middles]

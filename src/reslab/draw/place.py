@@ -88,6 +88,7 @@ class Placer:
     ) -> list[Way]:
         room = lead(fork)
         y += room
+        # Above the height at which wires turn to the branches, or the arc would leave one of them.
         leave = y - GAP if room else y - LEAVE
         parts = branch_sizes(fork.branches, width)
         bottom = y + max(e.height for _, e in parts)
@@ -95,6 +96,7 @@ class Placer:
         exits: list[Way] = []
         for branch, (inner_width, size), middle in zip(fork.branches, parts, middles, strict=True):
             into = [_turned(way, middle, y - TURN) for way in entries]
+            # Branches end at one height rather than begin at it: where they meet matters more.
             exits += self._sequence(branch, middle, bottom - size.height, inner_width, into)
         left, right = middles[0] - parts[0][1].left, middles[-1] + parts[-1][1].right
         join = fork.join
@@ -105,6 +107,7 @@ class Placer:
                 self._arc(shortcut, number, x, x, leave, bottom + ARRIVE, right)
             return exits
         top = bottom + GAP
+        # A concatenation is a bar as wide as what it joins; a sum is a dot on the way itself.
         wide = DOT if join.kind == "sum" else right - left
         for way in exits:
             self._wire(_turned(way, x, top - TURN) if join.kind == "sum" else way, top)

@@ -82,6 +82,8 @@ class _Nester:
         """Return the first layer that every way from each of these runs through."""
         first, *rest = numbers
         for other in rest:
+            # Numbers run in topological order: whichever is behind steps to its own meeting point
+            # (the intersection of Cooper, Harvey and Kennedy 2001, run backwards).
             while first != other:
                 if first < other:
                     first = self.meets[first]
