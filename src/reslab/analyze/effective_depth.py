@@ -119,7 +119,7 @@ def effective_depth(
     if any(isinstance(block, HighwayLayer) for block in blocks.values()):
         raise UsageError(
             f"the gates of {network.spec.name} are part of both paths",
-            remedy="for a highway network look at the openness of its gates",
+            remedy="for a highway network look at the statistics of its gates",
         )
     lengths = torch.arange(len(blocks) + 1).repeat_interleave(num_paths)
     on_branch = _draws(lengths, len(blocks), seed).to(next(view.parameters()).device)

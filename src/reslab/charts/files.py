@@ -113,7 +113,7 @@ def _legend(figure: Figure, width: float) -> tuple[Markup, int]:
         left, y = _MARGIN + x, _MARGIN + 18 + _LINE * line + 12
         mark = f'<path class="line" d="M{left:.1f} {y}h22"/>'
         if key.style == "points":
-            mark = f'<circle class="dot" cx="{left + 17:.1f}" cy="{y}" r="4"/>'
+            mark = f'<circle class="dot" cx="{left + 11:.1f}" cy="{y}" r="4"/>'
         words = escape(shown(key.label))
         entry = f'<text class="entry" x="{left + _KEY:.1f}" y="{y + 4}">{words}</text>'
         parts.append(f'<g class="key c{key.color} {key.style}">{mark}</g>{entry}')

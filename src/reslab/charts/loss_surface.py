@@ -196,11 +196,11 @@ def _contour_map(z: Floats, left: float, top: float, levels: Floats, extent: flo
     for place, value in ((0.0, -extent), (0.5, 0.0), (1.0, extent)):
         parts.append(
             f'<text class="soft" font-size="12" x="{left + place * _MAP:.1f}" '
-            f'y="{top + _MAP + 17:.1f}" text-anchor="middle">{value:g}</text>'
+            f'y="{top + _MAP + 17:.1f}" text-anchor="middle">{value:.3g}</text>'
         )
         parts.append(
             f'<text class="soft" font-size="12" x="{left - 8:.1f}" '
-            f'y="{top + place * _MAP + 4:.1f}" text-anchor="end">{value:g}</text>'
+            f'y="{top + place * _MAP + 4:.1f}" text-anchor="end">{value:.3g}</text>'
         )
     return f'<g stroke-width="1">{"".join(parts)}</g>'
 
