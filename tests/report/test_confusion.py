@@ -1,8 +1,15 @@
+import base64
+import io
+
 import numpy as np
 import pytest
-from test_pictures import decode
+from PIL import Image
 
 from reslab.report.confusion import TABLE_CLASSES, confusion
+
+
+def decode(uri: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(uri.split(",", 1)[1])))
 
 
 def test_cells_pairs_and_sentence() -> None:

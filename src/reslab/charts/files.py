@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 import json
 import math
@@ -34,6 +35,7 @@ svg { font-family: var(--drawing-font); }
 """
 
 
+@functools.cache
 def chart_rules() -> str:
     """Return the style sheet of charts, with variables."""
     rules = importlib.resources.files("reslab.charts").joinpath("plots.css").read_text("utf-8")

@@ -26,11 +26,11 @@ from reslab.draw.measure import (
     spread,
     width_of,
 )
-from reslab.draw.shapes import Arc, Brace, Look, Node, Point, Wire
+from reslab.draw.shapes import Arc, Brace, Node, NodeStyle, Point, Wire
 from reslab.draw.structure import Box, Fork, Item, Repeat, Shortcut
 
 Way = tuple[Point, ...]  # the wire so far, from where something ended
-_LOOKS: dict[str, Look] = {
+_LOOKS: dict[str, NodeStyle] = {
     "conv": "conv", "fc": "fc", "pool": "pool", "pill": "pill", "scale": "pill",
     "concat": "bar", "gate": "bar", "sum": "dot",
 }  # fmt: skip

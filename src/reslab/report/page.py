@@ -19,7 +19,7 @@ from reslab.report.calibration import calibration
 from reslab.report.confusion import confusion
 from reslab.report.curves import curves, summary
 from reslab.report.headline import headline
-from reslab.report.images import Images, pictures
+from reslab.report.images import PagePictures, pictures
 from reslab.report.run import Run, read_run
 
 FILE_NAME = "report.html"
@@ -53,12 +53,12 @@ def write_report(run_dir: Path, dataset: Dataset | None = None, out: Path | None
     return path
 
 
-def render(run: Run, images: Images) -> str:
+def render(run: Run, images: PagePictures) -> str:
     """Return the page as text."""
     return standalone("report.html", **_content(run, images))
 
 
-def _content(run: Run, images: Images) -> dict[str, Any]:
+def _content(run: Run, images: PagePictures) -> dict[str, Any]:
     split = run.final_split
     evaluation = run.splits.get(split)
     recipe = run.section("recipe")

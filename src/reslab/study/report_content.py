@@ -28,7 +28,7 @@ MARKS: dict[Outcome, str] = {"reproduced": "✓", "not reproduced": "✗", "not 
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class MetricCell:
     """A number over seeds as text.
 
     Args:
@@ -60,7 +60,7 @@ class ArmRow:
     arm: Arm
     network: str
     params: str
-    cells: tuple[Cell, ...]
+    cells: tuple[MetricCell, ...]
     lost: str
     time: str
 
@@ -152,16 +152,16 @@ def _arm_row(results: StudyResults, arm: Arm, metrics: Sequence[str]) -> ArmRow:
     )
 
 
-def _cell(results: StudyResults, arm: Arm, metric: str) -> Cell:
+def _cell(results: StudyResults, arm: Arm, metric: str) -> MetricCell:
     values = list(results.values(arm.name, metric).values())
     paper = f"{arm.paper[metric]:g}" if metric in arm.paper else ""
     if not values:
-        return Cell("–", "", paper, 0)
+        return MetricCell("–", "", paper, 0)
     found = statistics.summarise(values, within=statistics.range_of(metric))
     digits = 2 if metric.endswith("_pct") else 4 if abs(found.mean) < 1 else 3
     if found.sd is None or found.low is None or found.high is None:
-        return Cell(f"{found.mean:.{digits}f}", "", paper, 1)
-    return Cell(
+        return MetricCell(f"{found.mean:.{digits}f}", "", paper, 1)
+    return MetricCell(
         value=f"{found.mean:.{digits}f} ± {found.sd:.{digits}f}",
         interval=f"{found.low:.{digits}f} to {found.high:.{digits}f}",
         paper=paper,
