@@ -22,7 +22,7 @@ ALSO = {
     "models": {"artifact", "weights", "nn", "catalog", "spec"},
     "": {"api", "catalog", "data", "models"},
 }
-PLAIN = ANYONE_MAY | {"spec", "durable", "catalog", "cli", "", "__main__"}
+PLAIN = ANYONE_MAY | {"spec", "durable", "catalog", "charts", "pages", "cli", "", "__main__"}
 PLAIN_DATA = ("dataset", "decode", "check", "split", "sources", "names", "findings", "augment")
 
 

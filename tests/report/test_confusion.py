@@ -1,15 +1,8 @@
-import base64
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
+from make_run import decode
 
 from reslab.report.confusion import TABLE_CLASSES, confusion
-
-
-def decode(uri: str) -> Image.Image:
-    return Image.open(io.BytesIO(base64.b64decode(uri.split(",", 1)[1])))
 
 
 def test_cells_pairs_and_sentence() -> None:
