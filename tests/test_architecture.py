@@ -22,7 +22,7 @@ ALSO = {
     "models": {"artifact", "weights", "networks"},
     "": {"api", "networks", "data", "models"},
 }
-PLAIN = ANYONE_MAY | {"durable", "cli", "", "__main__"}
+PLAIN = ANYONE_MAY | {"durable", "charts", "pages", "cli", "", "__main__"}
 PLAIN_NETWORKS = ("__init__", "index", "spec")
 PLAIN_DATA = (
     *("open", "sources", "collect", "dataset", "decode", "repair", "preprocess", "augment"),

@@ -11,7 +11,7 @@ from torch import nn
 from reslab.analyze.blocks import residual_blocks, steps_of
 from reslab.analyze.dead_units import dead_units
 from reslab.analyze.drift import norm_drift
-from reslab.analyze.openness import NUM_BINS, gate_openness
+from reslab.analyze.gate_statistics import NUM_BINS, gate_statistics
 from reslab.analyze.residuals import residual_ratios
 from reslab.analyze.signal import signal_by_depth
 from reslab.errors import UsageError
@@ -149,7 +149,7 @@ def test_a_plain_network_has_no_ratios_and_no_gates():
     with pytest.raises(UsageError, match="no residual blocks"):
         residual_ratios(network, images(2))
     with pytest.raises(UsageError, match="no gates"):
-        gate_openness(network, images(2))
+        gate_statistics(network, images(2))
 
 
 def test_dead_units_are_those_that_are_zero_for_every_image():
@@ -202,7 +202,7 @@ def test_drift_is_measured_in_remembered_deviations():
 def test_gates_are_as_open_as_their_values_say(name):
     network = awake(name)
     before = fingerprint(network)
-    found = gate_openness(network, images(6), batch_size=4)
+    found = gate_statistics(network, images(6), batch_size=4)
     gates = [m for m in network.modules() if hasattr(m, "gate")]
     assert len(found.gates) == len(gates)
     kept = []
@@ -229,7 +229,7 @@ def test_everything_is_plain_json():
         residual_ratios(network, x),
         dead_units(network, x),
         norm_drift(network, x),
-        gate_openness(gated, x),
+        gate_statistics(gated, x),
     ):
         value = found.to_json()
         assert json.loads(json.dumps(value, allow_nan=False))["network"] in (

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image, ImageFont
 
 from reslab import models
+from reslab.display.theme import DARK, LIGHT, mix
 from reslab.draw import Drawing, draw, render, text
-from reslab.draw.palette import DARK, LIGHT, mix
 from reslab.draw.png import BROWSERS, png
 from reslab.errors import MachineError
 
@@ -93,7 +93,7 @@ def test_dark_and_light():
     assert DARK.paper in dark
     assert LIGHT.paper not in dark
     page = render(drawing(), ".html").decode()
-    assert "prefers-color-scheme:dark" in page
+    assert "prefers-color-scheme: dark" in page
     assert "prefers-color-scheme" not in render(drawing(), ".html", dark=True).decode()
 
 
@@ -110,8 +110,8 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_text_is_readable_on_every_colour(theme):
-    for hue in theme.hues:
-        assert contrast(theme.ink, mix(hue, theme.paper, theme.fill)) >= 7
+    for color in theme.levels:
+        assert contrast(theme.ink, mix(color, theme.paper, theme.level_fill)) >= 7
     assert contrast(theme.soft, theme.paper) >= 4.5
     assert contrast(theme.soft, theme.sheet) >= 4.5
 
@@ -141,8 +141,8 @@ def test_png_has_two_pixels_a_unit():
     assert abs(image.height - 2 * made.height) <= 2
     node = made.columns[0].nodes[0]
     inside = image.getpixel((round(2 * node.x) + 10, round(2 * (node.y + node.height / 2))))
-    hue = LIGHT.hues[node.level]
-    assert "#{:02x}{:02x}{:02x}".format(*inside) == mix(hue, LIGHT.paper, LIGHT.fill)
+    color = LIGHT.levels[node.level]
+    assert "#{:02x}{:02x}{:02x}".format(*inside) == mix(color, LIGHT.paper, LIGHT.level_fill)
     assert image.getpixel((2, 2)) == (255, 255, 255)
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from reslab import models
 from reslab.draw import Drawing, draw
 from reslab.draw.fold import fold
-from reslab.draw.layers import Layer
+from reslab.draw.layers import LayerGroup
 from reslab.draw.networks import traced
 from reslab.draw.shapes import Arc, Column
 from reslab.draw.structure import Box, Fork, Item, Repeat, items
@@ -228,8 +228,8 @@ def test_only_tall_networks_are_folded_unasked():
     assert len(column("resnet152").nodes) == 3 * 8 + 4
 
 
-def layer(text: str, *inputs: int, kind: str = "conv") -> Layer:
-    return Layer(kind, text, (8, 4, 4), inputs)  # type: ignore[arg-type]
+def layer(text: str, *inputs: int, kind: str = "conv") -> LayerGroup:
+    return LayerGroup(kind, text, (8, 4, 4), inputs)  # type: ignore[arg-type]
 
 
 def test_folding_takes_the_longest_run():

@@ -17,7 +17,7 @@ from reslab.data.preprocess import Preprocess
 from reslab.errors import UsageError
 from reslab.evaluate.views import Setup, evaluate_model
 from reslab.networks.network import build
-from reslab.networks.surgery.dense import dense_at, fully_convolutional, score_map
+from reslab.networks.surgery.dense import dense_at, fully_convolutional
 from tolerance import assert_same, rounding_of
 
 NAMES = ("alexnet", "alexnet_owt", "zfnet", "vgg11", "vgg16_bn", "vgg16_residual_b")
@@ -79,7 +79,6 @@ def test_elsewhere_the_mean_over_all_places(name):
     mean, places = mean_over_places(network, x)
     assert places.shape[2] < places.shape[3]
     assert_same(dense, dense(x), mean)
-    assert_same(dense, score_map(dense, x), places)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -123,18 +122,12 @@ def test_a_dense_network_is_one_like_others(tmp_path):
     assert again(x).shape == (1, 3)
     again.reset_classifier(0)
     assert again(x).shape == (1, 20)
-    with pytest.raises(UsageError, match="no linear classifier on an averaged map"):
-        score_map(again, x)
 
 
 def test_networks_that_average_their_map_are_so_already():
     network = build(networks.replace(networks.entry("resnet20").spec, num_classes=4)).eval()
     assert fully_convolutional(network) is network
     assert dense_at(network, 32) is network
-    x = torch.randn(2, 3, 40, 48)
-    scores = score_map(network, x)
-    assert scores.shape == (2, 4, 10, 12)
-    assert_same(network, scores.mean((2, 3)), network(x))
 
 
 def test_other_heads_are_refused():
@@ -142,8 +135,6 @@ def test_other_heads_are_refused():
     network.head.features = nn.Sequential(nn.AvgPool2d(8), nn.Flatten())
     with pytest.raises(UsageError, match="resnet20 has no fully convolutional form"):
         fully_convolutional(network)
-    with pytest.raises(UsageError, match="no linear classifier on an averaged map"):
-        score_map(network, torch.randn(1, 3, 32, 32))
 
 
 def test_an_image_size_where_no_place_fits_is_refused():

@@ -6,13 +6,16 @@ confidences are those of a real model; what belongs to a network (its spec) is w
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from safetensors.numpy import save_file
 
 from reslab.data.dataset import ArrayImages, Dataset
@@ -250,3 +253,10 @@ def _train(dataset: Dataset, x: np.ndarray, epochs: int) -> tuple[list[list[floa
         )
         rows.append([epoch + 1, step, lr, *losses])
     return rows, model
+
+
+def decode(uri: str) -> Image.Image:
+    """Open a picture of a page."""
+    head, data = uri.split(",", 1)
+    assert head in ("data:image/png;base64", "data:image/jpeg;base64")
+    return Image.open(io.BytesIO(base64.b64decode(data)))

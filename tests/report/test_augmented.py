@@ -1,7 +1,6 @@
 import numpy as np
 import torch
-from make_run import many_classes
-from test_pictures import decode
+from make_run import decode, many_classes
 
 from reslab.data.dataset import Dataset
 from reslab.data.image_cache import open_fitted

@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 
 from reslab.errors import UsageError
 from reslab.report.comparison import compare_runs, finding
-from reslab.report.comparison_page import colours, costs, curves, write_comparison
+from reslab.report.comparison_page import colors, costs, curves, write_comparison
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +130,8 @@ def test_cost_is_drawn_with_its_intervals(runs: dict[str, Path]) -> None:
         assert one.low[0] < one.y[0] < one.high[0]
 
 
-def test_more_runs_than_colours_share_them_by_network(runs: dict[str, Path]) -> None:
+def test_more_runs_than_colors_share_them_by_network(runs: dict[str, Path]) -> None:
     entries = compare_runs([runs["few"], runs["many"]]).entries
     named = [dataclasses.replace(entries[i % 2], name=str(i)) for i in range(8)]
-    assert colours(named) == [0, 1] * 4
-    assert colours(named[:6]) == list(range(6))
+    assert colors(named) == [0, 1] * 4
+    assert colors(named[:6]) == list(range(6))

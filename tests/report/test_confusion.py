@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from test_pictures import decode
+from make_run import decode
 
 from reslab.report.confusion import TABLE_CLASSES, confusion
 

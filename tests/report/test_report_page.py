@@ -96,7 +96,7 @@ def test_nothing_is_loaded_from_anywhere(finished: Page) -> None:
 
 
 def test_style_and_script_load_nothing(finished_run: Path, digits_dataset: Dataset) -> None:
-    folder = Path(__file__).parents[2] / "src" / "reslab" / "report" / "templates"
+    folder = Path(__file__).parents[2] / "src" / "reslab" / "pages" / "templates"
     for path in folder.iterdir():
         text = path.read_text()
         assert "@import" not in text

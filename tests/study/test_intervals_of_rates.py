@@ -138,9 +138,7 @@ def test_an_axis_of_errors_ends_where_errors_do():
     drawn = [figure for figure in figures(flat) if figure.name.endswith("by-arm")]
     assert drawn
     for figure in drawn:
-        ticks = [
-            float(text) for text in re.findall(r'class="tick-x"[^>]*>(-?[\d.]+)<', figure.drawing)
-        ]
+        ticks = [float(text) for text in re.findall(r'class="tick-x"[^>]*>(-?[\d.]+)<', figure.svg)]
         assert ticks
         assert 0 <= min(ticks) <= max(ticks) <= 100
 

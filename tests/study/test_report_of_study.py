@@ -12,8 +12,7 @@ import pytest
 from synthetic import PAPER, results
 
 from reslab.study import RunOutcome, StudyResults
-from reslab.study.curve_figures import mean_curve, panels
-from reslab.study.figures import figures
+from reslab.study.figures import figures, mean_curve, panels
 from reslab.study.report import collect, write_report
 from reslab.study.report_content import answer, data_sentences, recipe_rows
 

@@ -71,6 +71,7 @@ def project(
     chosen = output.detach()[torch.arange(len(images)), units].flatten(1)
     place = chosen.argmax(dim=1)
     rows = torch.arange(len(images))
+    # One place of the map alone: more would lay the patches of several places over each other.
     signal.flatten(2)[rows, units, place] = chosen[rows, place]
     (back,) = torch.autograd.grad(output, images, signal)
     return back.detach()
@@ -104,5 +105,6 @@ class _Rectifier(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *signals: Any) -> Any:
+        # ZFNet rectifies what comes back, whether or not the activation passed (that is guided).
         passed = signals[0].clamp(min=0)
         return passed if ctx.mask is None else passed * ctx.mask, None

@@ -119,7 +119,7 @@ def effective_depth(
     if any(isinstance(block, HighwayLayer) for block in blocks.values()):
         raise UsageError(
             f"the gates of {network.spec.name} are part of both paths",
-            remedy="for a highway network look at the openness of its gates",
+            remedy="for a highway network look at the statistics of its gates",
         )
     lengths = torch.arange(len(blocks) + 1).repeat_interleave(num_paths)
     on_branch = _draws(lengths, len(blocks), seed).to(next(view.parameters()).device)
@@ -141,6 +141,7 @@ def effective_depth(
 def _draws(lengths: Tensor, num_blocks: int, seed: int) -> Tensor:
     """Draw which branches each path takes, bool (draws, blocks), as many as its length says."""
     generator = torch.Generator().manual_seed(seed)
+    # The rank of random numbers: in each row exactly k ranks are below k, all sets equally likely.
     order = torch.rand(len(lengths), num_blocks, generator=generator).argsort(1).argsort(1)
     return order < lengths[:, None]
 
@@ -203,6 +204,7 @@ def _rows(means: list[float], num_blocks: int) -> tuple[PathLength, ...]:
         value + math.log(mean) if mean > 0 else -math.inf
         for value, mean in zip(logs, means, strict=True)
     ]
+    # Less the largest before exp: only ratios count, and none overflows.
     top = max(weights)
     shares = [math.exp(value - top) if top > -math.inf else 0.0 for value in weights]
     total = sum(shares) or 1.0

@@ -110,6 +110,7 @@ def loss_surface(
     error: list[list[float | None]] = [[None] * points for _ in axis]
     middle = points // 2
     places = [(row, column) for row in range(points) for column in range(points)]
+    # From the middle outwards: when time ends, a disc is left rather than a few whole rows.
     places.sort(key=lambda at: (at[0] - middle) ** 2 + (at[1] - middle) ** 2)
     measured = 0
     for row, column in places:
@@ -161,9 +162,12 @@ def filter_normalised(weights: Sequence[Tensor], generator: torch.Generator) -> 
     directions = []
     for weight in weights:
         drawn = torch.randn(weight.shape, generator=generator).to(weight)
+        # Biases and batch norms stay, as in the authors' release: a step along them would rescale
+        # whole maps, and the surface would show that instead of the filters.
         if weight.dim() < 2:
             directions.append(torch.zeros_like(drawn))
             continue
+        # Norms in float64: both surfaces of a comparison hang on their ratio.
         own, wanted = (x.flatten(1).double().norm(dim=1) for x in (drawn, weight))
         scale = (wanted / own.clamp(min=1e-12)).to(drawn)
         directions.append(drawn * scale.view(-1, *[1] * (weight.dim() - 1)))
@@ -193,6 +197,7 @@ class _Plane:
         for now, w, d, e in zip(
             _matrices(self.network), self._origin, self._first, self._second, strict=True
         ):
+            # From the origin each time, for sums of many steps would drift.
             now.copy_(w + alpha * d + beta * e)
 
 

@@ -87,6 +87,7 @@ def occlusion(
             batch = images[owners].clone()
             for one, n in zip(batch, numbers, strict=True):
                 (top, bottom), (left, right) = boxes[n % len(boxes)]
+                # Zero after normalisation is the mean color: gray of 0 would be an edge of its own.
                 one[:, top:bottom, left:right] = 0
             chances = _probability(view, batch, classes[owners], temperature)
             covered[start : numbers.stop] = chances

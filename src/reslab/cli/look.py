@@ -1,14 +1,15 @@
 """Look inside a trained network: one offline page with what it sees and does.
 
 MODEL is a run or a model folder. DATA are the images to look at it with (a folder, a CSV, an
-archive or a name); without it, those the model was trained on. The page holds four parts: sees
-(Grad-CAM, occlusion, filters, feature maps, the strongest images of single units with their
-deconvolutions, maps of the test images), signal (responses, residuals, gradients, dead units),
-lesions (every block deleted or swapped) and cost. With --landscape also the loss surface.
+archive or a name); without it, those the model was trained on. The page holds four parts:
+attribution (Grad-CAM, occlusion, filters, feature maps, the strongest images of single units with
+their deconvolutions, maps of the test images), signal (responses, residuals, gradients, dead units,
+gate statistics), ablation (lesions: every block deleted or swapped) and cost. With --landscape also
+the loss surface.
 
 examples:
   reslab look runs/digits-1
-  reslab look runs/photos-1 photos/ --only sees --images 12 --out figures/
+  reslab look runs/photos-1 photos/ --only attribution --images 12 --out figures/
   reslab look runs/resnet56 --only landscape --against runs/plain56 --out figures/
 """
 
@@ -26,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a run or a model folder")
     parser.add_argument("data", metavar="DATA", nargs="?", help="images (default: its own)")
     parser.add_argument(
-        "--only", metavar="PART,...", help="sees, signal, lesions, cost, landscape (not the last)"
+        "--only",
+        metavar="PART,...",
+        help="attribution, signal, ablation, cost, landscape (not the last)",
     )
     parser.add_argument(
         "--landscape", action="store_true", help="the loss surface too, which takes minutes"
@@ -50,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--out",
         metavar="DIR",
-        help="put the page here, and each figure as PNG or SVG and JSON",
+        help="put the page here, and each figure as PNG or SVG, CSV and JSON",
     )
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
 

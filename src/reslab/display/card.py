@@ -1,6 +1,6 @@
 """Cards: what a result looks like in a notebook, as HTML that needs nothing from outside.
 
-A card carries its style in its elements, has no script, and takes the colour of the text around it,
+A card carries its style in its elements, has no script, and takes the color of the text around it,
 so that it suits light and dark themes and may be pasted into a page or a talk. Where styles are
 taken away, as GitHub does, headings and tables remain.
 """
@@ -11,13 +11,14 @@ import html
 import math
 from collections.abc import Sequence
 
-BLUE, ORANGE = "#3987cf", "#dd7722"  # both readable on white and on black
-_BLUE, _ORANGE = "57,135,207", "221,119,34"
+from reslab.display import theme
+
+RIGHT, WRONG = theme.CARD_RIGHT, theme.CARD_WRONG
 SOFT = "opacity:.68"
 HAIR = "1px solid rgba(128,128,128,.28)"
 FONT = (
-    "font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;"
-    "font-variant-numeric:tabular-nums"
+    # In single quotes: it stands in the style of an element.
+    f"font-family:{theme.FONT.replace(chr(34), chr(39))};font-variant-numeric:tabular-nums"
 )
 MATRIX_UP_TO = 40
 NUMBERS_UP_TO = 12
@@ -123,9 +124,9 @@ def table(
     )
 
 
-def bar(share: float, *, colour: str = BLUE, width: int = 90) -> str:
+def bar(share: float, *, color: str = RIGHT, width: int = 90) -> str:
     """Draw a share, 0 to 1, as a bar on a rail."""
-    inner = f"width:{100 * min(max(share, 0.0), 1.0):.4g}%;height:8px;background:{colour}"
+    inner = f"width:{100 * min(max(share, 0.0), 1.0):.4g}%;height:8px;background:{color}"
     rail = f"display:inline-block;width:{width}px;height:8px;vertical-align:middle"
     ground = "background:rgba(128,128,128,.18);border-radius:2px;overflow:hidden"
     return f'<div style="{rail};{ground}"><div style="{inner}"></div></div>'
@@ -146,9 +147,9 @@ def interval(
         f'aria-label="{value:.2f}, interval {low:.2f} to {high:.2f}" '
         'style="display:inline-block;vertical-align:middle">'
         f'<path d="M4 8H{width - 4}" stroke="currentColor" stroke-opacity=".25"/>'
-        f'<path d="M{x(low)} 8H{x(high)}" stroke="{BLUE}" stroke-width="5" '
+        f'<path d="M{x(low)} 8H{x(high)}" stroke="{RIGHT}" stroke-width="5" '
         'stroke-linecap="round" stroke-opacity=".45"/>'
-        f'<circle cx="{x(value)}" cy="8" r="4.5" fill="{BLUE}"/></svg>'
+        f'<circle cx="{x(value)}" cy="8" r="4.5" fill="{RIGHT}"/></svg>'
     )
 
 
@@ -198,7 +199,7 @@ def curve(
         if not points:
             continue
         bold = number == len(lines) - 1
-        stroke = BLUE if bold else ORANGE
+        stroke = RIGHT if bold else WRONG
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         weight = "2.4" if bold else "1.3"
         parts.append(
@@ -276,13 +277,19 @@ def matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> str:
 def _cell(style: str, count: int, total: int, hit: bool, numbers: bool, tip: str) -> str:
     share = count / total if total else 0.0
     if not count:
-        colour = "128,128,128,.10"
+        color = "128,128,128,.10"
     elif hit:
-        colour = f"{_BLUE},{0.12 + (0.43 if numbers else 0.83) * share:.2f}"
+        color = f"{_bytes(RIGHT)},{0.12 + (0.43 if numbers else 0.83) * share:.2f}"
     else:  # the root lets a single mistake among hundreds still be seen
-        colour = f"{_ORANGE},{(0.2 if numbers else 0.06) + 0.6 * min(1.0, math.sqrt(share)):.2f}"
+        color = (
+            f"{_bytes(WRONG)},{(0.2 if numbers else 0.06) + 0.6 * min(1.0, math.sqrt(share)):.2f}"
+        )
     shown = f"{count}" if numbers and count else ""
-    return f'<td style="{style};background-color:rgba({colour})" title="{text(tip)}">{shown}</td>'
+    return f'<td style="{style};background-color:rgba({color})" title="{text(tip)}">{shown}</td>'
+
+
+def _bytes(color: str) -> str:
+    return ",".join(map(str, theme.rgb(color)))
 
 
 def _upright(name: str) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def shortened(text: str, length: int) -> str:
@@ -96,3 +99,26 @@ def listed(words: Sequence[str]) -> str:
 def plural_number(value: float, one: str) -> str:
     """Write a number that may be a fraction with its noun."""
     return f"{value:g} {one if value == 1 else one + 's'}"
+
+
+def flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return every number of a nested object as (name, value)."""
+    rows: list[tuple[str, str]] = []
+    for name, one in value.items():
+        if isinstance(one, dict):
+            rows += flat(one, f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}", _plain(one)))
+    return rows
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return ", ".join(_plain(v) if not isinstance(v, dict) else str(v) for v in value) or "none"
+    return str(value)

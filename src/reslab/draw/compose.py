@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from reslab.display.theme import LEVELS
 from reslab.draw import text
 from reslab.draw.measure import FONT, GAP, ROW, box_width, extent
-from reslab.draw.networks import END, Row, Traced, traced
-from reslab.draw.palette import HUES
+from reslab.draw.networks import END, Traced, TracedRow, traced
 from reslab.draw.place import Placer, Way
 from reslab.draw.shapes import Column, Drawing, Label
 from reslab.networks import NetworkSpec
@@ -76,6 +76,7 @@ class _Composer:
         return self.tops
 
     def _bottom(self, level: int) -> float:
+        # The tallest stack of a level sets its height, so that sizes align across networks.
         stacks = [[r.item for r in n.rows if r.level == level] for n in self.networks]
         return self.tops[level] + max(extent(stack, 0).height for stack in stacks)
 
@@ -98,9 +99,9 @@ class _Composer:
             for y, side in labels
         ]
 
-    def _changes(self, network: Traced, level: int) -> list[tuple[float, Row]]:
+    def _changes(self, network: Traced, level: int) -> list[tuple[float, TracedRow]]:
         """Return the rows of a level where the output size changes, with their heights."""
-        found: list[tuple[float, Row]] = []
+        found: list[tuple[float, TracedRow]] = []
         y = self.tops[level]
         for row in network.rows:
             if row.level == level:
@@ -151,8 +152,8 @@ class _Composer:
             if row.level != level:
                 level, y = row.level, self.tops[row.level]
             # The last level has the last hue, whatever lies above it.
-            hue = HUES - len(inner) + inner.index(level) if level != END else 0
-            ways = placer.place(row.item, y, ways, hue % HUES)
+            hue = LEVELS - len(inner) + inner.index(level) if level != END else 0
+            ways = placer.place(row.item, y, ways, hue % LEVELS)
             y += extent([row.item], self.width).height + GAP
         return Column(
             name=network.spec.name,

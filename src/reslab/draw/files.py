@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from xml.sax.saxutils import escape
 
-from reslab.draw.palette import DARK, LIGHT, following_stylesheet, stylesheet
+from markupsafe import Markup
+
+from reslab.display.theme import DARK
 from reslab.draw.png import png, renderer
 from reslab.draw.shapes import Drawing
+from reslab.draw.style import RULES, stylesheet
 from reslab.draw.svg import svg
 from reslab.errors import UsageError, nearest
+from reslab.pages.standalone import standalone
 
 FORMATS = (".svg", ".png", ".html")
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: {scheme}; }}
-html {{ background: {light}; }}
-{dark}body {{ margin: 0; overflow-x: auto; }}
-svg {{ display: block; margin: 24px auto; }}
-</style>
-</head>
-<body>
-{svg}</body>
-</html>
-"""
 
 
 def check_format(path: Path) -> str:
@@ -74,12 +59,9 @@ def render(drawing: Drawing, suffix: str, *, dark: bool = False) -> bytes:
 
 def _page(drawing: Drawing, *, dark: bool) -> str:
     """Put the drawing into a page; a pointer over a box shows the layer's name and cost."""
-    rules = stylesheet(dark=True) if dark else following_stylesheet()
-    follow = f"@media (prefers-color-scheme: dark) {{ html {{ background: {DARK.paper}; }} }}\n"
-    return _PAGE.format(
-        title=escape(drawing.about),
-        scheme="dark" if dark else "light dark",
-        light=(DARK if dark else LIGHT).paper,
-        dark="" if dark else follow,
-        svg=svg(drawing, rules),
+    return standalone(
+        "drawing.html",
+        theme=DARK if dark else None,
+        about=drawing.about,
+        svg=Markup(svg(drawing, RULES)),
     )

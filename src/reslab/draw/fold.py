@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from reslab.draw.layers import Layer
+from reslab.draw.layers import LayerGroup
 from reslab.draw.structure import Box, Fork, Item, Repeat
 
 LONGEST_PERIOD = 12
@@ -54,7 +54,7 @@ def signature(item: Item) -> Hashable:
             return (count, tuple(signature(one) for one in inner))
 
 
-def _seen(layer: Layer) -> Hashable:
+def _seen(layer: LayerGroup) -> Hashable:
     return layer.kind, layer.text, layer.shape, layer.tapped
 
 

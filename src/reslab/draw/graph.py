@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from reslab.display.short import short_repr
-from reslab.draw.naming import Kind, by_name, describe_call, describe_layer
+from reslab.draw.naming import OpKind, by_name, describe_call, describe_layer
 from reslab.networks.network import Network
 
 _MOVES = {"transpose", "permute"}
@@ -35,7 +35,7 @@ class Op:
         params: trainable values of that layer.
     """
 
-    kind: Kind
+    kind: OpKind
     text: str
     inputs: tuple[int, ...]
     shape: tuple[int, ...]
@@ -107,7 +107,7 @@ class Recorder(TorchDispatchMode):
 
     def add(
         self,
-        kind: Kind,
+        kind: OpKind,
         text: str,
         output: torch.Tensor,
         inputs: Sequence[int],

@@ -7,7 +7,7 @@ from typing import Literal
 
 from reslab.draw.graph import Graph, Op
 
-LayerKind = Literal[
+GroupKind = Literal[
     "image", "conv", "fc", "pool", "pill", "concat", "sum", "gate", "pad", "dropout"
 ]
 JOINS = ("concat", "sum", "gate")
@@ -20,7 +20,7 @@ _SAME = {
 
 
 @dataclasses.dataclass
-class Layer:
+class LayerGroup:
     """What becomes one box, one bar or one meeting point.
 
     Args:
@@ -33,7 +33,7 @@ class Layer:
         tapped: whether an auxiliary head looks at its result.
     """
 
-    kind: LayerKind
+    kind: GroupKind
     text: str
     shape: tuple[int, ...]
     inputs: tuple[int, ...]
@@ -52,7 +52,7 @@ class Layer:
         return self.kind in ("conv", "fc")
 
 
-def layers(graph: Graph) -> list[Layer]:
+def layers(graph: Graph) -> list[LayerGroup]:
     """Merge norms and activations into the layer they follow, and sums into one meeting point.
 
     A norm or an activation between a meeting point and one of several consumers stays on its own
@@ -71,9 +71,9 @@ class _Merger:
                 self.consumers.setdefault(source, []).append(number)
         self.cluster = self._clusters()
         self.of: dict[int, int] = {}  # operation -> layer
-        self.layers: list[Layer] = []
+        self.layers: list[LayerGroup] = []
 
-    def run(self) -> list[Layer]:
+    def run(self) -> list[LayerGroup]:
         for number in sorted(self.wanted):
             self._take(number, self.graph.ops[number])
         for head in self.graph.auxiliary:
@@ -86,6 +86,7 @@ class _Merger:
     def _clusters(self) -> dict[int, int]:
         """Map each sum or product to the last one of those that nothing else sees."""
         cluster: dict[int, int] = {}
+        # Backwards, so that the cluster of every consumer is known before it is asked for.
         for number in sorted(self.wanted, reverse=True):
             if self.graph.ops[number].kind == "pointwise":
                 ends = {cluster.get(c) for c in self.consumers.get(number, [])}
@@ -100,9 +101,9 @@ class _Merger:
         inputs = tuple(dict.fromkeys(self.of[i] for i in op.inputs))
         into = self._host(op, inputs)
         if into is None:
-            kind: LayerKind = _SAME[op.kind]  # type: ignore[assignment]
+            kind: GroupKind = _SAME[op.kind]  # type: ignore[assignment]
             text = f"concat, {op.shape[0]}" if kind == "concat" else op.text
-            self._add(number, Layer(kind, text, op.shape, inputs, [op]))
+            self._add(number, LayerGroup(kind, text, op.shape, inputs, [op]))
             return
         layer = self.layers[into]
         layer.parts.append(op)
@@ -135,10 +136,10 @@ class _Merger:
             return
         products = [n for n in members if self.graph.ops[n].text == "mul"]
         gated = any(len(self.graph.ops[n].inputs) > 1 for n in products)
-        kind: LayerKind = "gate" if gated else "sum"
-        self._add(number, Layer(kind, "gate" if gated else "+", op.shape, inputs, [op]))
+        kind: GroupKind = "gate" if gated else "sum"
+        self._add(number, LayerGroup(kind, "gate" if gated else "+", op.shape, inputs, [op]))
 
-    def _add(self, number: int, layer: Layer) -> None:
+    def _add(self, number: int, layer: LayerGroup) -> None:
         self.layers.append(layer)
         self.of[number] = len(self.layers) - 1
 
@@ -153,7 +154,7 @@ def _ancestors(ops: tuple[Op, ...], last: int) -> set[int]:
     return found
 
 
-def depth(found: list[Layer]) -> int:
+def depth(found: list[LayerGroup]) -> int:
     """Count the weighted layers on the longest way from the image to the logits."""
     longest: list[int] = []
     for layer in found:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from reslab.draw import text
-from reslab.draw.layers import Layer
+from reslab.draw.layers import LayerGroup
 from reslab.draw.structure import Box, Fork, Item, Repeat, Shortcut
 
 FONT, SMALL = 12.0, 10.5
@@ -104,6 +104,7 @@ def spread(branches: Sequence[Extent]) -> list[float]:
     for branch in branches:
         middles.append(edge + branch.left)
         edge += branch.left + branch.right + BESIDE
+    # A jog of a few units would look like a mistake, so the nearest branch snaps to the way.
     nearest = min(middles, key=abs)
     shift = -nearest if len(branches) == 1 or abs(nearest) < NEAR else 0.0
     return [middle + shift for middle in middles]
@@ -127,24 +128,24 @@ def _lane(shortcuts: Sequence[Shortcut]) -> float:
     return REACH * len(shortcuts) + max(labels, default=0.0) if shortcuts else 0.0
 
 
-def is_drawn(join: Layer, branches: Sequence[Sequence[Item]]) -> bool:
+def is_drawn(join: LayerGroup, branches: Sequence[Sequence[Item]]) -> bool:
     """A sum on the way of one branch needs no mark: the arc meets the way."""
     return len(branches) > 1 or join.kind != "sum"
 
 
-def width_of(layer: Layer, width: float) -> float:
+def width_of(layer: LayerGroup, width: float) -> float:
     """Return the width of a layer's box on a way whose boxes are `width` wide."""
     if layer.kind == "sum":
         return DOT
     return _label_width(layer.text) if layer.kind in PILLS else width
 
 
-def height_of(layer: Layer) -> float:
+def height_of(layer: LayerGroup) -> float:
     """Return the height of a layer's box."""
     return {"pill": PILL, "scale": PILL, "concat": BAR, "gate": BAR, "sum": DOT}.get(
         layer.kind, ROW
     )
 
 
-def _aside(layer: Layer) -> float:
+def _aside(layer: LayerGroup) -> float:
     return BESIDE + text.width(ASIDE, SMALL) + 2 * PAD if layer.tapped else 0.0

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-Kind = Literal[
+OpKind = Literal[
     "image", "conv", "linear", "norm", "act", "pool", "pad", "dropout", "pointwise", "scale",
     "concat", "other",
 ]  # fmt: skip
@@ -21,7 +21,7 @@ _POOLS = {"max_pool2d_with_indices": "max", "avg_pool2d": "avg", "_adaptive_avg_
 
 def describe_layer(
     module: nn.Module, before: torch.Tensor, after: torch.Tensor
-) -> tuple[Kind, str] | None:
+) -> tuple[OpKind, str] | None:
     """Say what a layer of torch does; None where it does nothing to be drawn."""
     match module:
         case nn.Conv2d():
@@ -52,7 +52,7 @@ def describe_layer(
 
 def describe_call(
     name: str, args: Any, inputs: Sequence[torch.Tensor], result: torch.Tensor
-) -> tuple[Kind, str] | None:
+) -> tuple[OpKind, str] | None:
     """Say what an operation outside of torch's layers does; None for views and the like."""
     if name == "convolution":
         weight, stride, groups = args[1], args[3][0], args[8]
@@ -81,7 +81,7 @@ def describe_call(
     return ("other", name.strip("_").replace("_", " ")) if len(inputs) > 1 else None
 
 
-def by_name(module: nn.Module) -> tuple[Kind, str]:
+def by_name(module: nn.Module) -> tuple[OpKind, str]:
     """Name a layer by its class, "ChannelShuffle" as "channel shuffle"."""
     name = type(module).__name__
     if "ResponseNorm" in name:

@@ -11,7 +11,7 @@ from reslab.analyze.cost import measure
 from reslab.display.short import short_repr
 from reslab.draw.fold import fold, rows
 from reslab.draw.graph import trace
-from reslab.draw.layers import Layer, depth, layers
+from reslab.draw.layers import LayerGroup, depth, layers
 from reslab.draw.structure import Box, Fork, Item, Repeat, items
 from reslab.networks import NetworkSpec
 from reslab.networks.network import build
@@ -21,7 +21,7 @@ END = 99  # the level of vectors
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class TracedRow:
     """An item on the main way.
 
     Args:
@@ -49,7 +49,7 @@ class Traced:
     """
 
     spec: NetworkSpec
-    rows: tuple[Row, ...]
+    rows: tuple[TracedRow, ...]
     depth: int
     params: int
     macs: int
@@ -88,12 +88,12 @@ def traced(spec: NetworkSpec, folded: bool | None = None) -> Traced:
     )
 
 
-def _row(spec: NetworkSpec, item: Item) -> Row:
+def _row(spec: NetworkSpec, item: Item) -> TracedRow:
     side = last(item).side
-    return Row(item, side, round(math.log2(spec.img_size / side)) if side > 1 else END)
+    return TracedRow(item, side, round(math.log2(spec.img_size / side)) if side > 1 else END)
 
 
-def last(item: Item) -> Layer:
+def last(item: Item) -> LayerGroup:
     """Return the layer that an item ends with."""
     match item:
         case Box(layer):

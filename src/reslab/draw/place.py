@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reslab.draw import text
-from reslab.draw.layers import Layer
+from reslab.draw.layers import LayerGroup
 from reslab.draw.measure import (
     ARRIVE,
     ASIDE,
@@ -26,11 +26,11 @@ from reslab.draw.measure import (
     spread,
     width_of,
 )
-from reslab.draw.shapes import Arc, Brace, Look, Node, Point, Wire
+from reslab.draw.shapes import Arc, Brace, Node, NodeStyle, Point, Wire
 from reslab.draw.structure import Box, Fork, Item, Repeat, Shortcut
 
 Way = tuple[Point, ...]  # the wire so far, from where something ended
-_LOOKS: dict[str, Look] = {
+_LOOKS: dict[str, NodeStyle] = {
     "conv": "conv", "fc": "fc", "pool": "pool", "pill": "pill", "scale": "pill",
     "concat": "bar", "gate": "bar", "sum": "dot",
 }  # fmt: skip
@@ -88,6 +88,7 @@ class Placer:
     ) -> list[Way]:
         room = lead(fork)
         y += room
+        # Above the height at which wires turn to the branches, or the arc would leave one of them.
         leave = y - GAP if room else y - LEAVE
         parts = branch_sizes(fork.branches, width)
         bottom = y + max(e.height for _, e in parts)
@@ -95,6 +96,7 @@ class Placer:
         exits: list[Way] = []
         for branch, (inner_width, size), middle in zip(fork.branches, parts, middles, strict=True):
             into = [_turned(way, middle, y - TURN) for way in entries]
+            # Branches end at one height rather than begin at it: where they meet matters more.
             exits += self._sequence(branch, middle, bottom - size.height, inner_width, into)
         left, right = middles[0] - parts[0][1].left, middles[-1] + parts[-1][1].right
         join = fork.join
@@ -105,6 +107,7 @@ class Placer:
                 self._arc(shortcut, number, x, x, leave, bottom + ARRIVE, right)
             return exits
         top = bottom + GAP
+        # A concatenation is a bar as wide as what it joins; a sum is a dot on the way itself.
         wide = DOT if join.kind == "sum" else right - left
         for way in exits:
             self._wire(_turned(way, x, top - TURN) if join.kind == "sum" else way, top)
@@ -115,7 +118,7 @@ class Placer:
             self._arc(shortcut, number, x, side, leave, height, right)
         return [((x, top + height_of(join)),)]
 
-    def _node(self, layer: Layer, x: float, y: float, width: float) -> list[Way]:
+    def _node(self, layer: LayerGroup, x: float, y: float, width: float) -> list[Way]:
         height = height_of(layer)
         self.nodes.append(
             Node(
@@ -179,7 +182,7 @@ def _turned(way: Way, x: float, y: float) -> Way:
     return (*way, (x, last[1])) if last[1] == y else (*way, (last[0], y), (x, y))
 
 
-def about(layers: Sequence[Layer]) -> str:
+def about(layers: Sequence[LayerGroup]) -> str:
     """Say of each layer what it is, its output and its parameters, a line each."""
     lines = []
     for layer in layers:

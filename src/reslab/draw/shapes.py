@@ -7,7 +7,7 @@ from typing import Literal
 
 from reslab.display.short import short_repr
 
-Look = Literal["conv", "fc", "pool", "pill", "bar", "dot", "aside"]
+NodeStyle = Literal["conv", "fc", "pool", "pill", "bar", "dot", "aside"]
 Point = tuple[float, float]
 
 
@@ -28,7 +28,7 @@ class Node:
     width: float
     height: float
     text: str
-    look: Look
+    look: NodeStyle
     level: int
     about: str = ""
     layers: int = 0

@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from reslab.draw.layers import LIGHT, Layer
+from reslab.draw.layers import LIGHT, LayerGroup
 
 
 @dataclasses.dataclass(frozen=True)
 class Box:
     """One layer on the way."""
 
-    layer: Layer
+    layer: LayerGroup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Shortcut:
 
     dotted: bool
     text: str
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerGroup, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Fork:
 
     branches: tuple[tuple[Item, ...], ...]
     shortcuts: tuple[Shortcut, ...]
-    join: Layer | None
+    join: LayerGroup | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,13 +60,13 @@ class Repeat:
 Item = Box | Fork | Repeat
 
 
-def items(layers: list[Layer]) -> tuple[Item, ...]:
+def items(layers: list[LayerGroup]) -> tuple[Item, ...]:
     """Nest the layers; the image, which comes first, is left out."""
     return tuple(_Nester(layers).sequence([1], len(layers), 0))
 
 
 class _Nester:
-    def __init__(self, layers: list[Layer]) -> None:
+    def __init__(self, layers: list[LayerGroup]) -> None:
         self.layers = layers
         self.next: list[list[int]] = [[] for _ in layers]
         for number, layer in enumerate(layers):
@@ -82,6 +82,8 @@ class _Nester:
         """Return the first layer that every way from each of these runs through."""
         first, *rest = numbers
         for other in rest:
+            # Numbers run in topological order: whichever is behind steps to its own meeting point
+            # (the intersection of Cooper, Harvey and Kennedy 2001, run backwards).
             while first != other:
                 if first < other:
                     first = self.meets[first]
@@ -107,7 +109,7 @@ class _Nester:
                     return found
             entries, source = self.next[number], number
 
-    def _fork(self, entries: Sequence[int], end: int, join: Layer | None, source: int) -> Fork:
+    def _fork(self, entries: Sequence[int], end: int, join: LayerGroup | None, source: int) -> Fork:
         branches: list[tuple[Item, ...]] = []
         shortcuts: list[Shortcut] = []
         for group in self._groups(entries, end):
@@ -148,7 +150,9 @@ class _Nester:
                 waiting += [n for n in self.next[number] if n != end]
         return found
 
-    def _shortcut(self, inside: list[Layer], join: Layer | None, source: Layer) -> Shortcut | None:
+    def _shortcut(
+        self, inside: list[LayerGroup], join: LayerGroup | None, source: LayerGroup
+    ) -> Shortcut | None:
         """Tell whether a branch is a shortcut: nothing, padding, or a projection to a sum."""
         if join is None:
             return None

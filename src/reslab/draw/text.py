@@ -31,5 +31,7 @@ _BOLD = 1.09
 
 def width(text: str, size: float, *, bold: bool = False) -> float:
     """Return the width of a line of text in drawing units, for a font of that size."""
+    # Unknown letters count as wide ones, and Han, kana and Hangul as squares: boxes may be too
+    # wide, never too narrow.
     total = sum(_WIDTH_OF.get(c, 1000 if ord(c) > 0x2E80 else 700) for c in text)
     return total * size / 1000 * (_BOLD if bold else 1)

@@ -99,6 +99,7 @@ static void frame(const uint16_t *x, long height, long width, long channels, uin
 INLINE void tile(const uint16_t *x, long row, long channels, const uint16_t *w,
                  const uint16_t *added, uint16_t *y, long out, int stride, int pixels,
                  int blocks) {
+    /* 16 sums, 3 or 6 vectors of weights and one pair: 20 or 23 of the 32 registers. */
     __m512 sums[16][2];
 #pragma GCC unroll 16
     for (int p = 0; p < pixels; p++)
@@ -106,7 +107,7 @@ INLINE void tile(const uint16_t *x, long row, long channels, const uint16_t *w,
         for (int b = 0; b < blocks; b++)
             sums[p][b] = start(added ? added + p * out + b * LANES : NULL);
     for (int kh = 0; kh < 3; kh++)
-        for (long i = 0; i < channels; i += 2) {
+        for (long i = 0; i < channels; i += 2) { /* by two: dpbf16 sums products of pairs */
             const uint16_t *from = x + kh * row + i;
             __m512bh v[3][2];
 #pragma GCC unroll 3
@@ -117,6 +118,7 @@ INLINE void tile(const uint16_t *x, long row, long channels, const uint16_t *w,
              * tile is bound by loads otherwise. */
 #pragma GCC unroll 33
             for (int q = 0; q < stride * (pixels - 1) + 3; q++) {
+                /* Read once for three columns; unrolled, the conditions below are constants. */
                 __m512bh two = pair(from + q * channels);
 #pragma GCC unroll 3
                 for (int k = 0; k < 3; k++)
@@ -281,6 +283,7 @@ INLINE void join(const uint16_t *a, const uint16_t *b, long channels, uint16_t *
  * each of the three columns, the pixels that meet those of `g`, in pairs as those are. */
 INLINE void weight_tile(const uint16_t *g, const uint16_t *x, long column, long rows, long columns,
                         long x_row, long in, long out, float *sums) {
+    /* 24 sums, 3 vectors of x and one pair. The pairs are pixels here: the sum runs over them. */
     __m512 s[3][OUT_TILE];
 #pragma GCC unroll 3
     for (int k = 0; k < 3; k++)

@@ -1,6 +1,6 @@
 """Pictures of what a trained network does: one offline page, and figures for anywhere."""
 
+from reslab.charts.loss_surface import surface_figure
 from reslab.look.inside import DEFAULT, SECTIONS, Look, look_inside
-from reslab.look.surface import surface_figure
 
 __all__ = ["DEFAULT", "SECTIONS", "Look", "look_inside", "surface_figure"]

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 
 from reslab.analyze.cost import Layer, measure, with_norms_folded
 from reslab.analyze.layers import layer_costs
+from reslab.charts.bars import Bars
+from reslab.charts.figure import Figure, Section
+from reslab.charts.plot import Plot, Series
+from reslab.charts.table import Table
 from reslab.display import wording
-from reslab.look.bars import Bars, draw_bars
-from reslab.look.figure import Drawing, Figure, Section, Table
-from reslab.look.subject import Subject
-from reslab.report.plots import Plot, Series
+from reslab.look.model_and_images import ModelAndImages
 
 _ROWS = 8
 _TIMED, _REPEATS = 16, 3
 
 
-def costs(subject: Subject) -> Section:
+def costs(subject: ModelAndImages) -> Section:
     """Measure the built network, layer by layer."""
     cost = measure(subject.model.network.spec)
     layers = with_norms_folded(cost.layers)
@@ -45,7 +46,7 @@ def stage_of(name: str) -> str:
     return parts[1] if parts[0] == "stages" and len(parts) > 1 else parts[0]
 
 
-def stage_colours(groups: Sequence[str]) -> list[int]:
+def stage_colors(groups: Sequence[str]) -> list[int]:
     """Let neighbouring parts alternate between the page's first and third colour."""
     order = list(dict.fromkeys(groups))
     return [(0, 2)[order.index(group) % 2] for group in groups]
@@ -60,18 +61,18 @@ def _bars(name: str, title: str, layers: Sequence[Layer], counts: Sequence[int])
         names=[f"{layer.name} ({layer.kind})" for layer in layers],
         values=[100 * count / total for count in counts],
         groups=groups,
-        colours=stage_colours(groups),
+        colors=stage_colors(groups),
     )
     return Figure(
         name=name,
         title=bars.title,
         caption=f"Every layer with weights, from the image to the logits: where the {what}.",
-        body=Drawing(draw_bars(bars), wide=bars.wide),
+        body=bars,
         data={"layers": [layer.name for layer in layers], "counts": list(counts)},
     )
 
 
-def _measured(subject: Subject) -> list[Figure]:
+def _measured(subject: ModelAndImages) -> list[Figure]:
     """Time every module on a few images, and see how much memory its output takes."""
     images = None if subject.sample is None else subject.sample.images[:_TIMED]
     found = layer_costs(subject.model.network, images, repeats=_REPEATS)
@@ -80,9 +81,9 @@ def _measured(subject: Subject) -> list[Figure]:
 
     def figure(name: str, title: str, caption: str, values: Sequence[float]) -> Figure:
         bars = Bars(
-            title=title, names=names, values=values, groups=groups, colours=stage_colours(groups)
+            title=title, names=names, values=values, groups=groups, colors=stage_colors(groups)
         )
-        body = Drawing(draw_bars(bars), wide=bars.wide)
+        body = bars
         data = {"layers": [layer.name for layer in found.layers], "values": list(values)}
         return Figure(name=name, title=title, caption=caption, body=body, data=data)
 
@@ -116,7 +117,7 @@ def _fields(layers: Sequence[Layer], side: int) -> Figure:
         x_label="convolution",
         series=[
             Series(label="field", x=list(range(1, len(sizes) + 1)), y=sizes),
-            Series(label="image", x=[1, len(sizes)], y=[side, side], style="dashed", colour=2),
+            Series(label="image", x=[1, len(sizes)], y=[side, side], style="dashed", color=2),
         ],
     )
     return Figure(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from reslab.analyze.probed import FILE, Probed, read_probe
 from reslab.analyze.signal import StepSignal
+from reslab.charts.figure import Figure
+from reslab.charts.plot import COLORS, Plot, Series, axis_kind
 from reslab.display import wording
-from reslab.look.figure import Figure
-from reslab.report.plots import COLOURS, Plot, Series, axis_kind
 
 _Value = Callable[[StepSignal], float | None]
 
@@ -52,9 +52,9 @@ def while_learning(run: Path) -> list[Figure]:
 def some_of(times: Sequence[Probed]) -> list[Probed]:
     """Choose the first measurement, the last, and as many between as there are colours."""
     last = len(times) - 1
-    if last < COLOURS:
+    if last < COLORS:
         return list(times)
-    return [times[round(last * number / (COLOURS - 1))] for number in range(COLOURS)]
+    return [times[round(last * number / (COLORS - 1))] for number in range(COLORS)]
 
 
 def _figure(
@@ -69,7 +69,7 @@ def _figure(
                 x=list(range(1, len(found) + 1)),
                 y=[math.nan if v is None else v for v in found],
                 style="bold" if one is times[-1] else "thin",
-                colour=number,
+                color=number,
             )
         )
     first = "before the first update" if not times[0].step else f"after {times[0].step:,} updates"

@@ -50,7 +50,7 @@ def _mean_and_scale(preprocess: Preprocess) -> tuple[torch.Tensor, torch.Tensor]
     return center_crop(mean, preprocess.img_size), std.view(side, chans)[0][:, None, None]
 
 
-def around_grey(values: torch.Tensor, full: float = 1.0) -> Pixels:
+def around_gray(values: torch.Tensor, full: float = 1.0) -> Pixels:
     """Show signed values (C, H, W) around a middle grey.
 
     Args:

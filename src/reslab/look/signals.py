@@ -10,23 +10,23 @@ from torch import Tensor
 from reslab.analyze.dead_units import dead_units
 from reslab.analyze.drift import norm_drift
 from reslab.analyze.effective_depth import effective_depth
-from reslab.analyze.openness import gate_openness
+from reslab.analyze.gate_statistics import gate_statistics
 from reslab.analyze.residuals import residual_ratios
 from reslab.analyze.responses import layer_responses
 from reslab.analyze.signal import signal_by_depth
+from reslab.charts.figure import Figure, Section
+from reslab.charts.plot import Plot, Series, axis_kind
 from reslab.display import wording
 from reslab.errors import UsageError
-from reslab.look.figure import Figure, Section
 from reslab.look.learning import while_learning
-from reslab.look.subject import Subject
-from reslab.report.plots import Plot, Series, axis_kind
+from reslab.look.model_and_images import ModelAndImages
 
 TITLE = "Signal"
 _MOST = 512
-_Draw = Callable[[Subject], Figure]
+_Draw = Callable[[ModelAndImages], Figure]
 
 
-def signals(subject: Subject, notify: Callable[[str], None]) -> Section:
+def signals(subject: ModelAndImages, notify: Callable[[str], None]) -> Section:
     """Measure responses, residuals, gradients, dead units, drift and gates, where there are any."""
     learnt = [] if subject.run is None else while_learning(subject.run)
     if subject.sample is None:
@@ -42,23 +42,23 @@ def signals(subject: Subject, notify: Callable[[str], None]) -> Section:
 
 
 def _line(
-    values: Sequence[float | None], label: str, *, dashed: bool = False, colour: int = 0
+    values: Sequence[float | None], label: str, *, dashed: bool = False, color: int = 0
 ) -> Series:
     return Series(
         label=label,
         x=list(range(1, len(values) + 1)),
         y=[math.nan if v is None else v for v in values],
         style="dashed" if dashed else "bold",
-        colour=colour,
+        color=color,
     )
 
 
-def _images(subject: Subject, most: int = _MOST) -> tuple[Tensor, Tensor]:
+def _images(subject: ModelAndImages, most: int = _MOST) -> tuple[Tensor, Tensor]:
     assert subject.sample is not None
     return subject.sample.images[:most], subject.sample.labels[:most]
 
 
-def _responses(subject: Subject) -> Figure:
+def _responses(subject: ModelAndImages) -> Figure:
     network, (images, _) = subject.model.network, _images(subject)
     try:
         found = layer_responses(network, images)
@@ -67,7 +67,7 @@ def _responses(subject: Subject) -> Figure:
     middle = found.sorted_stds[len(found.layers) // 2]
     series = [
         _line(found.stds, "in order"),
-        _line(found.sorted_stds, "sorted", dashed=True, colour=1),
+        _line(found.sorted_stds, "sorted", dashed=True, color=1),
     ]
     return Figure(
         name="layer-responses",
@@ -87,7 +87,7 @@ def _responses(subject: Subject) -> Figure:
     )  # fmt: skip
 
 
-def _ratios(subject: Subject) -> Figure:
+def _ratios(subject: ModelAndImages) -> Figure:
     found = residual_ratios(subject.model.network, _images(subject)[0])
     series = [_line([block.ratio for block in found.blocks], "|F(x)| / |x|")]
     return Figure(
@@ -103,12 +103,12 @@ def _ratios(subject: Subject) -> Figure:
     )
 
 
-def _gradients(subject: Subject) -> Figure:
+def _gradients(subject: ModelAndImages) -> Figure:
     images, labels = _images(subject, 256)
     found = signal_by_depth(subject.model.network, images, labels)
     series = [
         _line([step.gradient_norm for step in found.steps], "gradient"),
-        _line([step.activation_rms for step in found.steps], "activation", dashed=True, colour=1),
+        _line([step.activation_rms for step in found.steps], "activation", dashed=True, color=1),
     ]
     ratio = found.gradient_ratio
     arrived = "" if ratio is None else f" Here {wording.number(ratio)} times as much arrives."
@@ -128,7 +128,7 @@ def _gradients(subject: Subject) -> Figure:
     )  # fmt: skip
 
 
-def _depth(subject: Subject) -> Figure:
+def _depth(subject: ModelAndImages) -> Figure:
     images, labels = _images(subject, 128)
     found = effective_depth(subject.model.network, images, labels)
     low, high = found.central95
@@ -150,7 +150,7 @@ def _depth(subject: Subject) -> Figure:
                     y=[100 * row.gradient_share for row in found.lengths],
                 ),
                 Series(
-                    label="of the paths", x=lengths, style="dashed", colour=2,
+                    label="of the paths", x=lengths, style="dashed", color=2,
                     y=[100 * row.path_share for row in found.lengths],
                 ),
             ],
@@ -160,7 +160,7 @@ def _depth(subject: Subject) -> Figure:
     )  # fmt: skip
 
 
-def _dead(subject: Subject) -> Figure:
+def _dead(subject: ModelAndImages) -> Figure:
     assert subject.sample is not None
     found = dead_units(subject.model.network, subject.sample.images)
     zero = [100 * one.zero_share for one in found.activations]
@@ -176,19 +176,19 @@ def _dead(subject: Subject) -> Figure:
         ),
         body=Plot(
             title="Zeros and dead channels, %", x_label="ReLU", limits=(0.0, 100.0),
-            series=[_line(zero, "zeros", dashed=True, colour=2), _line(dead, "dead", colour=1)],
+            series=[_line(zero, "zeros", dashed=True, color=2), _line(dead, "dead", color=1)],
         ),
         data=found.to_json(),
     )  # fmt: skip
 
 
-def _drift(subject: Subject) -> Figure:
+def _drift(subject: ModelAndImages) -> Figure:
     found = norm_drift(subject.model.network, _images(subject)[0])
     series = [
         _line([norm.mean_shift for norm in found.norms], "mean"),
         _line(
             [norm.log_variance_ratio for norm in found.norms], "ln variance",
-            dashed=True, colour=1,
+            dashed=True, color=1,
         ),
     ]  # fmt: skip
     return Figure(
@@ -205,8 +205,8 @@ def _drift(subject: Subject) -> Figure:
     )
 
 
-def _gates(subject: Subject) -> Figure:
-    found = gate_openness(subject.model.network, _images(subject)[0])
+def _gates(subject: ModelAndImages) -> Figure:
+    found = gate_statistics(subject.model.network, _images(subject)[0])
     means = [gate.mean for gate in found.gates]
     places = list(range(1, len(means) + 1))
     low = [max(0.0, gate.mean - gate.std) for gate in found.gates]

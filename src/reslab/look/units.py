@@ -9,10 +9,10 @@ from torch import nn
 
 from reslab.analyze.deconvolution import Rule, project
 from reslab.analyze.maximal import Maximal, maximal_images
+from reslab.charts.figure import Block, Card, Figure, Gallery
 from reslab.data.arrays import Pixels
-from reslab.look.figure import Block, Card, Figure, Gallery
-from reslab.look.pictures import around_grey, cut, enlarged, pixels_of
-from reslab.look.subject import Subject
+from reslab.look.model_and_images import ModelAndImages
+from reslab.look.pictures import around_gray, cut, enlarged, pixels_of
 
 TOP = 9
 UNITS = 4
@@ -48,7 +48,7 @@ def rule_for(network: nn.Module) -> Rule:
     return "deconvolution" if pools else "guided"
 
 
-def units_figures(subject: Subject) -> tuple[list[Figure], list[str]]:
+def units_figures(subject: ModelAndImages) -> tuple[list[Figure], list[str]]:
     """Draw the strongest images of some units of every stage, with their deconvolutions.
 
     Returns:
@@ -81,7 +81,7 @@ def _place(module: str) -> str:
 
 
 def _figure(
-    subject: Subject, found: Maximal, generator: np.random.Generator, *, first: bool
+    subject: ModelAndImages, found: Maximal, generator: np.random.Generator, *, first: bool
 ) -> Figure:
     assert subject.sample is not None
     alive = np.flatnonzero(_alive(found))
@@ -142,7 +142,7 @@ def _patches(pictures: list[Pixels], back: torch.Tensor) -> tuple[list[Pixels], 
     for pixels, one, (top, bottom, left, right) in zip(pictures, back, boxes, strict=True):
         corner = ((top + bottom - side) // 2, (left + right - side) // 2)
         patches.append(enlarged(cut(pixels, *corner, side), _TILE))
-        projections.append(enlarged(cut(around_grey(one, _FULL), *corner, side), _TILE))
+        projections.append(enlarged(cut(around_gray(one, _FULL), *corner, side), _TILE))
     return patches, projections
 
 

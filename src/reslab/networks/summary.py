@@ -78,7 +78,7 @@ def network_card(network: Network) -> str:
             f"{part.params:,}",
             card.bar(part.params / max(params, 1), width=70),
             card.text(wording.large(macs.get(part.name, 0))),
-            card.bar(macs.get(part.name, 0) / max(total, 1), width=70, colour=card.ORANGE),
+            card.bar(macs.get(part.name, 0) / max(total, 1), width=70, color=card.WRONG),
         ]
         for part in parts_of(network)
     ]

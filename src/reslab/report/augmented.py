@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reslab.charts.pixels import picture_uri
 from reslab.data.dataset import Dataset
-from reslab.report.pictures import picture_uri
 from reslab.report.setup import early_part
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from reslab.charts.plot import Plot, Series, draw
 from reslab.display import wording
 from reslab.display.short import short_repr
 from reslab.evaluate.evaluation import Evaluation, ReliabilityBin, fit_temperature
 from reslab.evaluate.statistics import wilson_pct
-from reslab.report.plots import Plot, Series, draw
 from reslab.report.run import Run
 
 _SIDE = 330

@@ -14,6 +14,7 @@ import numpy as np
 from reslab.data.dataset import FINGERPRINT_BY_CONTENT
 from reslab.display import short, wording
 from reslab.display.short import short_repr
+from reslab.display.wording import SPLIT_WORDS
 from reslab.errors import UsageError
 from reslab.evaluate.compare import Paired, compare
 from reslab.evaluate.evaluation import Evaluation
@@ -21,7 +22,7 @@ from reslab.evaluate.statistics import holm
 from reslab.evaluate.summary import short_names
 from reslab.report.curves import throughput
 from reslab.report.differences import Difference, differences
-from reslab.report.run import SPLIT_WORDS, Run, read_run
+from reslab.report.run import Run, read_run
 
 ALL_PAIRS_UP_TO = 5
 ALPHA = 0.05

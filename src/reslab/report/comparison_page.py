@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from reslab import durable
-from reslab.display import wording
+from reslab.charts.figure import Figure, figure_of
+from reslab.charts.plot import COLORS, Plot, Series, error_top
+from reslab.display.wording import SPLIT_WORDS
+from reslab.pages.standalone import standalone
 from reslab.report.comparison import Comparison, Entry, finding, p_value
-from reslab.report.curves import error_top
-from reslab.report.page import frame, templates
-from reslab.report.plots import COLOURS, Plot, Series, draw
-from reslab.report.run import SPLIT_WORDS, Floats
+from reslab.report.run import Floats
 
 HELD_OUT = (
     ("test_error_pct", "test"),
@@ -29,31 +29,30 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
     Raises:
         MachineError: it cannot be written.
     """
-    text = (
-        templates()
-        .get_template("comparison.html")
-        .render(
-            comparison=comparison,
-            finding=finding(comparison),
-            curves=[(plot, draw(plot)) for plot in curves(comparison.entries)],
-            costs=[(plot, draw(plot)) for plot in costs(comparison.entries)],
-            colours=colours(comparison.entries),
-            splits=SPLIT_WORDS,
-            p_value=p_value,
-            duration=wording.duration,
-            **frame(),
-        )
+    text = standalone(
+        "comparison.html",
+        comparison=comparison,
+        finding=finding(comparison),
+        curves=[_figure(plot) for plot in curves(comparison.entries)],
+        costs=[_figure(plot) for plot in costs(comparison.entries)],
+        colors=colors(comparison.entries),
+        splits=SPLIT_WORDS,
+        p_value=p_value,
     )
     durable.write_file(path, text.encode("utf-8", "surrogateescape"))
 
 
-def colours(entries: Sequence[Entry]) -> list[int]:
-    """Give each run a colour; of more runs than colours, those of one network share one."""
-    if len(entries) <= COLOURS:
+def _figure(plot: Plot) -> Figure:
+    return figure_of(f"{plot.title} by {plot.x_label}", plot)
+
+
+def colors(entries: Sequence[Entry]) -> list[int]:
+    """Give each run a color; of more runs than colors, those of one network share one."""
+    if len(entries) <= COLORS:
         return list(range(len(entries)))
     names = [str(entry.run.section("spec").get("name")) for entry in entries]
     place = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    return [place[name] % COLOURS for name in names]
+    return [place[name] % COLORS for name in names]
 
 
 def curves(entries: Sequence[Entry]) -> list[Plot]:
@@ -100,7 +99,7 @@ def _lines(
 ) -> list[Series]:
     wanted = ((training, "thin", "training"), (column, "bold", words))
     series = []
-    for entry, colour in zip(entries, colours(entries), strict=True):
+    for entry, color in zip(entries, colors(entries), strict=True):
         x = places(entry)
         for name, style, what in wanted:
             y = entry.run.column(name)
@@ -111,7 +110,7 @@ def _lines(
                         x=x.tolist(),
                         y=y.tolist(),
                         style="thin" if style == "thin" else "bold",
-                        colour=colour,
+                        color=color,
                     )
                 )
     return series
@@ -137,14 +136,14 @@ def costs(entries: Sequence[Entry]) -> list[Plot]:
     plots = []
     for title, label, cost in kinds:
         series = []
-        for entry, colour in zip(entries, colours(entries), strict=True):
+        for entry, color in zip(entries, colors(entries), strict=True):
             value, found = cost(entry), entry.evaluation
             if value and found is not None:
                 low, high = found.ci95_pct
                 series.append(
                     Series(
                         label=entry.name, x=[value], y=[100 - found.accuracy_pct],
-                        low=[100 - high], high=[100 - low], style="points", colour=colour,
+                        low=[100 - high], high=[100 - low], style="points", color=color,
                         sizes=[5.0],
                     )
                 )  # fmt: skip

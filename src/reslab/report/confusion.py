@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from reslab.display import wording
+from reslab.charts.pixels import png_uri
+from reslab.display import theme, wording
 from reslab.display.short import short_repr
-from reslab.report.pictures import png_uri
 
 Counts = npt.NDArray[np.int64]
 TABLE_CLASSES = 25
@@ -19,7 +19,7 @@ _SLANT_AT = 6
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class MatrixCell:
     """One cell of the matrix.
 
     Args:
@@ -36,7 +36,7 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pair:
+class Mistake:
     """Images of one class taken for another.
 
     Args:
@@ -68,9 +68,9 @@ class Confusion:
     """
 
     classes: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[MatrixCell]]
     totals: Sequence[int]
-    pairs: Sequence[Pair]
+    pairs: Sequence[Mistake]
     slanted: bool
     dense: bool
     map_uri: str
@@ -97,7 +97,7 @@ def confusion(counts: Counts, classes: Sequence[str], most: int = 12) -> Confusi
     )
 
 
-def _rows(counts: Counts, classes: Sequence[str], totals: Counts) -> list[list[Cell]]:
+def _rows(counts: Counts, classes: Sequence[str], totals: Counts) -> list[list[MatrixCell]]:
     rows = []
     for i, name in enumerate(classes):
         cells = []
@@ -108,18 +108,18 @@ def _rows(counts: Counts, classes: Sequence[str], totals: Counts) -> list[list[C
             # The square root lets a single mistake among hundreds still be seen.
             strength = round(share if i == j else min(1.0, math.sqrt(share)), 2)
             verb = "recognised" if i == j else f"taken for {other}"
-            cells.append(Cell(count, kind, strength, f"{count} of {totals[i]} {name} {verb}"))
+            cells.append(MatrixCell(count, kind, strength, f"{count} of {totals[i]} {name} {verb}"))
         rows.append(cells)
     return rows
 
 
-def _pairs(counts: Counts, classes: Sequence[str], totals: Counts) -> list[Pair]:
+def _pairs(counts: Counts, classes: Sequence[str], totals: Counts) -> list[Mistake]:
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     true, said = np.nonzero(wrong)
     order = np.argsort(-wrong[true, said], kind="stable")
     return [
-        Pair(
+        Mistake(
             true=classes[true[k]],
             said=classes[said[k]],
             count=int(wrong[true[k], said[k]]),
@@ -129,7 +129,7 @@ def _pairs(counts: Counts, classes: Sequence[str], totals: Counts) -> list[Pair]
     ]
 
 
-def _sentence(counts: Counts, pairs: Sequence[Pair]) -> str:
+def _sentence(counts: Counts, pairs: Sequence[Mistake]) -> str:
     wrong = int(counts.sum() - np.trace(counts))
     images = wording.plural(int(counts.sum()), "image")
     if not wrong:
@@ -149,9 +149,9 @@ def map_uri(counts: Counts) -> str:
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     share = counts / totals
     pixels = np.zeros((*counts.shape, 4), dtype=np.uint8)
-    pixels[..., :3] = (214, 92, 10)
+    pixels[..., :3] = theme.rgb(theme.CARD_WRONG)
     pixels[..., 3] = np.round(255 * np.minimum(1.0, 1.6 * np.sqrt(share))).astype(np.uint8)
     diagonal = np.arange(len(counts))
-    pixels[diagonal, diagonal, :3] = (40, 130, 200)
+    pixels[diagonal, diagonal, :3] = theme.rgb(theme.CARD_RIGHT)
     pixels[diagonal, diagonal, 3] = np.round(255 * (0.15 + 0.85 * share[diagonal, diagonal]))
     return png_uri(pixels)

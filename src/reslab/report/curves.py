@@ -7,12 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reslab.charts.plot import ERROR_TOPS, Plot, Series
 from reslab.display import wording
 from reslab.evaluate.metrics import METRICS, metrics_in
-from reslab.report.plots import Plot, Series
 from reslab.report.run import Floats, Run
-
-TOPS = (0.5, 1, 2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100)
 
 
 def curves(run: Run) -> list[Plot]:
@@ -102,7 +100,7 @@ def _rate(run: Run, marks: Sequence[tuple[float, str]]) -> Plot:
 def _throughput(run: Run) -> Plot:
     speed = throughput(run)
     places = sorted(speed)
-    one = Series(label="training", x=places, y=[speed[p] for p in places], colour=3)
+    one = Series(label="training", x=places, y=[speed[p] for p in places], color=3)
     return Plot(
         title="Images per second", x_label="epoch", series=[one] if places else [], height=200
     )
@@ -123,7 +121,7 @@ def throughput(run: Run) -> dict[float, float]:
 def _present(run: Run, *wanted: tuple[str, str, str, int]) -> list[Series]:
     epochs = run.column("epoch")
     series = []
-    for label, name, style, colour in wanted:
+    for label, name, style, color in wanted:
         values = run.column(name)
         if np.isfinite(values).any():
             series.append(
@@ -132,7 +130,7 @@ def _present(run: Run, *wanted: tuple[str, str, str, int]) -> list[Series]:
                     x=epochs.tolist(),
                     y=values.tolist(),
                     style="thin" if style == "thin" else "bold",
-                    colour=colour,
+                    color=color,
                 )
             )
     return series
@@ -151,7 +149,7 @@ def _cut(series: Sequence[Series]) -> tuple[float, str]:
     late = values[:, values.shape[1] // 3 :]
     late = late[np.isfinite(late)]
     wanted = 1.3 * float(late.max()) if late.size else highest
-    tops = [t for t in TOPS if t >= wanted]
+    tops = [t for t in ERROR_TOPS if t >= wanted]
     top = float(tops[0]) if tops else 100.0
     if highest <= top * 1.25:
         return float(next((t for t in (1, 2, 5, 10, 20, 30, 50, 80) if t >= highest), 100)), ""
@@ -202,10 +200,3 @@ def summary(run: Run) -> str:
         )
     text = ", ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
-
-
-def error_top(series: Sequence[Series]) -> float:
-    """Choose the top of an error axis so that the later two thirds of all curves can be read."""
-    late = [v for one in series for v in one.y[len(one.y) // 3 :] if math.isfinite(v)]
-    wanted = 1.15 * max(late, default=100.0)
-    return float(next((t for t in TOPS if t >= wanted), 100))

@@ -9,7 +9,6 @@ from typing import Any
 
 from reslab.data.dataset import FINGERPRINT_BY_CONTENT
 from reslab.display import wording
-from reslab.report import setup
 from reslab.report.run import Run
 
 
@@ -63,7 +62,7 @@ def _facts(run: Run) -> dict[str, str]:
         ("network", spec),
     )
     for title, section in sections:
-        rows |= {f"{title}: {name}": value for name, value in setup.flat(section)}
+        rows |= {f"{title}: {name}": value for name, value in wording.flat(section)}
     for name in ("device", "precision", "threads", "processes", "torch", "cpu"):
         if name in environment:
             rows[f"machine: {name}"] = str(environment[name])

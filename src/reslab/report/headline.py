@@ -6,10 +6,11 @@ import dataclasses
 import math
 import shlex
 
+from reslab.charts.axis import Axis, round_step
 from reslab.display import wording
+from reslab.display.wording import SPLIT_WORDS
 from reslab.report.curves import last_row
-from reslab.report.run import SPLIT_WORDS, Run
-from reslab.report.scale import Scale, round_step
+from reslab.report.run import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _interval(value: float, low: float, high: float) -> Interval:
     step = round_step(span / 2)
     first = max(0.0, math.floor((low - step / 2) / step) * step)
     last = min(100.0, math.ceil((high + step / 2) / step) * step)
-    x = Scale(first, last, 24, 616)
+    x = Axis(first, last, 24, 616)
     ticks = [(round(x(tick), 1), f"{tick:g}%") for tick in x.ticks(4)]
     return Interval(round(x(value), 1), round(x(low), 1), round(x(high), 1), ticks)
 

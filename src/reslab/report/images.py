@@ -19,7 +19,7 @@ MOST = 12
 
 
 @dataclasses.dataclass(frozen=True)
-class Images:
+class PagePictures:
     """The pictures of a page.
 
     Args:
@@ -37,15 +37,15 @@ class Images:
     missing_views: str = ""
 
 
-def pictures(run: Run, dataset: Dataset | None) -> Images:
+def pictures(run: Run, dataset: Dataset | None) -> PagePictures:
     """Make the pictures of a run; what is in the way of them becomes a sentence."""
     try:
         dataset = dataset if dataset is not None else _reopen(run)
     except ReslabError as error:
-        return Images(missing=f"The pictures are left out: {error}.")
+        return PagePictures(missing=f"The pictures are left out: {error}.")
     if dataset.classes != run.classes:
-        return Images(missing="The pictures are left out: the data has other classes now.")
-    images = Images()
+        return PagePictures(missing="The pictures are left out: the data has other classes now.")
+    images = PagePictures()
     try:
         views = augmented_views(
             dataset, run.section("recipe"), run.section("preprocess"), int(run.config["seed"])

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
 from reslab import durable
+from reslab.charts.figure import figure_of
 from reslab.data.dataset import Dataset
 from reslab.display import wording
-from reslab.display.names import shown
+from reslab.display.wording import SPLIT_WORDS
 from reslab.errors import DataError, ReslabError
 from reslab.evaluate.evaluation import Evaluation
+from reslab.pages.standalone import standalone
 from reslab.report import setup
 from reslab.report.augmented import early_sentence
 from reslab.report.calibration import calibration
 from reslab.report.confusion import confusion
 from reslab.report.curves import curves, summary
 from reslab.report.headline import headline
-from reslab.report.images import Images, pictures
-from reslab.report.plots import draw
-from reslab.report.run import SPLIT_WORDS, Run, read_run
+from reslab.report.images import PagePictures, pictures
+from reslab.report.run import Run, read_run
 
 FILE_NAME = "report.html"
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, OSError)
-_LOADER = jinja2.PackageLoader("reslab.report")
 
 
 def write_report(run_dir: Path, dataset: Dataset | None = None, out: Path | None = None) -> Path:
@@ -58,53 +53,14 @@ def write_report(run_dir: Path, dataset: Dataset | None = None, out: Path | None
     return path
 
 
-def render(run: Run, images: Images) -> str:
+def render(run: Run, images: PagePictures) -> str:
     """Return the page as text."""
-    environment = templates()
-    return environment.get_template("page.html").render(**_content(run, images), **frame())
+    return standalone("report.html", **_content(run, images))
 
 
-def templates() -> jinja2.Environment:
-    """Return what renders the pages: strict, escaping, with numbers written as everywhere."""
-    environment = jinja2.Environment(
-        loader=_LOADER,
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
-    environment.globals["zip"] = zip
-    environment.filters |= {
-        "number": wording.number,
-        "precise": wording.precise,
-        "percent": wording.percent,
-        "large": wording.large,
-        "plural": wording.plural,
-        "shortened": wording.shortened,
-    }
-    return environment
-
-
-def frame() -> dict[str, Any]:
-    """Return what every page carries: its style, its script and what it forbids itself."""
-    script = source("page.js")
-    # The page forbids itself every request and every script but its own.
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return {
-        "style": Markup(source("page.css") + source("plots.css")),
-        "script": Markup(script),
-        "policy": (
-            "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-            f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-        ),
-    }
-
-
-def _content(run: Run, images: Images) -> dict[str, Any]:
+def _content(run: Run, images: PagePictures) -> dict[str, Any]:
     split = run.final_split
     evaluation = run.splits.get(split)
-    plots = curves(run)
     recipe = run.section("recipe")
     value: dict[str, Any] = {
         "run": run,
@@ -112,12 +68,12 @@ def _content(run: Run, images: Images) -> dict[str, Any]:
         "facts": setup.facts(run),
         "choices": _objects(run.config.get("choices")),
         "training": setup.training_sentence(recipe, run.section("request").get("time_s")),
-        "recipe": setup.flat(recipe),
-        "preprocess": setup.flat(run.section("preprocess")),
-        "environment": setup.flat(run.section("environment")),
-        "spec": setup.flat(run.section("spec")),
+        "recipe": wording.flat(recipe),
+        "preprocess": wording.flat(run.section("preprocess")),
+        "environment": wording.flat(run.section("environment")),
+        "spec": wording.flat(run.section("spec")),
         "commands": setup.commands(run),
-        "plots": [(plot, draw(plot)) for plot in plots],
+        "curves": [figure_of(plot.title, plot) for plot in curves(run)],
         "training_summary": summary(run),
         "findings": _objects(run.check.get("findings")),
         "images": images,
@@ -145,16 +101,3 @@ def _rail_low(evaluation: Evaluation) -> int:
 
 def _objects(value: Any) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _finalize(value: Any) -> Any:
-    """Let nothing onto the page that UTF-8 cannot hold, that hides, or that breaks a line."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return shown(value)
-    return value
-
-
-def source(name: str) -> str:
-    """Return one of the files in templates/ as it is."""
-    text, _, _ = _LOADER.get_source(jinja2.Environment(), name)
-    return text

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import io
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from reslab.charts.pixels import picture_uri
 from reslab.data.arrays import Pixels
 from reslab.data.dataset import Dataset, FileImages, Images
 from reslab.data.decode import FULL_BIT_DEPTH, Rules, decode_file
 from reslab.display import wording
 from reslab.display.short import short_repr
 from reslab.errors import ReslabError
-
-# Twice the width that a picture has on the page, for screens of high density.
-LARGEST = 224
-_PIXELATED_BELOW = 80
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,30 +118,3 @@ def _read(images: Images, index: int, bit_depth: int) -> Pixels:
     if isinstance(images, FileImages):
         return decode_file(images.name(index), rules=Rules(bit_depth=bit_depth))
     return images.read(index)
-
-
-def picture_uri(pixels: Pixels) -> tuple[str, bool]:
-    """Return an image as a data URI, and whether it is so small that its pixels matter.
-
-    Small images keep every pixel (PNG); large ones are shrunk and become JPEG.
-    """
-    height, width = pixels.shape[:2]
-    if max(height, width) < _PIXELATED_BELOW:
-        return png_uri(pixels), True
-    image = Image.fromarray(pixels)
-    image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
-    return _uri(image, "JPEG"), False
-
-
-def png_uri(pixels: Pixels) -> str:
-    """Return pixels (grey, RGB or RGBA) as a PNG data URI."""
-    return _uri(Image.fromarray(pixels), "PNG")
-
-
-def _uri(image: Image.Image, kind: str) -> str:
-    buffer = io.BytesIO()
-    if kind == "PNG":
-        image.save(buffer, kind, optimize=True)
-    else:
-        image.save(buffer, kind, quality=80)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

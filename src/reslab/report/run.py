@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from reslab.evaluate.evaluation import Evaluation
 
 Floats = npt.NDArray[np.float64]
-SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
 @dataclasses.dataclass(frozen=True)

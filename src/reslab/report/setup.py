@@ -9,23 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reslab.display import wording
+from reslab.pages.standalone import Fact
 from reslab.report.curves import throughput
 from reslab.report.run import Run
-
-
-@dataclasses.dataclass(frozen=True)
-class Fact:
-    """A number with its name.
-
-    Args:
-        name: what it is.
-        value: the number, as text.
-        detail: what it rests on, or empty.
-    """
-
-    name: str
-    value: str
-    detail: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,29 +164,6 @@ def _extras(recipe: Mapping[str, Any]) -> str:
 def early_part(recipe: Mapping[str, Any]) -> str:
     """Name the share of a run that trained on smaller images."""
     return f"the first {100 * recipe['early_share']:.0f}%"
-
-
-def flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return every number of a nested object as (name, value)."""
-    rows: list[tuple[str, str]] = []
-    for name, one in value.items():
-        if isinstance(one, dict):
-            rows += flat(one, f"{prefix}{name}.")
-        else:
-            rows.append((f"{prefix}{name}", _plain(one)))
-    return rows
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, list):
-        return ", ".join(_plain(v) if not isinstance(v, dict) else str(v) for v in value) or "none"
-    return str(value)
 
 
 def commands(run: Run) -> list[Command]:

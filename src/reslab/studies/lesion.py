@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from reslab import artifact
-from reslab.analyze.lesions import Lesion, lesions
+from reslab.analyze.ablation import Ablation, ablate_blocks
 from reslab.analyze.sample import open_sample
 from reslab.studies.scales import paper, small, tiny
 from reslab.study import Arm, FinishedRun, Ordered, Study, StudyResults, Verdict
@@ -19,7 +19,7 @@ def lesioned(runs: Sequence[FinishedRun]) -> Measured:
     """Measure the error after each deletion and each swap."""
     model = artifact.load(runs[0].model)
     sample = open_sample(model, runs[0].run_dir, count=IMAGES)
-    found = lesions(model.network, sample.images, sample.labels)
+    found = ablate_blocks(model.network, sample.images, sample.labels)
     measured: dict[str, float | list[float]] = {
         "error_after_deletions": [one.error_pct for one in found.deletions],
         "deletion_increase_pct": _mean(found.deletions),
@@ -32,7 +32,7 @@ def lesioned(runs: Sequence[FinishedRun]) -> Measured:
     return measured
 
 
-def _mean(changes: Sequence[Lesion]) -> float:
+def _mean(changes: Sequence[Ablation]) -> float:
     return sum(one.increase_pct for one in changes) / len(changes)
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from reslab import durable
+from reslab.charts.figure import Figure
+from reslab.charts.files import write_figures
 from reslab.display import wording
 from reslab.display.short import short_repr
-from reslab.report.page import frame, templates
+from reslab.pages.standalone import standalone
 from reslab.study import report_content as content
-from reslab.study.figure import Figure
-from reslab.study.figure_files import standalone
 from reslab.study.figures import figures, metric_words
 from reslab.study.report_markdown import markdown
 from reslab.study.results import RunOutcome, StudyResults, Verdict
@@ -73,7 +72,7 @@ class Report:
 
 
 def write_report(results: StudyResults, folder: Path) -> Path:
-    """Write report.html, report.md and figures/*.svg into a folder; returns the page.
+    """Write report.html, report.md and figures/ (SVG and CSV) into a folder; returns the page.
 
     A study that is not complete yet gets a report that says so.
 
@@ -86,9 +85,7 @@ def write_report(results: StudyResults, folder: Path) -> Path:
         MachineError: something cannot be written.
     """
     report = collect(results, folder)
-    for figure in report.figures:
-        text = standalone(figure)
-        durable.write_file(folder / FIGURES / f"{figure.name}.svg", text.encode())
+    write_figures(report.figures, folder / FIGURES)
     durable.write_file(folder / TEXT, markdown(report).encode("utf-8", "surrogateescape"))
     path = folder / PAGE
     durable.write_file(path, page(report).encode("utf-8", "surrogateescape"))
@@ -116,16 +113,15 @@ def collect(results: StudyResults, folder: Path) -> Report:
 
 def page(report: Report) -> str:
     """Return the offline page as text."""
-    values: dict[str, Any] = {
-        "report": report,
-        "study": report.results.study,
-        "marks": content.MARKS,
-        "readable": content.readable,
-        "metric_words": metric_words,
-        "shared": [column for column in report.metrics if _in_paper(report, column)],
-        **frame(),
-    }
-    return templates().get_template("study.html").render(values)
+    return standalone(
+        "study.html",
+        report=report,
+        study=report.results.study,
+        marks=content.MARKS,
+        readable=content.readable,
+        metric_words=metric_words,
+        shared=[column for column in report.metrics if _in_paper(report, column)],
+    )
 
 
 def _in_paper(report: Report, metric: str) -> bool:

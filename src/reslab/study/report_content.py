@@ -9,7 +9,6 @@ from typing import Any
 
 from reslab.display import wording
 from reslab.evaluate.metrics import higher_is_better
-from reslab.report import setup
 from reslab.study import statistics
 from reslab.study.figures import METRIC_WORDS, metric_words
 from reslab.study.results import Outcome, RunOutcome, StudyResults, Verdict
@@ -30,7 +29,7 @@ MARKS: dict[Outcome, str] = {"reproduced": "✓", "not reproduced": "✗", "not 
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class MetricCell:
     """A number over seeds as text.
 
     Args:
@@ -62,7 +61,7 @@ class ArmRow:
     arm: Arm
     network: str
     params: str
-    cells: tuple[Cell, ...]
+    cells: tuple[MetricCell, ...]
     lost: str
     time: str
 
@@ -155,16 +154,16 @@ def _arm_row(results: StudyResults, arm: Arm, metrics: Sequence[str]) -> ArmRow:
     )
 
 
-def _cell(results: StudyResults, arm: Arm, metric: str) -> Cell:
+def _cell(results: StudyResults, arm: Arm, metric: str) -> MetricCell:
     values = list(results.values(arm.name, metric).values())
     paper = f"{arm.paper[metric]:g}" if metric in arm.paper else ""
     if not values:
-        return Cell("–", "", paper, 0)
+        return MetricCell("–", "", paper, 0)
     found = statistics.summarize(values, within=statistics.range_of(metric))
     digits = 2 if metric.endswith("_pct") else 4 if abs(found.mean) < 1 else 3
     if found.sd is None or found.low is None or found.high is None:
-        return Cell(f"{found.mean:.{digits}f}", "", paper, 1)
-    return Cell(
+        return MetricCell(f"{found.mean:.{digits}f}", "", paper, 1)
+    return MetricCell(
         value=f"{found.mean:.{digits}f} ± {found.sd:.{digits}f}",
         interval=f"{found.low:.{digits}f} to {found.high:.{digits}f}",
         paper=paper,
@@ -230,7 +229,7 @@ def recipe_rows(results: StudyResults) -> list[tuple[str, str, str]]:
 
 def _flat(recipe: Mapping[str, Any]) -> dict[str, str]:
     """Return every number as text, as it is after a way through JSON."""
-    return dict(setup.flat(json.loads(json.dumps(recipe))))
+    return dict(wording.flat(json.loads(json.dumps(recipe))))
 
 
 def lost_runs(results: StudyResults) -> list[RunOutcome]:

@@ -6,7 +6,6 @@ import copy
 import itertools
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from reslab import networks
@@ -67,30 +66,6 @@ def dense_at(network: Network, img_size: int) -> Network:
         last = form.forward_features(torch.empty(1, spec.in_chans, img_size, img_size))
         side = form.head.features.get_submodule("pool")(last).shape[-1]
     return fully_convolutional(network) if side == spec.fc_grid else network
-
-
-def score_map(network: Network, x: torch.Tensor) -> torch.Tensor:
-    """Compute the map of logits whose mean over all places are the network's logits.
-
-    Args:
-        network: a network that averages its last map, as fully convolutional ones do; its
-            classifier drops nothing here.
-        x: normalised images, (B, in_chans, H, W).
-
-    Returns:
-        (B, num_classes, h, w).
-
-    Raises:
-        UsageError: the network has fully-connected layers, or no linear classifier.
-    """
-    layers, classifier = _before_average(network.head.features), network.get_classifier()
-    if layers is None or not isinstance(classifier, nn.Linear):
-        raise UsageError(
-            f"{network.spec.name} has no linear classifier on an averaged map",
-            remedy="take its fully convolutional form, if it has fully-connected layers",
-        )
-    maps = layers(network.forward_features(x))
-    return F.conv2d(maps, classifier.weight[:, :, None, None], classifier.bias)
 
 
 def _before_average(features: nn.Module) -> nn.Sequential | None:

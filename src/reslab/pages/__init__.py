@@ -1,0 +1,1 @@
+"""Offline pages: `standalone` puts content into a template with everything inline."""
