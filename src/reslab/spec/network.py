@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import types
-import typing
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_args
 
+from reslab import dataclass_json
 from reslab.errors import UsageError, unknown
 
 Stem = Literal["small", "imagenet"]
@@ -85,7 +84,7 @@ def replace(spec: SpecT, **changes: Any) -> SpecT:
 
 def to_json(spec: NetworkSpec) -> dict[str, Any]:
     """Turn a spec into plain JSON values, with its kind."""
-    return {"kind": spec.kind, **dataclasses.asdict(spec)}
+    return {"kind": spec.kind, **dataclass_json.to_json(spec)}
 
 
 def from_json(value: Mapping[str, Any]) -> NetworkSpec:
@@ -95,44 +94,7 @@ def from_json(value: Mapping[str, Any]) -> NetworkSpec:
         UsageError: an unknown kind, or a field that is missing, unknown or of another type.
     """
     fields = dict(value)
-    kind = fields.pop("kind", None)
+    kind = str(fields.pop("kind", None))
     if kind not in _KINDS:
-        raise unknown("spec kind", str(kind), _KINDS)
-    return typing.cast(NetworkSpec, _build(_KINDS[kind], fields, kind))
-
-
-def _build(cls: Any, value: Any, where: str) -> Any:
-    """Rebuild a value of a type annotation from JSON values, refusing what does not fit."""
-    origin = get_origin(cls)
-    if dataclasses.is_dataclass(cls):
-        hints = typing.get_type_hints(cls)
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        if not isinstance(value, Mapping):
-            raise UsageError(f"{where}: expected an object, received {value!r}")
-        for name in value:
-            if name not in known:
-                raise unknown(f"field of {where}", name, known)
-        for name, field in known.items():
-            required = (
-                field.default is dataclasses.MISSING
-                and field.default_factory is dataclasses.MISSING
-            )
-            if required and name not in value:
-                raise UsageError(f"{where}: field '{name}' is missing")
-        return cls(**{k: _build(hints[k], v, f"{where}.{k}") for k, v in value.items()})  # type: ignore[operator]
-    if origin is tuple:
-        item = get_args(cls)[0]
-        return tuple(_build(item, v, f"{where}[{i}]") for i, v in enumerate(value))
-    if origin is Literal:
-        if value not in get_args(cls):
-            raise unknown(where, str(value), [str(a) for a in get_args(cls)])
-        return value
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in get_args(cls):
-            return None
-        return _build(next(a for a in get_args(cls) if a is not type(None)), value, where)
-    if cls is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, cls) or (cls is int and isinstance(value, bool)):
-        raise UsageError(f"{where}: expected {cls.__name__}, received {value!r}")
-    return value
+        raise unknown("spec kind", kind, _KINDS)
+    return dataclass_json.from_json(_KINDS[kind], fields, kind)
