@@ -1,0 +1,153 @@
+"""Runs, models, studies and files of flags that reslab wrote at commit 21b2014 open and continue.
+
+`tests/fixtures/at_21b2014/README.md` says how they were made.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reslab import api, artifact
+from reslab.cli.main import main
+from reslab.data.open import open_dataset
+from reslab.look.subject import open_subject
+from reslab.study.expansion import Setting, expand
+from reslab.study.folder import StudyFolder
+from reslab.study.load import load_study
+from reslab.study.worker import Line, do
+
+OLD = Path(__file__).parents[1] / "fixtures" / "at_21b2014"
+TINY = Setting(scale="tiny")
+
+
+def copied(name: str, folder: Path) -> Path:
+    """Copy a fixture to where it may be written."""
+    return Path(shutil.copytree(OLD / name, folder / name))
+
+
+def rows_of(path: Path) -> list[dict[str, float]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return [{k: float(v or "nan") for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    """Run a command and return the JSON that it prints."""
+    capsys.readouterr()
+    main(list(words))
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_finished_run_is_reported(tmp_path):
+    run = copied("finished", tmp_path)
+    assert main(["report", str(run)]) == 0
+    text = (run / "report.html").read_text(encoding="utf-8")
+    assert "highway10" in text
+    assert "cannot be read" not in text
+
+
+def test_runs_are_compared(tmp_path, capsys):
+    other = copied("finished", tmp_path)
+    found = printed(capsys, "compare", str(OLD / "finished"), str(other), "--json")
+    assert [run["state"] for run in found["runs"]] == ["finished", "finished"]
+    assert found["pairs"][0]["difference_pct"] == 0
+
+
+@pytest.mark.parametrize("name", ["finished", "model"])
+def test_a_model_is_evaluated_as_it_was_then(name, capsys):
+    found = printed(capsys, "eval", str(OLD / name), "digits", "--json", "--split", "all")
+    assert found["num_images"] == 1797
+    if name == "finished":
+        recorded = json.loads((OLD / "finished/evaluation/test.json").read_text(encoding="utf-8"))
+        found = printed(capsys, "eval", str(OLD / name), "digits", "--json")
+        assert found["split"] == "test"
+        assert found["num_images"] == recorded["num_images"]
+        assert found["accuracy_pct"] == pytest.approx(recorded["accuracy_pct"], abs=0.5)
+        assert found["top5_pct"] == pytest.approx(recorded["top5_pct"], abs=0.5)
+
+
+def test_a_model_predicts():
+    predictor = api.load(OLD / "model", device="cpu")
+    (found,) = predictor.predict([open_dataset("digits").images.read(0)])
+    assert len(artifact.load(OLD / "model").classes) == 10
+    assert found.top[0][0] in "0123456789"
+    assert 0.1 <= found.top[0][1] <= 1
+
+
+def test_a_finished_run_is_looked_at():
+    subject = open_subject(OLD / "finished", count=50, images=2)
+    assert subject.sample is not None, subject.missing
+    assert subject.sample.split == "test"
+    assert subject.run == OLD / "finished"
+
+
+def test_an_interrupted_run_continues_as_it_would_have_then(tmp_path):
+    run = copied("interrupted", tmp_path)
+    assert main(["train", "--resume", str(run), "--quiet"]) == 0
+    found, then = rows_of(run / "results.csv"), rows_of(OLD / "continued.csv")
+    assert [row["step"] for row in found] == [21, 41, 60]
+    for name in ("lr", "train_loss", "val_loss", "ema_val_loss"):
+        values = [[row[name] for row in rows] for rows in (found, then)]
+        np.testing.assert_allclose(values[0], values[1], rtol=1e-3, err_msg=name)
+    assert artifact.load(run).classes == tuple("0123456789")
+
+
+def test_an_interrupted_run_is_made_longer(tmp_path):
+    run = copied("interrupted", tmp_path)
+    assert main(["train", "--resume", str(run), "--quiet", "--steps", "64"]) == 0
+    assert rows_of(run / "results.csv")[-1]["step"] == 64
+
+
+def test_a_study_is_reported(tmp_path, capsys):
+    study = copied("study", tmp_path)
+    found = printed(
+        capsys, "study", "report", str(OLD / "question.py"), "--out", str(study), "--json"
+    )
+    then = json.loads((OLD / "study" / "results.json").read_text(encoding="utf-8"))
+    assert found["verdicts"] == then["verdicts"]
+    assert [o["status"] for o in found["outcomes"]] == ["finished"] * 3 + ["missing"]
+    assert found["outcomes"] == then["outcomes"]
+
+
+def test_a_study_continues_where_it_was_interrupted(tmp_path):
+    path = copied("study", tmp_path)
+    study, folder = load_study(str(OLD / "question.py")), StudyFolder(path)
+    folder.claim(study, TINY)
+    plan = expand(study, TINY)
+    assert [folder.stage(run) for run in plan] == ["done", "done", "done", "resume"]
+
+    class Unheard:
+        def write(self, value: Any) -> None:
+            pass
+
+    outcome = do(plan[3], folder, Line(Unheard(), plan[3].id), retry=False)
+    assert outcome.status == "finished", outcome.error
+    assert outcome.rows[-1]["step"] == 60
+    events = (path / plan[3].id / "events.jsonl").read_text(encoding="utf-8")
+    assert '"resume", "step": 31' in events
+
+
+def test_a_file_of_flags_is_read(tmp_path):
+    out = tmp_path / "run"
+    words = ["--config", str(OLD / "train.toml"), "--steps", "2", "--out", str(out), "--quiet"]
+    assert main(["train", "digits", *words]) == 0
+    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
+    recipe, old = config["recipe"], json.loads((OLD / "finished" / "config.json").read_text())
+    assert config["seed"] == 3
+    assert config["request"]["test_fraction"] == 0.25
+    # Values: names of fields may have changed.
+    then = flat({**old["recipe"], "steps": 2})
+    assert not Counter(map(str, then)) - Counter(map(str, flat(recipe)))
+
+
+def flat(recipe: dict[str, Any]) -> list[Any]:
+    """Return the values of a recipe, those of its augmentation among them."""
+    own = {k: v for k, v in recipe.items() if k != "augment"}
+    return [*own.values(), *recipe["augment"].values()]
