@@ -14,9 +14,9 @@ from bench.session import CHECK_RATE, CHECKED, Session
 from bench.worker import save
 from reslab.training import loop
 from reslab.training.budget import Clock
-from reslab.training.config import Request
+from reslab.runs.config import Request
 from reslab.training.observe import Silent, StepEvent
-from reslab.training.rundir import RunDirectory
+from reslab.runs.directory import RunDirectory
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest
 from reslab.training.updates import updates_of

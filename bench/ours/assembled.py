@@ -11,7 +11,7 @@ from bench.session import SHARED
 from reslab import machine
 from reslab.data.loader import Batch
 from reslab.training.assemble import assemble
-from reslab.training.config import Config, Request, describe_dataset
+from reslab.runs.config import Config, Request, describe_dataset
 from reslab.training.distributed import World
 from reslab.training.inputs import cost_of, decide, fitted_images
 from reslab.training.observe import Silent

@@ -1,6 +1,7 @@
 """How data are to be read: said by flags, recorded by a run, and found again."""
 
 import argparse
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -17,11 +18,8 @@ from reslab.cli.options import parse_columns
 from reslab.data.options import DataOptions, recorded_options
 from reslab.errors import UsageError
 from reslab.report import images as report_images
-from reslab.report.run import read_run
-from reslab.training.config import Config
-from reslab.training.inputs import reopen
-from reslab.training.observe import Silent
-from reslab.training.rundir import RunDirectory
+from reslab.runs.config import Config
+from reslab.runs.run import Run
 
 
 def test_flags_are_read_as_roles() -> None:
@@ -102,19 +100,20 @@ def test_a_run_reads_its_data_again_as_it_did(
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["dataset"]["classes"] == ["cat", "dog"]
     assert f"data_options=reslab.{options!r}" in config["command"][-1]
-    run = RunDirectory(tmp_path / "run")
-    dataset = reopen(run, Config.from_json(config), Silent())
+    dataset = Run.open(tmp_path / "run").dataset()
     assert len(dataset.split("test")) == 3
     moved = shutil.copytree(table.parent, tmp_path / "moved")
-    config["request"]["data_options"]["root"] = "/gone/elsewhere/img"
-    config["location"] = "/gone/t.csv"
-    copied = reopen(run, Config.from_json(config), Silent(), str(moved / "t.csv"))
+    gone = copy.deepcopy(config) | {"location": "/gone/t.csv"}
+    gone["data_options"]["root"] = "/gone/elsewhere/img"
+    other = Path(shutil.copytree(tmp_path / "run", tmp_path / "other"))
+    (other / "config.json").write_text(json.dumps(gone))
+    copied = Run.open(other).dataset(str(moved / "t.csv"))
     assert copied.labels.tolist() == dataset.labels.tolist()
     del config["request"]["data_options"]  # as older versions wrote it
     assert Config.from_json(config).request.data_options == DataOptions()
     model = artifact.load(result.run_dir)
     assert len(open_sample(model, result.run_dir)) == 3
-    assert report_images.pictures(read_run(tmp_path / "run"), None).missing == ""
+    assert report_images.pictures(Run.open(tmp_path / "run"), None).missing == ""
     parser = argparse.ArgumentParser()
     eval_command.add_arguments(parser)
     args = parser.parse_args([str(result.run_dir), str(table), "--json", "--device", "cpu"])

@@ -18,13 +18,13 @@ import pytest
 from reslab import artifact
 from reslab.cli.main import main
 from reslab.errors import MachineError, UsageError
+from reslab.runs.directory import RunDirectory
 from reslab.study.crew import Crew
 from reslab.study.expansion import Setting, expand
 from reslab.study.folder import StudyFolder
 from reslab.study.load import load_study
 from reslab.study.results import StudyResults
 from reslab.study.worker import Line, do
-from reslab.training.rundir import RunDirectory
 
 DOCS = Path(__file__).parents[2] / "docs" / "studies.md"
 SOURCE = """

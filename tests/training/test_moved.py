@@ -21,11 +21,10 @@ from reslab.data.shapes import ShapeSettings, write_folder
 from reslab.data.split import image_keys
 from reslab.errors import DataError
 from reslab.report.images import pictures
-from reslab.report.run import read_run
-from reslab.training.config import Config, Request
-from reslab.training.inputs import decide, reopen
+from reslab.runs.config import Request
+from reslab.runs.run import Run
+from reslab.training.inputs import decide
 from reslab.training.observe import Silent
-from reslab.training.rundir import RunDirectory
 from reslab.training.source import seen_before
 
 FAST = (*FAST_BUT_FOR_THE_BATCH, "--batch-size", "8")
@@ -61,9 +60,7 @@ def edit(run: Path, data: str, location: str) -> None:
 
 
 def reopened(run: Path, data: str = "") -> Dataset:
-    directory = RunDirectory(run)
-    config = Config.from_json(directory.read_json("config.json"))
-    return reopen(directory, config, Silent(), data)
+    return Run.open(run).dataset(data)
 
 
 def weights(run: Path) -> bytes:
@@ -107,7 +104,7 @@ def test_a_run_remembers_where_its_data_went(place: Path, monkeypatch: pytest.Mo
     assert (config["data"], config["location"]) == ("moved.zip", str(place / "moved.zip"))
     monkeypatch.chdir("/")
     assert len(reopened(run).labels) == 30
-    found = pictures(read_run(run), None)
+    found = pictures(Run.open(run), None)
     assert not found.missing
     assert len(found.doubtful) + len(found.mistakes)
     model = json.loads((run / "model" / "model.json").read_text())

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from reslab import dataclass_json
 from reslab.data.names import shown
 from reslab.errors import UsageError, unknown
 
@@ -78,7 +79,7 @@ class DataOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
-        return dataclasses.asdict(self)
+        return dataclass_json.to_json(self)
 
     def as_opened(self) -> DataOptions:
         """Return the options to open the data of a run again: classes it kept apart stay apart.
@@ -91,7 +92,7 @@ class DataOptions:
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> DataOptions:
         """Rebuild what `to_json` returned; older runs recorded None."""
-        return cls(**(value or {}))
+        return dataclass_json.from_json(cls, value or {}, "data_options")
 
 
 def recorded_options(data: str, provenance: Mapping[str, Any]) -> DataOptions:

@@ -22,8 +22,8 @@ from reslab.look.sees import sees
 from reslab.look.signals import signals
 from reslab.look.subject import Subject, open_subject
 from reslab.look.terrain import terrain
-from reslab.report.run import SPLIT_WORDS
 from reslab.report.setup import Fact
+from reslab.runs.run import SPLIT_WORDS
 
 SECTIONS = ("cost", "signal", "lesions", "sees", "landscape")
 DEFAULT = ("sees", "signal", "lesions", "cost")

@@ -21,7 +21,7 @@ from reslab.evaluate.statistics import holm
 from reslab.evaluate.summary import short_names
 from reslab.report.curves import throughput
 from reslab.report.differences import Difference, differences
-from reslab.report.run import SPLIT_WORDS, Run, read_run
+from reslab.runs.run import SPLIT_WORDS, Run
 
 ALL_PAIRS_UP_TO = 5
 ALPHA = 0.05
@@ -160,7 +160,7 @@ def compare_runs(runs: Sequence[Path | str]) -> Comparison:
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UsageError("a run is named twice", remedy="name each run once")
     names = short_names([str(folder) for folder in folders])
-    entries = tuple(_entry(n, read_run(f)) for n, f in zip(names, folders, strict=True))
+    entries = tuple(_entry(n, Run.open(f)) for n, f in zip(names, folders, strict=True))
     pairs, refused = _paired(entries)
     return Comparison(entries, pairs, refused, tuple(differences([entry.run for entry in entries])))
 

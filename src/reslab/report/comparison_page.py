@@ -14,7 +14,7 @@ from reslab.report.comparison import Comparison, Entry, finding, p_value
 from reslab.report.curves import error_top
 from reslab.report.page import frame, templates
 from reslab.report.plots import COLOURS, Plot, Series, draw
-from reslab.report.run import SPLIT_WORDS, Floats
+from reslab.runs.run import SPLIT_WORDS, Floats
 
 HELD_OUT = (
     ("test_error_pct", "test"),

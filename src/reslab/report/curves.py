@@ -9,7 +9,7 @@ import numpy as np
 
 from reslab.display import wording
 from reslab.report.plots import Plot, Series
-from reslab.report.run import Floats, Run
+from reslab.runs.run import Floats, Run
 
 TOPS = (0.5, 1, 2, 3, 5, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100)
 

@@ -8,8 +8,8 @@ import shlex
 
 from reslab.display import wording
 from reslab.report.curves import last_row
-from reslab.report.run import SPLIT_WORDS, Run
 from reslab.report.scale import Scale, round_step
+from reslab.runs.run import SPLIT_WORDS, Run
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,8 +17,8 @@ from reslab.data.order import Order
 from reslab.data.preprocess import Preprocess, network_input
 from reslab.errors import UsageError
 from reslab.nn import Network, build, fit_to_images, fuse, redraw, zero_last_scale
+from reslab.runs.config import Config
 from reslab.training import compiling
-from reslab.training.config import Config
 from reslab.training.distributed import World, check_divides
 from reslab.training.ema import Ema
 from reslab.training.optimizer import make_optimizer

@@ -13,7 +13,7 @@ from reslab.data.loader import eval_batches
 from reslab.data.preprocess import Preprocess
 from reslab.evaluate.metrics import Evaluation
 from reslab.evaluate.run import evaluate_network
-from reslab.training.state import Row
+from reslab.training.state import EpochRow
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest
 
@@ -55,15 +55,15 @@ def split_evaluator(
 
 def row_evaluator(
     training: Training, dataset: Dataset, measure: Callable[[SplitName], Evaluation]
-) -> Callable[[], Row]:
+) -> Callable[[], EpochRow]:
     """Return a function that measures what a row reports.
 
     Validation where there is such a split; test too where the recipe tracks it (as the papers'
     figures do; no decision looks at it).
     """
 
-    def evaluate() -> Row:
-        row: Row = {}
+    def evaluate() -> EpochRow:
+        row: EpochRow = {}
         if "val" in dataset.splits:
             row |= _columns("val", measure("val"))
             if training.ema is not None:
@@ -83,7 +83,7 @@ def averaged(training: Training) -> Iterator[None]:
         yield
 
 
-def _columns(prefix: str, evaluation: Evaluation) -> Row:
+def _columns(prefix: str, evaluation: Evaluation) -> EpochRow:
     return {
         f"{prefix}_loss": evaluation.nll(),
         f"{prefix}_error_pct": 100.0 - evaluation.accuracy_pct,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Protocol
 
-from reslab.training.state import Row
+from reslab.training.state import EpochRow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Observer(Protocol):
         """Hear of an update."""
         ...
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """Hear of the end of an epoch."""
         ...
 
@@ -69,7 +69,7 @@ class Silent:
     def step(self, event: StepEvent) -> None:
         """Ignore an update."""
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """Ignore an epoch."""
 
     def close(self) -> None:

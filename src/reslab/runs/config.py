@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reslab import dataclass_json
 from reslab import spec as specs
 from reslab.data.dataset import Dataset
 from reslab.data.open import located
 from reslab.data.options import DataOptions
 from reslab.display.short import short_repr
-from reslab.errors import UsageError
+from reslab.errors import CheckpointError, UsageError
+from reslab.runs import files
 from reslab.spec import Stem
 from reslab.training import recipe as recipes
 from reslab.training.recipe import Recipe
@@ -125,9 +127,7 @@ class Config:
         """Return what config.json holds."""
         from reslab import __version__
 
-        request = dataclasses.asdict(self.request)
-        for name in ("out", "start", "deepen_from", "cache"):
-            request[name] = None if request[name] is None else str(request[name])
+        request = dataclass_json.to_json(self.request)
         request["spec"] = None if self.request.spec is None else specs.to_json(self.request.spec)
         return {
             "reslab": __version__,
@@ -140,7 +140,7 @@ class Config:
             "dataset": dict(self.dataset),
             "spec": specs.to_json(self.spec),
             "recipe": recipes.to_json(self.recipe),
-            "choices": [dataclasses.asdict(choice) for choice in self.choices],
+            "choices": [dataclass_json.to_json(choice) for choice in self.choices],
             "preprocess": dict(self.preprocess),
             "cost": dict(self.cost),
             "environment": dict(self.environment),
@@ -148,19 +148,20 @@ class Config:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Config:
-        """Rebuild what `to_json` returned."""
+        """Rebuild what `to_json` returned.
+
+        Raises:
+            KeyError: a part is missing.
+            UsageError: a field is unknown or of another type; its path is named.
+        """
         request = dict(value["request"])
-        for name in ("out", "start", "deepen_from", "cache"):
-            request[name] = None if request.get(name) is None else Path(request[name])
         if request.get("spec") is not None:
             request["spec"] = specs.from_json(request["spec"])
-        request["command"] = tuple(request["command"])
-        request["data_options"] = DataOptions.from_json(request.get("data_options"))
         return cls(
-            request=Request(**request),
+            request=dataclass_json.from_json(Request, request, "request"),
             spec=specs.from_json(value["spec"]),
             recipe=recipes.from_json(value["recipe"]),
-            choices=tuple(Choice(**choice) for choice in value["choices"]),
+            choices=dataclass_json.fit(tuple[Choice, ...], value["choices"], "choices"),
             dataset=value["dataset"],
             preprocess=value["preprocess"],
             cost=value["cost"],
@@ -168,10 +169,21 @@ class Config:
             location=value.get("location", ""),
         )
 
-    @property
-    def places(self) -> tuple[str, ...]:
-        """Where the data may be: where they were, and as they were named, from the folder here."""
-        return tuple(dict.fromkeys(filter(None, (self.location, self.request.data))))
+    @classmethod
+    def read(cls, folder: Path) -> Config:
+        """Read config.json of a run directory.
+
+        Raises:
+            CheckpointError: it is missing or damaged.
+        """
+        value = files.read_json(folder, files.CONFIG)
+        try:
+            return cls.from_json(value)
+        except KeyError as error:
+            reason = f"{error} is missing"
+        except (AttributeError, TypeError, ValueError) as error:
+            reason = str(error)
+        raise CheckpointError(f"{folder / files.CONFIG} is damaged: {reason}")
 
     @property
     def here(self) -> str:
