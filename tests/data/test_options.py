@@ -60,6 +60,22 @@ def test_recorded_options_belong_to_the_same_data(tmp_path: Path) -> None:
     assert recorded_options(str(tmp_path / "a.csv"), {}) == DataOptions()
 
 
+def test_another_table_is_read_by_the_recorded_columns_that_it_has(tmp_path: Path) -> None:
+    options = DataOptions(columns={"label": "breed", "split": "fold:0", "group": "none"})
+    record = {"data": str(tmp_path / "a.csv"), "data_options": options.to_json()}
+    other = tmp_path / "b.csv"
+    other.write_text("file,Breed,class\na.png,pug,1\n")
+    there = {"label": "breed", "group": "none"}
+    assert recorded_options(str(other), record) == DataOptions(columns=there)
+    other.write_text("file,fold,class\na.png,1,1\n")
+    there = {"split": "fold:0", "group": "none"}
+    assert recorded_options(str(other), record) == DataOptions(columns=there)
+    other.write_text("file,class\na.png,1\n")
+    assert recorded_options(str(other), record) == DataOptions()
+    other.write_bytes(b"PK\x03\x04")
+    assert recorded_options(str(other), record) == DataOptions()
+
+
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("options")
@@ -117,5 +133,11 @@ def test_a_run_reads_its_data_again_as_it_did(
     parser = argparse.ArgumentParser()
     eval_command.add_arguments(parser)
     args = parser.parse_args([str(result.run_dir), str(table), "--json", "--device", "cpu"])
+    assert eval_command.run(args) == 0
+    assert json.loads(capsys.readouterr().out)["num_images"] == 3
+    copied_table = tmp_path / "new" / "later.csv"  # the recorded columns fit another table too
+    copied_table.parent.mkdir()
+    shutil.copy(table, copied_table)
+    args.data = str(copied_table)
     assert eval_command.run(args) == 0
     assert json.loads(capsys.readouterr().out)["num_images"] == 3

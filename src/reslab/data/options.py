@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from reslab import dataclass_json
 from reslab.data.names import shown
-from reslab.errors import UsageError, unknown
+from reslab.errors import DataError, UsageError, unknown
 
 ROLES = ("path", "label", "split", "group")
 UNUSED = "none"
@@ -96,7 +97,10 @@ class DataOptions:
 
 
 def recorded_options(data: str, provenance: Mapping[str, Any]) -> DataOptions:
-    """Return how a model's own training data were read, where `data` are those; else the default.
+    """Return how a model's own training data were read, where that says something of `data`.
+
+    Of the very same data all is kept. Another table keeps what was said of columns that it has
+    too, and the folder of its paths. Else the default.
 
     Args:
         data: what is to be opened.
@@ -104,9 +108,32 @@ def recorded_options(data: str, provenance: Mapping[str, Any]) -> DataOptions:
             places of its data), and "data_options".
     """
     places = (provenance.get(name) for name in ("data", "location"))
-    if _place(data) not in {_place(place) for place in places if isinstance(place, str)}:
-        return DataOptions()
-    return DataOptions.from_json(provenance.get("data_options")).as_opened()
+    recorded = DataOptions.from_json(provenance.get("data_options"))
+    if _place(data) in {_place(place) for place in places if isinstance(place, str)}:
+        return recorded.as_opened()
+    columns = _columns_there(Path(os.path.expanduser(data)), recorded.columns)
+    return DataOptions(columns=columns, root=recorded.root) if columns else DataOptions()
+
+
+def _columns_there(data: Path, columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the roles of columns that a table has by name; none where it is no table."""
+    from reslab.data.sources.tables.parse import SUFFIXES, read_table
+    from reslab.data.sources.tables.roles import plain
+
+    if not columns or data.suffix.casefold() not in SUFFIXES or not data.is_file():
+        return {}
+    try:
+        headers = {plain(name) for name in read_table(data).header} - {""}
+    except DataError:  # opening it will say what is wrong
+        return {}
+    there = {
+        role: header
+        for role, header in columns.items()
+        # "fold:0" is the column fold, and what marks the test in it.
+        if headers & {plain(header), plain(header.rpartition(":")[0])}
+    }
+    unused = {role: header for role, header in columns.items() if header == UNUSED}
+    return there | unused if there else {}
 
 
 def _place(data: str) -> str:
