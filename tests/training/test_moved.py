@@ -13,8 +13,9 @@ import pytest
 from running import FAST as FAST_BUT_FOR_THE_BATCH
 from running import Finished
 
+from old_runs import first_fingerprint
 from reslab import api, artifact
-from reslab.data.dataset import Dataset, FileImages
+from reslab.data.dataset import Dataset
 from reslab.data.open import open_dataset
 from reslab.data.record import FILE
 from reslab.data.shapes import ShapeSettings, write_folder
@@ -138,20 +139,6 @@ def test_other_data_are_refused_with_what_differs(launcher: Any, place: Path) ->
     assert (place / "run" / "config.json").read_bytes() == before
     with pytest.raises(DataError, match=r"have changed .*30 images are missing"):
         reopened(place / "run", "shapes:num=30,size=12,classes=3,seed=8")
-
-
-def first_fingerprint(dataset: Dataset) -> str:
-    import hashlib
-
-    assert isinstance(dataset.images, FileImages)
-    files = hashlib.sha256()
-    for path in dataset.images.paths:
-        status = (dataset.images.root / path).stat()
-        files.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    whole = hashlib.sha256(files.hexdigest().encode())
-    whole.update("\0".join(dataset.classes).encode())
-    whole.update(dataset.labels.tobytes())
-    return whole.hexdigest()
 
 
 def test_a_run_of_an_older_reslab_is_resumed_where_its_files_kept_their_times(

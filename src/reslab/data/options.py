@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reslab import dataclass_json
 from reslab.data.names import shown
 from reslab.errors import DataError, UsageError, unknown
+
+if TYPE_CHECKING:
+    from reslab.data.sources.tables.parse import Table
 
 ROLES = ("path", "label", "split", "group")
 UNUSED = "none"
@@ -115,17 +118,42 @@ def recorded_options(data: str, provenance: Mapping[str, Any]) -> DataOptions:
     return DataOptions(columns=columns, root=recorded.root) if columns else DataOptions()
 
 
+def label_column_of(data: str, classes: Collection[str]) -> str | None:
+    """Return the column of a table whose values are these classes; None where not just one is.
+
+    Args:
+        data: what is to be opened.
+        classes: what a run of an older reslab took for labels.
+    """
+    table = _table(Path(os.path.expanduser(data)))
+    if table is None:
+        return None
+    values = [{*table.column(number)} - {""} for number in range(len(table.header))]
+    those = [name for name, held in zip(table.header, values, strict=True) if held == set(classes)]
+    # Among equals the one that older versions looked for.
+    return "label" if "label" in those else those[0] if len(those) == 1 else None
+
+
+def _table(data: Path) -> Table | None:
+    """Read a table; None where there is none that can be read."""
+    from reslab.data.sources.tables.parse import SUFFIXES, read_table
+
+    if data.suffix.casefold() not in SUFFIXES or not data.is_file():
+        return None
+    try:
+        return read_table(data)
+    except DataError:  # opening it will say what is wrong
+        return None
+
+
 def _columns_there(data: Path, columns: Mapping[str, str]) -> dict[str, str]:
     """Return the roles of columns that a table has by name; none where it is no table."""
-    from reslab.data.sources.tables.parse import SUFFIXES, read_table
     from reslab.data.sources.tables.roles import plain
 
-    if not columns or data.suffix.casefold() not in SUFFIXES or not data.is_file():
+    table = _table(data) if columns else None
+    if table is None:
         return {}
-    try:
-        headers = {plain(name) for name in read_table(data).header} - {""}
-    except DataError:  # opening it will say what is wrong
-        return {}
+    headers = {plain(name) for name in table.header} - {""}
     there = {
         role: header
         for role, header in columns.items()

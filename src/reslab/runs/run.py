@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from reslab.data.options import DataOptions
+from reslab.data.options import DataOptions, label_column_of
 from reslab.data.record import ImageRecord, read_record, recorded_names
 from reslab.display.short import short_repr
 from reslab.errors import DataError, ReslabError, UsageError
@@ -186,17 +186,13 @@ class Run:
             DataError: they are not there, or no longer what they were.
             CheckpointError: the run does not say which images are in which split.
         """
-        from reslab.data.open import first_there, open_dataset
+        from reslab.data.open import first_there
 
         options = DataOptions.from_json(self.config.get("data_options"))
         there = place or first_there(self.places or ("",))
+        options = options.moved(str(self.config.get("location") or ""), there).as_opened()
         try:
-            dataset = open_dataset(
-                there,
-                options=options.moved(str(self.config.get("location") or ""), there).as_opened(),
-                skip_bad=bool(self.section("request").get("skip_bad")),
-                notify=notify,
-            )
+            dataset = self._opened(there, options, notify)
         except UsageError as error:
             if place:
                 raise
@@ -216,6 +212,23 @@ class Run:
                 remedy="restore them, name the right place with --data, or start a new run",
             )
         return again
+
+    def _opened(
+        self, place: str, options: DataOptions, notify: Callable[[str], None] | None
+    ) -> Dataset:
+        from reslab.data.open import open_dataset
+
+        skip_bad = bool(self.section("request").get("skip_bad"))
+        dataset = open_dataset(place, options=options, skip_bad=skip_bad, notify=notify)
+        if set(dataset.classes) == set(self.classes) or "label" in options.columns:
+            return dataset
+        # Older versions took another column of a table for the label: numbers beside names, say.
+        column = label_column_of(place, self.classes)
+        if column is None:
+            return dataset
+        columns = {**options.columns, "label": column}
+        options = dataclasses.replace(options, columns=columns)
+        return open_dataset(place, options=options, skip_bad=skip_bad)
 
     def _split_by_name(self, dataset: Dataset, place: str) -> Dataset:
         """Split the data of a run of an older reslab: by path, size and time of its files."""
