@@ -101,7 +101,7 @@ def fit(hint: Any, value: Any, where: str) -> Any:
     if origin in (tuple, list):
         return _fit_sequence(hint, value, where)
     if origin is not None and issubclass(origin, Sequence):
-        return _fit_sequence(types.GenericAlias(tuple, (inner[0], ...)), value, where)
+        return _fit_sequence(types.GenericAlias(list, inner), value, where)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise _must_be(where, _described(hint), value)

@@ -49,9 +49,9 @@ class RunOutcome:
     run_dir: str = ""
     metrics: Mapping[str, float | int] = dataclasses.field(default_factory=dict)
     series: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
-    rows: Sequence[Mapping[str, Any]] = ()
+    rows: tuple[Mapping[str, Any], ...] = ()
     recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    combined: Sequence[str] = ()
+    combined: tuple[str, ...] = ()
 
     __repr__ = short_repr
 
