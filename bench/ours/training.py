@@ -12,7 +12,7 @@ import torch
 from bench.ours.assembled import assembled, share
 from bench.session import CHECK_RATE, Session
 from reslab.training import job
-from reslab.runs.config import Request
+from reslab.training.config import Request
 from reslab.training.observe import Silent, StepEvent
 from reslab.training.step import train_step
 

@@ -19,7 +19,7 @@ from reslab.errors import ReslabError
 if TYPE_CHECKING:
     from reslab.data.options import DataOptions
     from reslab.predict import Predictor
-    from reslab.runs.config import Request
+    from reslab.training.config import Request
     from reslab.training.finish import Result
     from reslab.training.keywords import RecipeFields
     from reslab.training.observe import Observer
@@ -73,7 +73,7 @@ def train(
         ReslabError: each kind of failure has a class of its own in `reslab.errors`.
     """
     from reslab.data.options import DataOptions
-    from reslab.runs.config import Request
+    from reslab.training.config import Request
 
     options = data_options or DataOptions()
     if label_from_name is not None:

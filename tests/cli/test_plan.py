@@ -15,7 +15,7 @@ from reslab.plan import remember
 from reslab.plan.settings import Wishes, settings_for
 from reslab.plan.subject import Subject, imagine
 from reslab.plan.task import StepCost
-from reslab.runs.config import Request
+from reslab.training.config import Request
 
 COST = StepCost(
     batch_size=64,

@@ -13,7 +13,7 @@ from reslab.cli import train as verb
 from reslab.cli.main import build_parser, main
 from reslab.data.augment import Augment
 from reslab.data.options import DataOptions
-from reslab.runs.config import Request
+from reslab.training.config import Request
 from reslab.training.recipe import Recipe, override
 
 # flag -> (what is written, what the recipe holds then)

@@ -19,7 +19,7 @@ from reslab.data.decode import Rules, decode_array, decode_bytes, decode_image, 
 from reslab.data.open import open_dataset
 from reslab.data.used_bits import find_used_bits
 from reslab.errors import DataError, UsageError
-from reslab.runs.config import Request
+from reslab.training.config import Request
 from reslab.training.inputs import decide
 from reslab.training.observe import Silent
 from reslab.training.preprocessing import planned_preprocess

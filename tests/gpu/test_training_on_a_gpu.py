@@ -14,8 +14,8 @@ from parts import make_training
 
 from reslab.errors import StoppedError
 from reslab.models import create_model
-from reslab.runs.config import Request
 from reslab.training import compiling, job
+from reslab.training.config import Request
 from reslab.training.observe import Silent, StepEvent
 from reslab.training.recording import CudaGraph
 from reslab.training.step import Training, TrainingForward, train_step

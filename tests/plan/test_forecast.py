@@ -12,8 +12,8 @@ from reslab.plan.batches import _measured_batches
 from reslab.plan.forecast import FINISH_S, epochs_in, forecast
 from reslab.plan.subject import ImagesCost, Subject, imagine, resolve
 from reslab.plan.task import StepCost
-from reslab.runs.config import Request
 from reslab.training.budget import Budget, Clock
+from reslab.training.config import Request
 from reslab.training.progressive import training_size
 from reslab.training.schedule import Plan
 from reslab.training.state import TrainState

@@ -18,7 +18,7 @@ from reslab.plan.networks import NetworkChoice, choose_network, usual_networks
 from reslab.plan.settings import Setting, Wishes
 from reslab.plan.subject import Subject, imagine
 from reslab.plan.task import StepCost, Task
-from reslab.runs.config import Request
+from reslab.training.config import Request
 
 
 @pytest.fixture(autouse=True)

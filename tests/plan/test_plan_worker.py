@@ -18,8 +18,8 @@ from reslab.plan import predict, worker
 from reslab.plan.memory import available_mib, process_mib
 from reslab.plan.subject import imagine
 from reslab.plan.task import Task
-from reslab.runs.config import Request
 from reslab.training import updates
+from reslab.training.config import Request
 from reslab.training.step import Training
 from reslab.training.tally import READ_EVERY
 
@@ -153,7 +153,7 @@ import json, sys, time
 from pathlib import Path
 from reslab.plan.memory import process_mib
 from reslab.training import job
-from reslab.runs.config import Request
+from reslab.training.config import Request
 began = time.perf_counter()
 asked = json.load(sys.stdin)
 job.start(Request(**{**asked, "out": Path(asked["out"])}))

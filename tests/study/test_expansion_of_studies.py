@@ -102,7 +102,7 @@ def test_other_data_are_found_from_anywhere(tmp_path, monkeypatch):
 
 
 def test_what_is_asked_survives_the_run_directory():
-    from reslab.runs.config import Request
+    from reslab.training.config import Request
 
     request = Request(data="digits", spec=OWN, overrides={"milestones": (0.5, 0.75)}, seed=3)
     other = dataclasses.replace(request, overrides={"milestones": [0.5, 0.75]})

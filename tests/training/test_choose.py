@@ -7,8 +7,8 @@ import pytest
 
 from reslab.data.dataset import ArrayImages, Dataset
 from reslab.errors import UsageError
-from reslab.runs.config import Request
 from reslab.training.choose import Chosen, choose, look_at
+from reslab.training.config import Request
 from reslab.training.recipes import RECIPES
 
 

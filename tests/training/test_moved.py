@@ -22,8 +22,8 @@ from reslab.data.shapes import ShapeSettings, write_folder
 from reslab.data.split import image_keys
 from reslab.errors import DataError
 from reslab.report.images import pictures
-from reslab.runs.config import Request
 from reslab.runs.run import Run
+from reslab.training.config import Request
 from reslab.training.inputs import decide
 from reslab.training.observe import Silent
 from reslab.training.source import seen_before

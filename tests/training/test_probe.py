@@ -14,8 +14,8 @@ from reslab.data.split import complete_splits
 from reslab.data.stream import Stream
 from reslab.errors import CheckpointError, StoppedError
 from reslab.evaluate.protocol import with_recorded_splits
-from reslab.runs.config import Request
 from reslab.training import job
+from reslab.training.config import Request
 from reslab.training.observe import Silent
 
 STEPS = {"steps": 6, "img_size": 8, "batch_size": 32, "precision": "fp32", "monitor": "none"}

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from reslab.data.shapes import ShapeSettings, write_folder
-from reslab.runs.config import Request
 from reslab.training import job
+from reslab.training.config import Request
 from reslab.training.observe import Silent
 
 

@@ -15,7 +15,7 @@ from reslab import spec as specs
 from reslab.cli.main import main
 from reslab.errors import CheckpointError
 from reslab.nn import build
-from reslab.runs.config import Request
+from reslab.training.config import Request
 from reslab.training.inputs import decide
 from reslab.training.observe import Silent
 from reslab.weights import LAYOUTS, MisfitError, convert, read, to_layout

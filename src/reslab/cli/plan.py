@@ -24,7 +24,7 @@ from reslab.errors import UsageError
 
 if TYPE_CHECKING:
     from reslab.plan.subject import Subject
-    from reslab.runs.config import Request
+    from reslab.training.config import Request
 
 HELP = "predict the time and memory of a training, and propose the fastest that fits"
 UNITS = {"": 1 / (1 << 20), "K": 1 / (1 << 10), "M": 1.0, "G": 1 << 10, "T": 1 << 20}

@@ -27,7 +27,7 @@ from reslab.cli.output import emit_json, note
 from reslab.errors import UsageError
 
 if TYPE_CHECKING:
-    from reslab.runs.config import Request
+    from reslab.training.config import Request
     from reslab.training.finish import Result
 
 HELP = "train a network on a folder of images or a named data set"
@@ -337,7 +337,7 @@ def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
 def request_of(args: argparse.Namespace) -> Request:
     """Return what the flags ask for."""
     from reslab.data.options import DataOptions
-    from reslab.runs.config import Request
+    from reslab.training.config import Request
 
     return Request(
         data=args.data,

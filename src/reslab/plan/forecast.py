@@ -9,7 +9,7 @@ from reslab.plan.batches import Effort, step_costs
 from reslab.plan.measure import Note, too_large
 from reslab.plan.subject import ImagesCost, Subject, cost_of_images, resolve
 from reslab.plan.task import StepCost
-from reslab.runs.config import Request
+from reslab.training.config import Request
 from reslab.training.recipe import Recipe
 
 # The temperature, the saved model, the files of the evaluation and the report's page.

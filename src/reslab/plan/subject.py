@@ -20,8 +20,8 @@ from reslab.data.store import in_memory, store_bytes, store_path
 from reslab.errors import UsageError
 from reslab.plan.memory import process_mib
 from reslab.plan.task import MIB, Task
-from reslab.runs.config import Request
 from reslab.training.choose import Chosen, choose
+from reslab.training.config import Request
 from reslab.training.evaluating import EVAL_BATCH
 from reslab.training.inputs import decide
 from reslab.training.observe import Observer, Silent

@@ -26,11 +26,12 @@ from reslab.display.short import short_repr
 from reslab.plan.busy import Others
 from reslab.plan.memory import process_mib
 from reslab.plan.task import MIB, StepCost, Task
-from reslab.runs.config import Config, Request
+from reslab.runs.config import Config
 from reslab.runs.directory import RunDirectory
 from reslab.training import saving
 from reslab.training.assemble import assemble
 from reslab.training.budget import Clock
+from reslab.training.config import Request
 from reslab.training.distributed import World
 from reslab.training.evaluating import EVAL_BATCH, averaged, split_evaluator
 from reslab.training.preprocessing import geometry, with_statistics

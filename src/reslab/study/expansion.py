@@ -12,8 +12,8 @@ from typing import Any
 from reslab import spec as specs
 from reslab.data.open import NAMES
 from reslab.errors import UsageError
-from reslab.runs.config import Request
 from reslab.study.study import Arm, Scale, ScaleName, Study
+from reslab.training.config import Request
 
 LENGTHS = ("epochs", "steps")
 

@@ -15,8 +15,8 @@ from reslab.data.decode import read_header
 from reslab.data.used_bits import find_used_bits
 from reslab.errors import UsageError
 from reslab.nn import build
-from reslab.runs.config import Choice, Request
 from reslab.spec.whitened import WhitenedSpec
+from reslab.training.config import Choice, Request
 from reslab.training.recipe import Recipe, override
 from reslab.training.recipes import MANY_IMAGES, RECIPES, Situation
 from reslab.training.recipes import choose as choose_recipe

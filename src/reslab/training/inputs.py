@@ -20,8 +20,9 @@ from reslab.data.split import complete_splits
 from reslab.errors import DataError, UsageError
 from reslab.evaluate import protocol
 from reslab.nn import build
-from reslab.runs.config import Config, Request
+from reslab.runs.config import Config
 from reslab.training.choose import Chosen, choose
+from reslab.training.config import Request
 from reslab.training.distributed import World
 from reslab.training.observe import Observer
 from reslab.training.preprocessing import with_statistics

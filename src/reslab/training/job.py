@@ -24,12 +24,13 @@ from reslab.data.split import splits_to_json
 from reslab.durable import Lock
 from reslab.errors import StoppedError
 from reslab.runs import checkpoint, directory, files
-from reslab.runs.config import Config, Request, describe_dataset, lengthened
+from reslab.runs.config import Config, describe_dataset, lengthened
 from reslab.runs.directory import Position, RunDirectory
 from reslab.runs.run import Run
 from reslab.training import loop, saving
 from reslab.training.assemble import assemble, uses_fused_passes
 from reslab.training.budget import Budget, Clock
+from reslab.training.config import Request
 from reslab.training.distributed import World, joined
 from reslab.training.evaluating import Interrupted, row_evaluator, split_evaluator
 from reslab.training.failures import failures_recorded

@@ -147,7 +147,7 @@ def overrides_of(
 
 def _unknown(name: str, known: Sequence[str], function: str) -> UsageError:
     """Build the error for a keyword that is none, proposing what was probably meant."""
-    from reslab.runs.config import Request
+    from reslab.training.config import Request
 
     problem = f"{function} takes no argument '{name}'"
     meant = OTHER_NAMES.get(name.lower(), "")

@@ -10,7 +10,7 @@ from reslab.data.dataset import Dataset
 from reslab.data.preprocess import Preprocess
 from reslab.data.statistics import statistics
 from reslab.errors import UsageError
-from reslab.runs.config import Request
+from reslab.training.config import Request
 from reslab.training.recipe import Recipe
 from reslab.training.source import load_source
 
