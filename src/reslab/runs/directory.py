@@ -76,6 +76,7 @@ class RunDirectory:
         """Write results.csv: deterministic columns only, so that equal runs have equal bytes."""
         used = [c for c in COLUMNS if any(row.get(c) is not None for row in rows)]
         text = io.StringIO()
+        # "\n" on every system, and repr of floats: rows survive the round trip bit for bit.
         writer = csv.DictWriter(text, used, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -94,7 +95,7 @@ class RunDirectory:
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 event = json.loads(line)
-            except ValueError:
+            except ValueError:  # half a line, of a process that was killed as it wrote
                 continue
             if event.get("step", 0) <= step:
                 kept.append(line)
