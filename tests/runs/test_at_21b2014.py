@@ -18,6 +18,7 @@ import pytest
 from reslab import api, artifact
 from reslab.cli.main import main
 from reslab.data.open import open_dataset
+from reslab.errors import CheckpointError
 from reslab.look.subject import open_subject
 from reslab.runs.run import Run
 from reslab.study.expansion import Setting, expand
@@ -147,6 +148,17 @@ def test_a_study_continues_where_it_was_interrupted(tmp_path):
     assert outcome.rows[-1]["step"] == 60
     events = (path / plan[3].id / "events.jsonl").read_text(encoding="utf-8")
     assert '"resume", "step": 31' in events
+
+
+def test_a_damaged_outcome_is_named_with_its_file_and_field(tmp_path):
+    path = copied("study", tmp_path)
+    (run, *_) = expand(load_study(str(OLD / "question.py")), TINY)
+    outcome = json.loads((path / f"{run.id}.json").read_text(encoding="utf-8"))
+    (path / f"{run.id}.json").write_text(json.dumps({**outcome, "seed": "0"}))
+    with pytest.raises(
+        CheckpointError, match=r"seed-0\.json cannot be read: outcome\.seed must be"
+    ):
+        StudyFolder(path).outcome(run)
 
 
 def test_a_file_of_flags_is_read(tmp_path):

@@ -122,9 +122,18 @@ class StudyFolder:
             shutil.rmtree(run_dir)
 
     def outcome(self, run: PlannedRun) -> RunOutcome | None:
-        """Return what became of a run; None where it has not come to an end."""
+        """Return what became of a run; None where it has not come to an end.
+
+        Raises:
+            CheckpointError: the file is damaged.
+        """
         path = self.outcome_file(run.id)
-        return RunOutcome.from_json(_read(path)) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return RunOutcome.from_json(_read(path))
+        except UsageError as error:
+            raise _unreadable(path, error) from error
 
     def write_outcome(self, run: PlannedRun, outcome: RunOutcome) -> RunOutcome:
         """Keep what became of a run, with its curve and recipe; returns it with them."""
@@ -164,6 +173,10 @@ def _read(path: Path) -> dict[str, Any]:
         value: dict[str, Any] = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
         return value
     except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error}", remedy="remove it, and run the study again"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path} cannot be read: {error}", remedy="remove it, and run the study again"
+    )
