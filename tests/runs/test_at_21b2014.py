@@ -155,9 +155,7 @@ def test_a_damaged_outcome_is_named_with_its_file_and_field(tmp_path):
     (run, *_) = expand(load_study(str(OLD / "question.py")), TINY)
     outcome = json.loads((path / f"{run.id}.json").read_text(encoding="utf-8"))
     (path / f"{run.id}.json").write_text(json.dumps({**outcome, "seed": "0"}))
-    with pytest.raises(
-        CheckpointError, match=r"seed-0\.json cannot be read: outcome\.seed must be"
-    ):
+    with pytest.raises(CheckpointError, match=r"seed-0\.json .*outcome\.seed must be"):
         StudyFolder(path).outcome(run)
 
 
