@@ -12,11 +12,11 @@ from bench.gpu.device import exact_convolutions, gpu_peak_mib
 from bench.ours.assembled import assembled, share
 from bench.session import CHECK_RATE, CHECKED, Session
 from bench.worker import save
+from reslab.runs.directory import RunDirectory
 from reslab.training import loop
 from reslab.training.budget import Clock
 from reslab.training.config import Request
 from reslab.training.observe import Silent, StepEvent
-from reslab.training.rundir import RunDirectory
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest
 from reslab.training.updates import updates_of

@@ -10,8 +10,9 @@ import torch
 from bench.session import SHARED
 from reslab import machine
 from reslab.data.loader import Batch
+from reslab.runs.config import Config, describe_dataset
 from reslab.training.assemble import assemble
-from reslab.training.config import Config, Request, describe_dataset
+from reslab.training.config import Request
 from reslab.training.distributed import World
 from reslab.training.inputs import cost_of, decide, fitted_images
 from reslab.training.observe import Silent

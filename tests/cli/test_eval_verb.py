@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -13,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
+from old_runs import first_fingerprint
 from reslab import artifact
 from reslab.cli.main import main
-from reslab.data.dataset import ArrayImages, Dataset, FileImages
+from reslab.data.dataset import ArrayImages, Dataset
 from reslab.data.open import open_dataset
 from reslab.data.preprocess import Preprocess
 from reslab.data.record import ImageRecord
@@ -373,19 +373,6 @@ def old_run(flat: Path, tmp_path: Path) -> Path:
     run = save_model(tmp_path / "old", provenance={"data": str(flat), "dataset": about})
     (run / "split.json").write_text(json.dumps(splits_to_json(split)))
     return run
-
-
-def first_fingerprint(dataset: Dataset) -> str:
-    """Return what `Dataset.fingerprint` returned before it went by content."""
-    assert isinstance(dataset.images, FileImages)
-    files = hashlib.sha256()
-    for path in dataset.images.paths:
-        status = (dataset.images.root / path).stat()
-        files.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    whole = hashlib.sha256(files.hexdigest().encode())
-    whole.update("\0".join(dataset.classes).encode())
-    whole.update(dataset.labels.tobytes())
-    return whole.hexdigest()
 
 
 def test_an_old_run_knows_the_very_folder_it_was_made_on(

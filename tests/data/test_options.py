@@ -1,6 +1,7 @@
 """How data are to be read: said by flags, recorded by a run, and found again."""
 
 import argparse
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -17,11 +18,8 @@ from reslab.cli.options import parse_columns
 from reslab.data.collect import DataOptions, recorded_options
 from reslab.errors import UsageError
 from reslab.report import images as report_images
-from reslab.report.run import read_run
-from reslab.training.config import Config
-from reslab.training.inputs import reopen
-from reslab.training.observe import Silent
-from reslab.training.rundir import RunDirectory
+from reslab.runs.config import Config
+from reslab.runs.run import Run
 
 
 def test_flags_are_read_as_roles() -> None:
@@ -60,6 +58,22 @@ def test_recorded_options_belong_to_the_same_data(tmp_path: Path) -> None:
     assert recorded_options(str(tmp_path / "." / "a.csv"), record) == options.as_opened()
     assert recorded_options(str(tmp_path / "b.csv"), record) == DataOptions()
     assert recorded_options(str(tmp_path / "a.csv"), {}) == DataOptions()
+
+
+def test_another_table_is_read_by_the_recorded_columns_that_it_has(tmp_path: Path) -> None:
+    options = DataOptions(columns={"label": "breed", "split": "fold:0", "group": "none"})
+    record = {"data": str(tmp_path / "a.csv"), "data_options": options.to_json()}
+    other = tmp_path / "b.csv"
+    other.write_text("file,Breed,class\na.png,pug,1\n")
+    there = {"label": "breed", "group": "none"}
+    assert recorded_options(str(other), record) == DataOptions(columns=there)
+    other.write_text("file,fold,class\na.png,1,1\n")
+    there = {"split": "fold:0", "group": "none"}
+    assert recorded_options(str(other), record) == DataOptions(columns=there)
+    other.write_text("file,class\na.png,1\n")
+    assert recorded_options(str(other), record) == DataOptions()
+    other.write_bytes(b"PK\x03\x04")
+    assert recorded_options(str(other), record) == DataOptions()
 
 
 @pytest.fixture(scope="module")
@@ -102,21 +116,28 @@ def test_a_run_reads_its_data_again_as_it_did(
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["dataset"]["classes"] == ["cat", "dog"]
     assert f"data_options=reslab.{options!r}" in config["command"][-1]
-    run = RunDirectory(tmp_path / "run")
-    dataset = reopen(run, Config.from_json(config), Silent())
+    dataset = Run.open(tmp_path / "run").dataset()
     assert len(dataset.split("test")) == 3
     moved = shutil.copytree(table.parent, tmp_path / "moved")
-    config["request"]["data_options"]["root"] = "/gone/elsewhere/img"
-    config["location"] = "/gone/t.csv"
-    copied = reopen(run, Config.from_json(config), Silent(), str(moved / "t.csv"))
+    gone = copy.deepcopy(config) | {"location": "/gone/t.csv"}
+    gone["data_options"]["root"] = "/gone/elsewhere/img"
+    other = Path(shutil.copytree(tmp_path / "run", tmp_path / "other"))
+    (other / "config.json").write_text(json.dumps(gone))
+    copied = Run.open(other).dataset(str(moved / "t.csv"))
     assert copied.labels.tolist() == dataset.labels.tolist()
     del config["request"]["data_options"]  # as older versions wrote it
     assert Config.from_json(config).request.data_options == DataOptions()
     model = artifact.load(result.run_dir)
     assert len(open_sample(model, result.run_dir)) == 3
-    assert report_images.pictures(read_run(tmp_path / "run"), None).missing == ""
+    assert report_images.pictures(Run.open(tmp_path / "run"), None).missing == ""
     parser = argparse.ArgumentParser()
     eval_command.add_arguments(parser)
     args = parser.parse_args([str(result.run_dir), str(table), "--json", "--device", "cpu"])
+    assert eval_command.run(args) == 0
+    assert json.loads(capsys.readouterr().out)["num_images"] == 3
+    copied_table = tmp_path / "new" / "later.csv"  # the recorded columns fit another table too
+    copied_table.parent.mkdir()
+    shutil.copy(table, copied_table)
+    args.data = str(copied_table)
     assert eval_command.run(args) == 0
     assert json.loads(capsys.readouterr().out)["num_images"] == 3

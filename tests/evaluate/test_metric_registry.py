@@ -17,11 +17,11 @@ from reslab.evaluate.card import evaluation_card
 from reslab.evaluate.evaluation import Evaluation
 from reslab.evaluate.metrics import METRICS, columns_of, higher_is_better, metric, metric_of
 from reslab.report.curves import curves
-from reslab.report.run import read_run
+from reslab.runs.directory import RunDirectory
+from reslab.runs.run import Run
 from reslab.study import Arm, Best, Ordered, RunOutcome, Scale, Study, StudyResults
 from reslab.study.figures import metric_words
 from reslab.study.statistics import range_of, range_of_difference
-from reslab.training.rundir import RunDirectory
 from reslab.user_file import run_file
 
 DOCS = Path(__file__).parents[2] / "docs" / "evaluate.md"
@@ -94,13 +94,13 @@ def test_rows_have_a_column_and_the_report_a_curve(documented, tmp_path):
     assert list(written[0])[-3:] == ["val_loss", "val_error_pct", f"val_{NAME}"]
     assert float(written[1][f"val_{NAME}"]) == pytest.approx(recall_pct(evaluation(2)))
     (run / "config.json").write_text('{"data": "made up"}')
-    plots = {plot.title: plot for plot in curves(read_run(run))}
+    plots = {plot.title: plot for plot in curves(Run.open(run))}
     expected = [recall_pct(evaluation(1)), recall_pct(evaluation(2))]
     assert plots["Macro recall, %"].series[0].y == pytest.approx(expected)
     METRICS._values.pop(NAME)  # a process that continues the run without the file
     RunDirectory(run).write_rows(rows)
     assert f"val_{NAME}" in (run / "results.csv").read_text()
-    assert "Macro recall, %" in {plot.title for plot in curves(read_run(run))}
+    assert "Macro recall, %" in {plot.title for plot in curves(Run.open(run))}
 
 
 def study_of(values: dict[str, list[float]], metric_name: str) -> StudyResults:

@@ -14,6 +14,7 @@ import pytest
 from make_run import digits, make_run, two_classes
 from scipy.stats import binomtest
 
+from reslab.data.record import FILE, ImageRecord
 from reslab.errors import UsageError
 from reslab.report.comparison import compare_runs, finding
 from reslab.report.comparison_page import colors, costs, curves, write_comparison
@@ -62,6 +63,48 @@ def test_images_are_matched_by_number_whatever_their_order(
     (pair,) = compare_runs([runs["many"], copy]).pairs
     assert pair.found.num_images == 200
     assert pair.found.only_first == pair.found.only_second == 0
+
+
+def recorded(run: Path, folder: Path, order: np.ndarray | None = None) -> Path:
+    """Copy a run as one that records its images by content, under other numbers perhaps."""
+    from safetensors.numpy import load_file, save_file
+
+    copy = Path(shutil.copytree(run, folder))
+    whole = ImageRecord.of(digits())
+    order = np.arange(len(whole.labels)) if order is None else order
+    record = ImageRecord(
+        whole.digests[order], whole.labels[order], whole.splits[order], whole.earlier
+    )
+    (copy / FILE).write_bytes(record.to_bytes())
+    path, number = copy / "evaluation" / "test.safetensors", np.argsort(order)
+    tensors = load_file(path)
+    save_file({**tensors, "samples": number[tensors["samples"]].astype(np.int64)}, path)
+    return copy
+
+
+def test_images_are_matched_by_content_where_it_is_recorded(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """The same images in another order: their numbers and the fingerprint are others."""
+    order = np.random.default_rng(1).permutation(len(digits().labels))
+    one = recorded(runs["many"], tmp_path / "one")
+    other = recorded(runs["many"], tmp_path / "other", order)
+    config = json.loads((other / "config.json").read_text())
+    config["dataset"]["fingerprint"] = config["dataset"]["fingerprint"][::-1]
+    (other / "config.json").write_text(json.dumps(config))
+    compared = compare_runs([one, other])
+    assert not compared.refused
+    (pair,) = compared.pairs
+    first = compared.entries[0].evaluation
+    assert first is not None
+    assert pair.found.num_images == len(first)
+    assert pair.found.only_first == pair.found.only_second == 0
+    few = recorded(runs["few"], tmp_path / "few", order)
+    (pair,) = compare_runs([one, few]).pairs
+    (same,) = compare_runs([runs["many"], runs["few"]]).pairs
+    assert pair.found == same.found
+    (other / FILE).write_bytes(b"damaged")  # numbers of other data say nothing
+    assert len(compare_runs([one, other]).refused) == 1
 
 
 def test_other_images_are_refused_and_curves_still_drawn(runs: dict[str, Path]) -> None:

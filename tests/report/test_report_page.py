@@ -14,7 +14,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from reslab.data.dataset import ArrayImages, Dataset
 from reslab.errors import DataError
 from reslab.report import write_report
-from reslab.report.run import read_run
+from reslab.runs.run import Run
 
 VOID = {"meta", "img", "br", "line", "circle", "path", "rect"}
 
@@ -72,7 +72,7 @@ def test_headline_says_what_was_measured(finished: Page, finished_run: Path) -> 
 
 
 def test_class_numbers_are_those_of_scikit_learn(finished: Page, finished_run: Path) -> None:
-    evaluation = read_run(finished_run).splits["test"]
+    evaluation = Run.open(finished_run).splits["test"]
     said, labels = evaluation.logits.argmax(1), evaluation.labels
     cells = [a for a in finished.all("td") if a.get("class") in ("hit", "miss", "zero")]
     shown = np.array([int((a.get("title") or "0 ").split()[0]) for a in cells]).reshape(10, 10)
@@ -178,7 +178,7 @@ def test_pictures_of_other_data_are_not_shown(copy_of_run: Callable[[], Path]) -
     write_json(run / "config.json", config)
     page = page_of(run)
     assert not page.all("img")
-    assert "the data has changed since the run" in page.text
+    assert "have changed since the run began" in page.text
 
 
 NASTY = (

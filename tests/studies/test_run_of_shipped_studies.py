@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from reslab import api
-from reslab.report.run import read_run
+from reslab.runs.run import Run
 from reslab.studies import shipped
 from reslab.studies.ensemble import error_of
 from reslab.study import Arm, FinishedRun, RunOutcome, Scale, StudyResults
 from reslab.study.expansion import merged
-from reslab.study.measuring import measure_run, read_rows, recipe_of, sorted_out
+from reslab.study.measuring import measure_run, sorted_out
 from reslab.study.report import write_report
 
 pytestmark = pytest.mark.slow
@@ -44,8 +44,8 @@ def outcome(run: FinishedRun, arm: Arm, runs: list[FinishedRun] | None = None) -
         metrics = {**metrics, **more}
     return RunOutcome(
         arm=arm.name, seed=run.seed, status="finished", metrics=metrics, series=series,
-        run_dir=f"{run.arm}/seed-{run.seed}", rows=read_rows(run.run_dir),
-        recipe=recipe_of(run.run_dir),
+        run_dir=f"{run.arm}/seed-{run.seed}", rows=Run.open(run.run_dir).rows,
+        recipe=Run.open(run.run_dir).section("recipe"),
     )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def test_measures_of_looking_inside(name: str, tmp_path: Path) -> None:
 def test_ensemble_averages_probabilities(tmp_path: Path) -> None:
     scale = shipped("ensemble").scale("tiny")
     runs = [train(tmp_path, scale.arms[0], scale, seed) for seed in range(2)]
-    tests = [read_run(run.run_dir).splits["test"] for run in runs]
+    tests = [Run.open(run.run_dir).splits["test"] for run in runs]
     mean = np.mean([one.probabilities() for one in tests], axis=0)
     wrong = 100.0 * float((mean.argmax(axis=1) != tests[0].labels).mean())
     assert error_of(2, runs)["test_error_pct"] == pytest.approx(wrong)

@@ -20,13 +20,13 @@ from reslab import artifact
 from reslab.child import ChildEnded
 from reslab.cli.main import main
 from reslab.errors import MachineError, UsageError
+from reslab.runs.directory import RunDirectory
 from reslab.study.expansion import Setting, expand
 from reslab.study.folder import StudyFolder
 from reslab.study.load import load_study
 from reslab.study.results import StudyResults
 from reslab.study.worker import RunEvents, execute
 from reslab.study.worker_pool import WorkerPool, processes
-from reslab.training.rundir import RunDirectory
 
 DOCS = Path(__file__).parents[2] / "docs" / "studies.md"
 SOURCE = """

@@ -10,9 +10,10 @@ import torch
 from reslab.data.dataset import Dataset
 from reslab.data.open import open_dataset
 from reslab.data.split import complete_splits
+from reslab.runs.config import Config, describe_dataset
 from reslab.training.assemble import assemble
 from reslab.training.choose import choose
-from reslab.training.config import Config, Request, describe_dataset
+from reslab.training.config import Request
 from reslab.training.distributed import World
 from reslab.training.inputs import fitted_images
 from reslab.training.observe import Silent

@@ -16,8 +16,9 @@ from reslab.data.loader import eval_batches
 from reslab.data.open import open_dataset
 from reslab.errors import UsageError
 from reslab.evaluate import protocol
+from reslab.runs.config import Config
 from reslab.training.choose import choose
-from reslab.training.config import Config, Request
+from reslab.training.config import Request
 from reslab.training.distributed import World
 from reslab.training.inputs import fitted_images
 from reslab.training.observe import Silent

@@ -14,9 +14,10 @@ from parts import CPU, digits
 from reslab.data.preprocess import network_input
 from reslab.errors import UsageError
 from reslab.networks.whitened import WhiteningConv2d
+from reslab.runs.config import Config, describe_dataset
 from reslab.training.assemble import assemble
 from reslab.training.choose import choose
-from reslab.training.config import Config, Request, describe_dataset
+from reslab.training.config import Request
 from reslab.training.distributed import World
 from reslab.training.inputs import fitted_images
 from reslab.training.observe import Silent

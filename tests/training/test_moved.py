@@ -13,19 +13,19 @@ import pytest
 from running import FAST as FAST_BUT_FOR_THE_BATCH
 from running import Finished
 
+from old_runs import first_fingerprint
 from reslab import api, artifact
-from reslab.data.dataset import Dataset, FileImages
+from reslab.data.dataset import Dataset
 from reslab.data.open import open_dataset
 from reslab.data.record import FILE
 from reslab.data.shapes import ShapeSettings, write_folder
 from reslab.data.split import image_keys
 from reslab.errors import DataError
 from reslab.report.images import pictures
-from reslab.report.run import read_run
-from reslab.training.config import Config, Request
-from reslab.training.inputs import decide, reopen
+from reslab.runs.run import Run
+from reslab.training.config import Request
+from reslab.training.inputs import decide
 from reslab.training.observe import Silent
-from reslab.training.rundir import RunDirectory
 from reslab.training.source import seen_before
 
 FAST = (*FAST_BUT_FOR_THE_BATCH, "--batch-size", "8")
@@ -61,9 +61,7 @@ def edit(run: Path, data: str, location: str) -> None:
 
 
 def reopened(run: Path, data: str = "") -> Dataset:
-    directory = RunDirectory(run)
-    config = Config.from_json(directory.read_json("config.json"))
-    return reopen(directory, config, Silent(), data)
+    return Run.open(run).dataset(data)
 
 
 def weights(run: Path) -> bytes:
@@ -107,7 +105,7 @@ def test_a_run_remembers_where_its_data_went(place: Path, monkeypatch: pytest.Mo
     assert (config["data"], config["location"]) == ("moved.zip", str(place / "moved.zip"))
     monkeypatch.chdir("/")
     assert len(reopened(run).labels) == 30
-    found = pictures(read_run(run), None)
+    found = pictures(Run.open(run), None)
     assert not found.missing
     assert len(found.doubtful) + len(found.mistakes)
     model = json.loads((run / "model" / "model.json").read_text())
@@ -141,20 +139,6 @@ def test_other_data_are_refused_with_what_differs(launcher: Any, place: Path) ->
     assert (place / "run" / "config.json").read_bytes() == before
     with pytest.raises(DataError, match=r"have changed .*30 images are missing"):
         reopened(place / "run", "shapes:num=30,size=12,classes=3,seed=8")
-
-
-def first_fingerprint(dataset: Dataset) -> str:
-    import hashlib
-
-    assert isinstance(dataset.images, FileImages)
-    files = hashlib.sha256()
-    for path in dataset.images.paths:
-        status = (dataset.images.root / path).stat()
-        files.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    whole = hashlib.sha256(files.hexdigest().encode())
-    whole.update("\0".join(dataset.classes).encode())
-    whole.update(dataset.labels.tobytes())
-    return whole.hexdigest()
 
 
 def test_a_run_of_an_older_reslab_is_resumed_where_its_files_kept_their_times(

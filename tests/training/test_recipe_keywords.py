@@ -14,9 +14,9 @@ import pytest
 import reslab
 from reslab.data.augment import Augment
 from reslab.errors import UsageError
+from reslab.runs.run import Run
 from reslab.training.keywords import OTHER_NAMES, RecipeFields
 from reslab.training.recipe import Recipe, override
-from reslab.training.rundir import RunDirectory
 
 RECIPE = Recipe(name="test")
 
@@ -95,13 +95,13 @@ def test_keywords_train_and_resume_as_overrides_do(tmp_path):
     one = reslab.train("digits", out=tmp_path / "a", **numbers, **same)
     two = reslab.train("digits", out=tmp_path / "b", overrides=numbers, **same)
     assert np.array_equal(one.test.logits, two.test.logits)
-    recipe = RunDirectory(tmp_path / "a").read_json("config.json")["recipe"]
+    recipe = Run.open(tmp_path / "a").config["recipe"]
     assert (recipe["steps"], recipe["lr"], recipe["batch_size"]) == (2, 0.02, 64)
     with pytest.raises(UsageError, match="did you mean 'steps'"):
         reslab.resume(tmp_path / "a", step=3)
     longer = reslab.resume(tmp_path / "a", steps=3)
     assert longer.run_dir == tmp_path / "a"
-    config = RunDirectory(tmp_path / "a").read_json("config.json")
+    config = Run.open(tmp_path / "a").config
     assert config["recipe"]["steps"] == 3
 
 

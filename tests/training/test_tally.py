@@ -10,12 +10,12 @@ import pytest
 from parts import make_training
 
 from reslab.errors import DivergedError
+from reslab.runs.checkpoint import load_newest
+from reslab.runs.directory import RunDirectory
 from reslab.training import loop, saving, tally
 from reslab.training.budget import Budget, Clock
-from reslab.training.checkpoint import load_newest
 from reslab.training.observe import Silent
 from reslab.training.recording import Plain
-from reslab.training.rundir import RunDirectory
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest
 

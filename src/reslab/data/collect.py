@@ -12,16 +12,20 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from reslab import dataclass_json
 from reslab.data.dataset import SPLIT_NAMES, Dataset, FileImages, SplitName
 from reslab.display.names import shown
 from reslab.display.short import short_repr
 from reslab.errors import DataError, UsageError, unknown
+
+if TYPE_CHECKING:
+    from reslab.data.sources.tables.parse import Table
 
 # --- options: how a user said that data are to be read --------------------------------------------
 
@@ -94,7 +98,7 @@ class DataOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
-        return dataclasses.asdict(self)
+        return dataclass_json.to_json(self)
 
     def as_opened(self) -> DataOptions:
         """Return the options to open the data of a run again: classes it kept apart stay apart.
@@ -107,11 +111,14 @@ class DataOptions:
     @classmethod
     def from_json(cls, value: Mapping[str, Any] | None) -> DataOptions:
         """Rebuild what `to_json` returned; older runs recorded None."""
-        return cls(**(value or {}))
+        return dataclass_json.from_json(cls, value or {}, "data_options")
 
 
 def recorded_options(data: str, provenance: Mapping[str, Any]) -> DataOptions:
-    """Return how a model's own training data were read, where `data` are those; else the default.
+    """Return how a model's own training data were read, where that says something of `data`.
+
+    Of the very same data all is kept. Another table keeps what was said of columns that it has
+    too, and the folder of its paths. Else the default.
 
     Args:
         data: what is to be opened.
@@ -119,9 +126,57 @@ def recorded_options(data: str, provenance: Mapping[str, Any]) -> DataOptions:
             places of its data), and "data_options".
     """
     places = (provenance.get(name) for name in ("data", "location"))
-    if _place(data) not in {_place(place) for place in places if isinstance(place, str)}:
-        return DataOptions()
-    return DataOptions.from_json(provenance.get("data_options")).as_opened()
+    recorded = DataOptions.from_json(provenance.get("data_options"))
+    if _place(data) in {_place(place) for place in places if isinstance(place, str)}:
+        return recorded.as_opened()
+    columns = _columns_there(Path(os.path.expanduser(data)), recorded.columns)
+    return DataOptions(columns=columns, root=recorded.root) if columns else DataOptions()
+
+
+def label_column_of(data: str, classes: Collection[str]) -> str | None:
+    """Return the column of a table whose values are these classes; None where not just one is.
+
+    Args:
+        data: what is to be opened.
+        classes: what a run of an older reslab took for labels.
+    """
+    table = _table(Path(os.path.expanduser(data)))
+    if table is None:
+        return None
+    values = [{*table.column(number)} - {""} for number in range(len(table.header))]
+    those = [name for name, held in zip(table.header, values, strict=True) if held == set(classes)]
+    # Among equals the one that older versions looked for.
+    return "label" if "label" in those else those[0] if len(those) == 1 else None
+
+
+def _table(data: Path) -> Table | None:
+    """Read a table; None where there is none that can be read."""
+    from reslab.data.sources.tables.parse import SUFFIXES, read_table
+
+    if data.suffix.casefold() not in SUFFIXES or not data.is_file():
+        return None
+    try:
+        return read_table(data)
+    except DataError:  # opening it will say what is wrong
+        return None
+
+
+def _columns_there(data: Path, columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the roles of columns that a table has by name; none where it is no table."""
+    from reslab.data.sources.tables.parse import plain
+
+    table = _table(data) if columns else None
+    if table is None:
+        return {}
+    headers = {plain(name) for name in table.header} - {""}
+    there = {
+        role: header
+        for role, header in columns.items()
+        # "fold:0" is the column fold, and what marks the test in it.
+        if headers & {plain(header), plain(header.rpartition(":")[0])}
+    }
+    unused = {role: header for role, header in columns.items() if header == UNUSED}
+    return there | unused if there else {}
 
 
 def _place(data: str) -> str:

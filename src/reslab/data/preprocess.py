@@ -16,18 +16,19 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from reslab import dataclass_json
 from reslab.child import Child, ChildEnded, Parent
 from reslab.data.arrays import Pixels
 from reslab.data.dataset import FileImages, Images
 from reslab.data.decode import BIT_DEPTHS, FULL_BIT_DEPTH
 from reslab.display.short import short_repr
-from reslab.errors import DataError, MachineError, UsageError, unknown
+from reslab.errors import DataError, MachineError, UsageError
 from reslab.machine import available_cores
 
 if TYPE_CHECKING:
@@ -102,10 +103,7 @@ class Preprocess:
             raise _out_of_range("mean", "in 0..1", self.mean)
         if not all(0 < value <= 1 for value in self.std):
             raise _out_of_range("std", "above 0 and at most 1", self.std)
-        if self.resize not in get_args(ResizePolicy):
-            raise unknown("resize policy", self.resize, get_args(ResizePolicy))
-        if self.interpolation not in get_args(Interpolation):
-            raise unknown("interpolation", self.interpolation, get_args(Interpolation))
+        dataclass_json.check_literals(self)
         if self.decoding not in range(1, DECODING_VERSION + 1):
             raise UsageError(
                 f"decoding must be in 1..{DECODING_VERSION}, received {self.decoding}",
@@ -141,9 +139,8 @@ class Preprocess:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; the mean image is a tensor and is stored beside the weights."""
-        value = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        value["mean_image"] = self.mean_image is not None
-        return value
+        plain = dataclasses.replace(self, mean_image=None)
+        return {**dataclass_json.to_json(plain), "mean_image": self.mean_image is not None}
 
     @classmethod
     def from_json(
@@ -156,8 +153,8 @@ class Preprocess:
         fields.setdefault("bit_depth", FULL_BIT_DEPTH)
         needs_image = fields.pop("mean_image")
         assert needs_image == (mean_image is not None), "the mean image is missing"
-        fields["mean"], fields["std"] = tuple(fields["mean"]), tuple(fields["std"])
-        return cls(**fields, mean_image=mean_image)
+        without_image = dataclass_json.from_json(cls, fields, "preprocess")
+        return dataclasses.replace(without_image, mean_image=mean_image)
 
 
 def _out_of_range(name: str, allowed: str, values: tuple[float, ...]) -> UsageError:

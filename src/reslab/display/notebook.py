@@ -12,7 +12,7 @@ from reslab.display.wording import clock
 
 if TYPE_CHECKING:
     from reslab.training.observe import StepEvent
-    from reslab.training.state import Row
+    from reslab.training.state import EpochRow
 
 # Each update is a message to the browser, and is kept in a queue where that is slow.
 EVERY_S = 0.25
@@ -96,7 +96,7 @@ class NotebookBar:
         left = "" if last else f"{clock(event.remaining_s)} left"
         self._move(Position(event.step / max(1, event.total_steps), words, left), last=last)
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """Print the row, one a second at most."""
         self._lines.epoch(row)
 

@@ -12,7 +12,7 @@ from reslab.display.wording import clock
 
 if TYPE_CHECKING:
     from reslab.training.observe import StepEvent
-    from reslab.training.state import Row
+    from reslab.training.state import EpochRow
 
 PLAIN_EVERY_S = 30.0
 BAR_EVERY_S = 0.1
@@ -23,7 +23,7 @@ def on_terminal() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def epoch_line(row: Row) -> str:
+def epoch_line(row: EpochRow) -> str:
     """Write the row of an epoch on a line."""
     parts = [f"epoch {row['epoch']:g}", f"lr {row['lr']:.4g}"]
     for column, label in (
@@ -51,7 +51,7 @@ class Lines:
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._last = time.monotonic()
-        self._row: Row | None = None
+        self._row: EpochRow | None = None
         self._ahead = ""
 
     def note(self, text: str) -> None:
@@ -78,7 +78,7 @@ class Lines:
                 f"loss {event.loss:.4f}  error {event.error_pct:.2f}%  {self._ahead}"
             )
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """Print the row, unless one was printed within the last second."""
         self._row = row
         if time.monotonic() - self._last >= 1.0 or row["epoch"] == 1:
@@ -162,7 +162,7 @@ class Bar:
         self._shown = now
         return True
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """Print the row above the bar."""
         self._console.print(epoch_line(row), markup=False)
 

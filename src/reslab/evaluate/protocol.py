@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +19,7 @@ from reslab.data.open import located
 from reslab.data.split import image_keys, splits_from_json
 from reslab.display.names import shown
 from reslab.errors import DataError, nearest
-
-SPLIT_RECORD = "split.json"
+from reslab.runs import files
 
 
 def match_classes(dataset: Dataset, classes: tuple[str, ...]) -> Indices:
@@ -184,20 +182,12 @@ def _is_folder_of_run(dataset: Dataset, model_path: Path, model: Artifact) -> bo
 
 def _run_config(model_path: Path) -> Mapping[str, Any]:
     """Read the configuration of the run that a model lies in; empty where there is none."""
-    return _read(artifacts.find(model_path).parent / "config.json")
+    return files.read_object(artifacts.find(model_path).parent, files.CONFIG)
 
 
 def _record(model_path: Path) -> Mapping[str, Any]:
     """Read what a run recorded of its splits; empty where there is no record to be read."""
-    return _read(artifacts.find(model_path).parent / SPLIT_RECORD)
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        value = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    return files.read_object(artifacts.find(model_path).parent, files.SPLIT)
 
 
 def _same_data(dataset: Dataset, model: Artifact) -> bool:

@@ -14,6 +14,7 @@ from reslab.artifact import Artifact
 from reslab.data.arrays import Pixels
 from reslab.errors import DataError, MachineError, UsageError
 from reslab.look.pictures import pixels_of
+from reslab.runs.files import is_run
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,7 +84,7 @@ def open_model_and_images(
 def run_of(path: Path | str) -> Path | None:
     """Return the folder of the run that a model lies in, or None for a model without a run."""
     folder = artifact.find(Path(path)).parent
-    return folder if (folder / "config.json").is_file() else None
+    return folder if is_run(folder) else None
 
 
 def spread(

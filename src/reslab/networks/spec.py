@@ -7,13 +7,12 @@ that JSON stores with `spec_kind`, and lists its named networks as `Entry`s in `
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib
 import types
-import typing
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_args
 
+from reslab import dataclass_json
 from reslab.errors import UsageError, unknown
 from reslab.networks import index
 
@@ -41,7 +40,7 @@ class NetworkSpec:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        check_literals(self)
+        dataclass_json.check_literals(self)
         if self.num_classes < 0:
             raise UsageError(f"num_classes must be 0 or more, received {self.num_classes}")
         if self.in_chans < 1:
@@ -88,17 +87,6 @@ def spec_kind(kind: str) -> Callable[[type[SpecT]], type[SpecT]]:
 def replace(spec: SpecT, **changes: Any) -> SpecT:
     """Return a copy of a spec with some fields changed."""
     return dataclasses.replace(spec, **changes)
-
-
-def check_literals(value: Any) -> None:
-    """Refuse a dataclass with a field of a `Literal` type that holds another value.
-
-    Raises:
-        UsageError: names the field, what was received and what is allowed.
-    """
-    for name, hint in _hints(type(value)).items():  # type: ignore[arg-type]
-        if get_origin(hint) is Literal and (held := getattr(value, name)) not in get_args(hint):
-            raise unknown(name, str(held), [str(allowed) for allowed in get_args(hint)])
 
 
 def check_stem(stem: str) -> None:
@@ -165,7 +153,7 @@ def entry(name: str) -> Entry:
 
 def to_json(spec: NetworkSpec) -> dict[str, Any]:
     """Turn a spec into plain JSON values, with its kind."""
-    return {"kind": spec.kind, **dataclasses.asdict(spec)}
+    return {"kind": spec.kind, **dataclass_json.to_json(spec)}
 
 
 def from_json(value: Mapping[str, Any]) -> NetworkSpec:
@@ -180,50 +168,8 @@ def from_json(value: Mapping[str, Any]) -> NetworkSpec:
         _family(index.kinds()[kind])
     if kind not in _KINDS:
         raise unknown("spec kind", str(kind), _KINDS.keys() | index.kinds().keys())
-    return typing.cast(NetworkSpec, _build(_KINDS[kind], fields, kind))
+    return dataclass_json.from_json(_KINDS[kind], fields, str(kind))
 
 
 def _family(module: str) -> types.ModuleType:
     return importlib.import_module(f"reslab.networks.{module}")
-
-
-@functools.cache
-def _hints(cls: Any) -> dict[str, Any]:
-    return {f.name: typing.get_type_hints(cls)[f.name] for f in dataclasses.fields(cls)}
-
-
-def _build(cls: Any, value: Any, where: str) -> Any:
-    """Rebuild a value of a type annotation from JSON values, refusing what does not fit."""
-    origin = get_origin(cls)
-    if dataclasses.is_dataclass(cls):
-        hints = _hints(cls)  # type: ignore[arg-type]
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        if not isinstance(value, Mapping):
-            raise UsageError(f"{where}: expected an object, received {value!r}")
-        for name in value:
-            if name not in known:
-                raise unknown(f"field of {where}", name, known)
-        for name, field in known.items():
-            required = (
-                field.default is dataclasses.MISSING
-                and field.default_factory is dataclasses.MISSING
-            )
-            if required and name not in value:
-                raise UsageError(f"{where}: field '{name}' is missing")
-        return cls(**{k: _build(hints[k], v, f"{where}.{k}") for k, v in value.items()})  # type: ignore[operator]
-    if origin is tuple:
-        item = get_args(cls)[0]
-        return tuple(_build(item, v, f"{where}[{i}]") for i, v in enumerate(value))
-    if origin is Literal:
-        if value not in get_args(cls):
-            raise unknown(where, str(value), [str(a) for a in get_args(cls)])
-        return value
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in get_args(cls):
-            return None
-        return _build(next(a for a in get_args(cls) if a is not type(None)), value, where)
-    if cls is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, cls) or (cls is int and isinstance(value, bool)):
-        raise UsageError(f"{where}: expected {cls.__name__}, received {value!r}")
-    return value

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
 import torch
 
-from reslab import machine
+from reslab import dataclass_json, machine
 from reslab.durable import cache
+from reslab.errors import UsageError
 from reslab.machine import available_cores
 from reslab.plan.task import StepCost, Task
 
@@ -40,11 +40,11 @@ def recall(key: str) -> StepCost | None:
     """Return a measurement that was kept, or None."""
     value = cache.recall(KIND, key)
     try:
-        return StepCost(**value)
-    except TypeError:  # not there, or not what `keep` writes: measure it
+        return dataclass_json.from_json(StepCost, value)
+    except UsageError:  # not there, or not what `keep` writes: measure it
         return None
 
 
 def keep(key: str, cost: StepCost) -> None:
     """Keep a measurement."""
-    cache.keep(KIND, key, dataclasses.asdict(cost))
+    cache.keep(KIND, key, dataclass_json.to_json(cost))

@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from reslab import networks
+from reslab import dataclass_json, networks
 from reslab.errors import MachineError
-from reslab.training import recipe as recipes
 from reslab.training.recipe import Recipe
 
 
@@ -32,24 +31,13 @@ class Task:
 
     def to_json(self) -> dict[str, Any]:
         """Return what the measuring process is told."""
-        return {
-            "spec": networks.to_json(self.spec),
-            "recipe": recipes.to_json(self.recipe),
-            "evaluated": self.evaluated,
-            "device": self.device,
-            "threads": self.threads,
-        }
+        return {**dataclass_json.to_json(self), "spec": networks.to_json(self.spec)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Task:
         """Rebuild what `to_json` returned."""
-        return cls(
-            spec=networks.from_json(value["spec"]),
-            recipe=recipes.from_json(value["recipe"]),
-            evaluated=int(value["evaluated"]),
-            device=str(value["device"]),
-            threads=int(value["threads"]),
-        )
+        fields = {**value, "spec": networks.from_json(value["spec"])}
+        return dataclass_json.from_json(cls, fields, "task")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

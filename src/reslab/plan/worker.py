@@ -24,14 +24,15 @@ from reslab.data.preprocess import Preprocess
 from reslab.display.short import short_repr
 from reslab.machine import MIB, OtherPrograms
 from reslab.plan.task import StepCost, Task, too_large
+from reslab.runs.config import Config
+from reslab.runs.directory import RunDirectory
 from reslab.training import saving
 from reslab.training.assemble import assemble
 from reslab.training.budget import Clock
-from reslab.training.config import Config, Request
+from reslab.training.config import Request
 from reslab.training.distributed import World
 from reslab.training.evaluating import EVAL_BATCH, averaged, split_evaluator
 from reslab.training.preprocessing import geometry, with_statistics
-from reslab.training.rundir import RunDirectory
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest
 from reslab.training.tally import updates_a_reading

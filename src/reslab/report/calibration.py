@@ -13,7 +13,7 @@ from reslab.display import wording
 from reslab.display.short import short_repr
 from reslab.evaluate.evaluation import Evaluation, ReliabilityBin, fit_temperature
 from reslab.evaluate.statistics import wilson_pct
-from reslab.report.run import Run
+from reslab.runs.run import Run
 
 _SIDE = 330
 

@@ -5,24 +5,28 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from reslab.data.dataset import FINGERPRINT_BY_CONTENT
+from reslab.data.arrays import Indices
+from reslab.data.dataset import FINGERPRINT_BY_CONTENT, keys
+from reslab.data.record import ImageRecord
 from reslab.display import short, wording
 from reslab.display.short import short_repr
 from reslab.display.wording import SPLIT_WORDS
-from reslab.errors import UsageError
-from reslab.evaluate.compare import Paired, compare
+from reslab.errors import CheckpointError, UsageError
+from reslab.evaluate.compare import Paired, compare, reorder_classes
 from reslab.evaluate.evaluation import Evaluation
 from reslab.evaluate.statistics import holm
 from reslab.evaluate.summary import short_names
 from reslab.report.curves import throughput
 from reslab.report.differences import Difference, differences
-from reslab.report.run import Run, read_run
+from reslab.runs.run import Run
 
 ALL_PAIRS_UP_TO = 5
 ALPHA = 0.05
@@ -161,7 +165,7 @@ def compare_runs(runs: Sequence[Path | str]) -> Comparison:
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UsageError("a run is named twice", remedy="name each run once")
     names = short_names([str(folder) for folder in folders])
-    entries = tuple(_entry(n, read_run(f)) for n, f in zip(names, folders, strict=True))
+    entries = tuple(_entry(n, Run.open(f)) for n, f in zip(names, folders, strict=True))
     pairs, refused = _paired(entries)
     return Comparison(entries, pairs, refused, tuple(differences([entry.run for entry in entries])))
 
@@ -178,10 +182,7 @@ def _paired(entries: Sequence[Entry]) -> tuple[tuple[Pair, ...], tuple[str, ...]
         if reason:
             refused[reason] = None
             continue
-        assert first.evaluation is not None
-        assert second.evaluation is not None
-        shared = np.intersect1d(first.evaluation.samples, second.evaluation.samples)
-        found = compare(_only(first.evaluation, shared), _only(second.evaluation, shared))
+        found = compare(*_shared(first, second))
         tested.append((first.name, second.name, found))
     adjusted = holm([found.p_mid for _, _, found in tested])
     pairs = [Pair(*one, p) for one, p in zip(tested, adjusted, strict=True)]
@@ -203,35 +204,121 @@ def _refusal(first: Entry, second: Entry) -> str:
             return f"No paired test with {entry.name}: it has not been evaluated yet."
     assert first.evaluation is not None
     assert second.evaluation is not None
-    one, two = (entry.run.section("dataset") for entry in (first, second))
-    marks = [str(data.get("fingerprint") or "") for data in (one, two)]
+    if not _by_content(first, second):
+        reason = _other_fingerprint(first, second)
+        if reason:
+            return reason
+    if first.split != second.split:
+        return (
+            f"No paired test of {first.name} and {second.name}: one was measured on "
+            f"{SPLIT_WORDS[first.split]} images, the other on {SPLIT_WORDS[second.split]} images."
+        )
+    if len(_matching(first, second)[0]):
+        return ""
+    if _by_content(first, second) and not np.isin(_keys_of(first), _keys_of(second)).any():
+        return _other_images(first, second)
+    return f"No paired test of {first.name} and {second.name}: no image was held out from both."
+
+
+def _by_content(first: Entry, second: Entry) -> bool:
+    """Tell whether both runs recorded the content of their images, of the same classes."""
+    same_classes = set(first.run.classes) == set(second.run.classes)
+    return same_classes and all(_record_of(entry) is not None for entry in (first, second))
+
+
+def _record_of(entry: Entry) -> ImageRecord | None:
+    """Return the images of a run by content; None where they are not recorded, or it is damaged."""
+    try:
+        record = entry.run.images
+    except CheckpointError:
+        return None
+    samples = () if entry.evaluation is None else entry.evaluation.samples
+    fits = record is not None and max(samples, default=-1) < len(record.digests)
+    return record if fits else None
+
+
+def _keys_of(entry: Entry) -> npt.NDArray[np.bytes_]:
+    """Return what all images of a run are known by, whatever their names and numbers."""
+    record = _record_of(entry)
+    assert record is not None
+    return keys(record.digests)
+
+
+def _other_fingerprint(first: Entry, second: Entry) -> str:
+    """Say why the numbers of images are not those of the same images, or nothing."""
+    marks = [
+        str(entry.run.section("dataset").get("fingerprint") or "") for entry in (first, second)
+    ]
     if all(marks) and len({mark.startswith(FINGERPRINT_BY_CONTENT) for mark in marks}) > 1:
         return (
             f"No paired test of {first.name} and {second.name}: one of them was made by an older "
             "reslab, which did not record the content of its images, so whether they are the same "
             "is not known."
         )
-    if not all(marks) or marks[0] != marks[1]:
-        names = [str(data.get("name", "data")) for data in (one, two)]
-        what = f"{names[0]} and {names[1]}" if names[0] != names[1] else f"two states of {names[0]}"
-        return (
-            f"No paired test of {first.name} and {second.name}: they were trained on different "
-            f"images ({what})."
-        )
-    if first.split != second.split:
-        return (
-            f"No paired test of {first.name} and {second.name}: one was measured on "
-            f"{SPLIT_WORDS[first.split]} images, the other on {SPLIT_WORDS[second.split]} images."
-        )
-    if not np.isin(first.evaluation.samples, second.evaluation.samples).any():
-        return f"No paired test of {first.name} and {second.name}: no image was held out from both."
-    return ""
+    return "" if all(marks) and marks[0] == marks[1] else _other_images(first, second)
 
 
-def _only(evaluation: Evaluation, samples: np.ndarray[Any, np.dtype[np.int64]]) -> Evaluation:
-    """Return the evaluation of some of its images, in the order of their numbers."""
+def _other_images(first: Entry, second: Entry) -> str:
+    data = (entry.run.section("dataset") for entry in (first, second))
+    one, two = (str(each.get("name", "data")) for each in data)
+    what = f"{one} and {two}" if one != two else f"two states of {one}"
+    return (
+        f"No paired test of {first.name} and {second.name}: they were trained on different "
+        f"images ({what})."
+    )
+
+
+def _shared(first: Entry, second: Entry) -> tuple[Evaluation, Evaluation]:
+    """Return what both runs said of the images that were held out from both, in one order."""
+    assert first.evaluation is not None
+    assert second.evaluation is not None
+    one, two = _matching(first, second)
+    mine, theirs = _rows(first.evaluation, one), _rows(second.evaluation, two)
+    theirs = dataclasses.replace(reorder_classes(theirs, mine.classes), samples=mine.samples)
+    return mine, theirs
+
+
+def _matching(first: Entry, second: Entry) -> tuple[Indices, Indices]:
+    """Return the rows of the evaluations that are of the same images.
+
+    Images are known by their content, class and, where equal ones occur several times, by which
+    of them it is. Runs of an older reslab know them by number, of the very same data.
+    """
+    assert first.evaluation is not None
+    assert second.evaluation is not None
+    if not _by_content(first, second):
+        shared = np.intersect1d(first.evaluation.samples, second.evaluation.samples)
+        return _places(first.evaluation, shared), _places(second.evaluation, shared)
+    theirs = {image: row for row, image in enumerate(_identities(second))}
+    mine = enumerate(_identities(first))
+    rows = [(row, theirs[image]) for row, image in mine if image in theirs]
+    one, two = np.array(rows, np.int64).reshape(-1, 2).T
+    return one, two
+
+
+def _identities(entry: Entry) -> list[tuple[bytes, str, int]]:
+    """Return (content, class, how many equal ones came before) of each evaluated image."""
+    record, evaluation = _record_of(entry), entry.evaluation
+    assert record is not None
+    assert evaluation is not None
+    counts: Counter[tuple[bytes, str]] = Counter()
+    found = []
+    # In the order of numbers, which is that of equal images in every run.
+    for row in np.argsort(evaluation.samples).tolist():
+        digest = record.digests[evaluation.samples[row]].tobytes()
+        image = (digest, evaluation.classes[evaluation.labels[row]])
+        found.append((row, (*image, counts[image])))
+        counts[image] += 1
+    return [image for _, image in sorted(found)]
+
+
+def _places(evaluation: Evaluation, samples: Indices) -> Indices:
+    """Return the rows of some of the images, in the order of their numbers."""
     order = np.argsort(evaluation.samples)
-    rows = order[np.searchsorted(evaluation.samples, samples, sorter=order)]
+    return order[np.searchsorted(evaluation.samples, samples, sorter=order)]
+
+
+def _rows(evaluation: Evaluation, rows: Indices) -> Evaluation:
     return dataclasses.replace(
         evaluation,
         logits=evaluation.logits[rows],

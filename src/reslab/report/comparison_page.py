@@ -14,7 +14,7 @@ from reslab.charts.plot import COLORS, Plot, Series, error_top
 from reslab.display.wording import SPLIT_WORDS
 from reslab.pages.standalone import standalone
 from reslab.report.comparison import Comparison, Entry, finding, p_value
-from reslab.report.run import Floats
+from reslab.runs.run import Floats
 
 HELD_OUT = (
     ("test_error_pct", "test"),

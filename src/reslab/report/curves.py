@@ -10,7 +10,7 @@ import numpy as np
 from reslab.charts.plot import ERROR_TOPS, Plot, Series
 from reslab.display import wording
 from reslab.evaluate.metrics import METRICS, metrics_in
-from reslab.report.run import Floats, Run
+from reslab.runs.run import Floats, Run
 
 
 def curves(run: Run) -> list[Plot]:

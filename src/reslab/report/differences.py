@@ -9,7 +9,7 @@ from typing import Any
 
 from reslab.data.dataset import FINGERPRINT_BY_CONTENT
 from reslab.display import wording
-from reslab.report.run import Run
+from reslab.runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from reslab.charts.axis import Axis, round_step
 from reslab.display import wording
 from reslab.display.wording import SPLIT_WORDS
 from reslab.report.curves import last_row
-from reslab.report.run import Run
+from reslab.runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 
 import numpy as np
 
 from reslab.data.dataset import Dataset
 from reslab.data.decode import BIT_DEPTHS, FULL_BIT_DEPTH
-from reslab.errors import DataError, ReslabError
+from reslab.errors import ReslabError
 from reslab.report.augmented import Views, augmented_views
 from reslab.report.pictures import Picture, gallery, most_doubtful, surest_mistakes
-from reslab.report.run import Run
+from reslab.runs.run import Run
 
 MOST = 12
 
@@ -40,7 +39,7 @@ class PagePictures:
 def pictures(run: Run, dataset: Dataset | None) -> PagePictures:
     """Make the pictures of a run; what is in the way of them becomes a sentence."""
     try:
-        dataset = dataset if dataset is not None else _reopen(run)
+        dataset = dataset if dataset is not None else run.dataset()
     except ReslabError as error:
         return PagePictures(missing=f"The pictures are left out: {error}.")
     if dataset.classes != run.classes:
@@ -70,40 +69,3 @@ def pictures(run: Run, dataset: Dataset | None) -> PagePictures:
         mistakes=gallery(dataset, wrong, *common, guesses=1, bit_depth=depth),
         doubtful=gallery(dataset, doubt, *common, guesses=2, bit_depth=depth),
     )
-
-
-def _reopen(run: Run) -> Dataset:
-    """Open the data as the run did.
-
-    Raises:
-        DataError: it has gone or has changed since.
-    """
-    from reslab.data.collect import DataOptions
-    from reslab.data.open import first_there, open_dataset
-    from reslab.data.record import read_record
-    from reslab.data.split import splits_from_json
-
-    places = (str(run.config.get(name) or "") for name in ("location", "data"))
-    dataset = open_dataset(
-        first_there(tuple(filter(None, places)) or ("",)),
-        options=DataOptions.from_json(run.config.get("data_options")).as_opened(),
-        skip_bad=bool(run.section("request").get("skip_bad")),
-    )
-    record = read_record(run.folder)
-    if record is not None:
-        again = record.put_back(dataset, run.classes)
-        if again is None:
-            what = record.differences(dataset, run.classes)
-            raise DataError(f"the data has changed since the run ({what})")
-        return again
-    path = run.folder / "split.json"
-    if path.is_file():
-        try:
-            value = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
-        except ValueError as error:
-            raise DataError(f"{path.name} cannot be read ({error})") from error
-        dataset = splits_from_json(dataset, value)
-    expected = run.section("dataset").get("fingerprint")
-    if expected and not dataset.has_fingerprint(str(expected)):
-        raise DataError("the data has changed since the run")
-    return dataset

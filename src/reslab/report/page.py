@@ -20,7 +20,7 @@ from reslab.report.confusion import confusion
 from reslab.report.curves import curves, summary
 from reslab.report.headline import headline
 from reslab.report.images import PagePictures, pictures
-from reslab.report.run import Run, read_run
+from reslab.runs.run import Run
 
 FILE_NAME = "report.html"
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, OSError)
@@ -41,7 +41,7 @@ def write_report(run_dir: Path, dataset: Dataset | None = None, out: Path | None
     """
     path = out or run_dir / FILE_NAME
     try:
-        run = read_run(run_dir)
+        run = Run.open(run_dir)
         text = render(run, pictures(run, dataset))
     except ReslabError:
         raise

@@ -11,7 +11,7 @@ from typing import Any
 from reslab.display import wording
 from reslab.pages.standalone import Fact
 from reslab.report.curves import throughput
-from reslab.report.run import Run
+from reslab.runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)

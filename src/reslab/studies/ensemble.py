@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from reslab.errors import UsageError
 from reslab.evaluate.compare import together
-from reslab.report.run import read_run
+from reslab.runs.run import Run
 from reslab.studies.scales import paper, small, tiny
 from reslab.study import Arm, FallsWith, FinishedRun, Ordered, Study
 from reslab.study.study import Measured
@@ -24,7 +24,7 @@ def error_of(count: int, runs: Sequence[FinishedRun]) -> Measured:
             f"{count} networks together need {count} seeds, received {len(runs)}",
             remedy=f"--seeds {count + 1} or more",
         )
-    found = together([read_run(run.run_dir).splits["test"] for run in runs[:count]])
+    found = together([Run.open(run.run_dir).splits["test"] for run in runs[:count]])
     return {"test_error_pct": 100.0 - found.accuracy_pct, "test_loss": found.nll(1.0)}
 
 

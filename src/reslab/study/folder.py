@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 from reslab import durable
 from reslab.errors import CheckpointError, UsageError
+from reslab.runs.files import is_run
+from reslab.runs.run import Run
 from reslab.study.expansion import PlannedRun, Setting, asked, located_data
-from reslab.study.measuring import described_data, read_rows, recipe_of
+from reslab.study.measuring import described_data
 from reslab.study.results import RunOutcome, StudyResults
 from reslab.study.study import Study
-from reslab.training.config import Config
 
 IDENTITY = "study.json"
 Stage = Literal["new", "resume", "measure", "done", "failed"]
@@ -91,13 +92,10 @@ class StudyFolder:
         if run.request is None:
             return "measure"
         run_dir = self.path / run.id
-        if not (run_dir / "config.json").is_file():
+        if not is_run(run_dir):
             return "new"
-        try:
-            state = _read(run_dir / "status.json").get("state")
-        except CheckpointError:
-            state = None  # killed between the configuration and the first status
-        return "measure" if state == "finished" else "resume"
+        # One that was killed before its first status counts as running.
+        return "measure" if Run(run_dir).state == "finished" else "resume"
 
     def check_same(self, run: PlannedRun) -> None:
         """Refuse a run whose folder holds one with other settings.
@@ -105,10 +103,10 @@ class StudyFolder:
         Raises:
             UsageError: names what differs.
         """
-        path = self.path / run.id / "config.json"
-        if run.request is None or not path.is_file():
+        run_dir = self.path / run.id
+        if run.request is None or not is_run(run_dir):
             return
-        found = asked(Config.from_json(_read(path)).request)
+        found = asked(Run(run_dir).read_config().request)
         wanted = asked(run.request)
         differing = [f"{k} {found[k]} -> {wanted[k]}" for k in wanted if found.get(k) != wanted[k]]
         if differing:
@@ -120,23 +118,32 @@ class StudyFolder:
     def clear(self, run: PlannedRun) -> None:
         """Remove a run that never got as far as its configuration: there is nothing in it."""
         run_dir = self.path / run.id
-        if run_dir.is_dir() and not (run_dir / "config.json").is_file():
+        if run_dir.is_dir() and not is_run(run_dir):
             shutil.rmtree(run_dir)
 
     def outcome(self, run: PlannedRun) -> RunOutcome | None:
-        """Return the outcome of a run; None where it has not ended."""
+        """Return the outcome of a run; None where it has not ended.
+
+        Raises:
+            CheckpointError: the file is damaged.
+        """
         path = self.outcome_file(run.id)
-        return RunOutcome.from_json(_read(path)) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return RunOutcome.from_json(_read(path))
+        except UsageError as error:
+            raise _unreadable(path, error) from error
 
     def write_outcome(self, run: PlannedRun, outcome: RunOutcome) -> RunOutcome:
         """Write the outcome of a run, with its curve and recipe; returns it with them."""
         run_dir = self.path / run.id
-        known = (run_dir / "config.json").is_file()
+        known, trained = is_run(run_dir), Run(run_dir)
         whole = dataclasses.replace(
             outcome,
             run_dir=run.id if known else "",
-            rows=tuple(read_rows(run_dir)),
-            recipe=recipe_of(run_dir),
+            rows=tuple(trained.rows),
+            recipe=trained.section("recipe"),
             combined=run.needs if run.request is None else (),
         )
         text = json.dumps(whole.to_json(), ensure_ascii=False) + "\n"
@@ -146,11 +153,7 @@ class StudyFolder:
     def results(self, study: Study, setting: Setting, plan: tuple[PlannedRun, ...]) -> StudyResults:
         """Collect what there is; runs that have not come to an end are "missing"."""
         config = next(
-            (
-                _read(self.path / run.id / "config.json")
-                for run in plan
-                if (self.path / run.id / "config.json").is_file()
-            ),
+            (Run.open(self.path / run.id).config for run in plan if is_run(self.path / run.id)),
             None,
         )
         return StudyResults(
@@ -170,6 +173,10 @@ def _read(path: Path) -> dict[str, Any]:
         value: dict[str, Any] = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
         return value
     except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error}", remedy="remove it, and run the study again"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path} cannot be read: {error}", remedy="remove it, and run the study again"
+    )

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reslab import artifact, machine
+from reslab import machine
 from reslab.data.loader import eval_batches
 from reslab.evaluate.evaluation import Evaluation
 from reslab.evaluate.metrics import columns_of
 from reslab.evaluate.run import evaluate_network
+from reslab.runs.config import Config
+from reslab.runs.run import Run
 from reslab.study.study import Measured
-from reslab.training.config import Config
 from reslab.training.distributed import World
 from reslab.training.evaluating import EVAL_BATCH
-from reslab.training.inputs import fitted_images, reopen
-from reslab.training.observe import Silent
-from reslab.training.rundir import RunDirectory
+from reslab.training.inputs import fitted_images
 
 MOST_MEASURED = 10_000
 
@@ -34,11 +32,9 @@ def measure_run(run_dir: Path) -> dict[str, float]:
     Returns:
         The metrics that `RunOutcome` lists.
     """
-    run = RunDirectory(run_dir)
-    config = Config.from_json(run.read_json("config.json"))
-    status = run.read_json("status.json")
+    run = Run(run_dir)
+    config, status = run.read_config(), run.status
     found = evaluations(run, config)
-    rows = read_rows(run_dir)
     metrics: dict[str, float] = {
         "params": config.cost["params"],
         "macs": config.cost["macs"],
@@ -49,16 +45,16 @@ def measure_run(run_dir: Path) -> dict[str, float]:
     }
     for split, evaluation in found.items():
         metrics |= columns_of(evaluation, split, "study")
-    if rows:
-        metrics["running_train_error_pct"] = float(rows[-1]["train_error_pct"])
+    if run.rows:
+        metrics["running_train_error_pct"] = run.rows[-1]["train_error_pct"]
     return metrics
 
 
-def evaluations(run: RunDirectory, config: Config) -> dict[str, Evaluation]:
+def evaluations(run: Run, config: Config) -> dict[str, Evaluation]:
     """Evaluate a run's model on each of its splits."""
-    dataset = reopen(run, config, Silent())
+    dataset = run.dataset()
     device = machine.choose_device(config.request.device)
-    trained = artifact.load(run.model)
+    trained = run.model
     _, fitted = fitted_images(
         config, dataset, device, World(), decoding=lambda done, total: None, note=lambda text: None
     )
@@ -77,26 +73,6 @@ def evaluations(run: RunDirectory, config: Config) -> dict[str, Evaluation]:
             precision=machine.autocast_dtype(config.recipe.precision, device),
         )
     return found
-
-
-def read_rows(run_dir: Path) -> list[dict[str, Any]]:
-    """Read a run's training curve; empty where it has none yet."""
-    path = run_dir / "results.csv"
-    if not path.is_file():
-        return []
-    with open(path, encoding="utf-8", newline="") as file:
-        return [
-            {name: float(value) for name, value in row.items() if value}
-            for row in csv.DictReader(file)
-        ]
-
-
-def recipe_of(run_dir: Path) -> dict[str, Any]:
-    """Return every number of a run's recipe; empty where it never got so far."""
-    if not (run_dir / "config.json").is_file():
-        return {}
-    recipe: dict[str, Any] = RunDirectory(run_dir).read_json("config.json")["recipe"]
-    return recipe
 
 
 def sorted_out(measured: Measured) -> tuple[dict[str, float], dict[str, list[float]]]:

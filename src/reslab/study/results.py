@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from reslab import durable
+from reslab import dataclass_json, durable
 from reslab.display import short
 from reslab.display.short import short_repr
 from reslab.errors import CheckpointError
@@ -47,28 +47,26 @@ class RunOutcome:
     status: Status
     error: str = ""
     run_dir: str = ""
-    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    metrics: Mapping[str, float | int] = dataclasses.field(default_factory=dict)
     series: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
-    rows: Sequence[Mapping[str, Any]] = ()
+    rows: tuple[Mapping[str, Any], ...] = ()
     recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    combined: Sequence[str] = ()
+    combined: tuple[str, ...] = ()
 
     __repr__ = short_repr
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
-        return dataclasses.asdict(self)
+        return dataclass_json.to_json(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunOutcome:
-        """Rebuild what `to_json` returned."""
-        return cls(
-            **{
-                **value,
-                "rows": tuple(value["rows"]),
-                "combined": tuple(value.get("combined", ())),
-            }
-        )
+        """Rebuild what `to_json` returned.
+
+        Raises:
+            UsageError: a field is missing, unknown or of another type.
+        """
+        return dataclass_json.from_json(cls, value, "outcome")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,7 +89,7 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
-        return dataclasses.asdict(self)
+        return dataclass_json.to_json(self)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from reslab.child import Parent
 from reslab.durable import Lock
 from reslab.errors import DivergedError, MachineError, ReslabError, StoppedError
+from reslab.runs.directory import RunDirectory
 from reslab.study.expansion import PlannedRun, Setting, expand
 from reslab.study.folder import StudyFolder
 from reslab.study.load import load_study
@@ -26,8 +27,7 @@ from reslab.study.results import RunOutcome
 from reslab.study.study import FinishedRun
 from reslab.training import job
 from reslab.training.observe import StepEvent
-from reslab.training.rundir import RunDirectory
-from reslab.training.state import Row
+from reslab.training.state import EpochRow
 
 STEP_EVERY_S = 0.5
 WAIT_S = 10.0
@@ -69,7 +69,7 @@ class RunEvents:
         if self._due():
             self.send("step", **dataclasses.asdict(event))
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """Leave rows to the run's results."""
 
     def close(self) -> None:

@@ -20,8 +20,8 @@ from reslab.networks.fused import fuse
 from reslab.networks.init import redraw, zero_last_scale
 from reslab.networks.network import Network, build
 from reslab.networks.whitened import fit_to_images
+from reslab.runs.config import Config
 from reslab.training import compiling
-from reslab.training.config import Config
 from reslab.training.distributed import World, check_divides
 from reslab.training.ema import Ema
 from reslab.training.optimizer import make_optimizer

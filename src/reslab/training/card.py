@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from reslab.display import card, wording
 from reslab.display.names import shown
 from reslab.evaluate.card import accuracy_part, classes_parts, matrix_part
+from reslab.runs.run import Run
 
 if TYPE_CHECKING:
     from reslab.training.finish import Result
@@ -46,16 +47,11 @@ def result_card(result: Result) -> str:
 
 def curve_of(run_dir: Path) -> str:
     """Draw training and held-out error by epoch; nothing where the run's table is gone."""
-    try:
-        with open(run_dir / "results.csv", newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError:
-        return ""
-    columns = rows[0].keys() if rows else ()
+    run = Run(run_dir)
     wanted = [("train_error_pct", "training")]
-    wanted += [one for one in HELD_OUT if one[0] in columns and _finite(rows, one[0])][:1]
-    epochs = _column(rows, "epoch")
-    lines = [(label, epochs, _column(rows, name)) for name, label in wanted if name in columns]
+    wanted += [one for one in HELD_OUT if np.isfinite(run.column(one[0])).any()][:1]
+    epochs = run.column("epoch").tolist()
+    lines = [(label, epochs, run.column(name).tolist()) for name, label in wanted]
     lines = [line for line in lines if any(map(math.isfinite, line[2]))]
     if not lines or len(epochs) < 2:
         return ""
@@ -63,11 +59,3 @@ def curve_of(run_dir: Path) -> str:
     highest = 1.2 * max(late, default=100.0)
     top = next((float(top) for top in TOPS if top >= highest), 100.0)
     return card.curve(lines, y_label="error, percent,", x_label="epoch", top=top)
-
-
-def _finite(rows: Sequence[dict[str, str]], name: str) -> bool:
-    return any(map(math.isfinite, _column(rows, name)))
-
-
-def _column(rows: Sequence[dict[str, str]], name: str) -> list[float]:
-    return [float(row[name]) if row.get(name) else math.nan for row in rows]

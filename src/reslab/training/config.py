@@ -1,4 +1,4 @@
-"""Everything a run has decided, as one value: written to config.json, enough to resume."""
+"""What a user asks for, and what was chosen for them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ from typing import Any
 
 from reslab import networks
 from reslab.data.collect import DataOptions
-from reslab.data.dataset import Dataset
-from reslab.data.open import located
-from reslab.display.short import short_repr
 from reslab.errors import UsageError
 from reslab.networks import Stem
-from reslab.training import recipe as recipes
-from reslab.training.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,151 +86,3 @@ class Choice:
     what: str
     chosen: str
     why: str
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
-    """What a run is: the request with every "auto" resolved.
-
-    Args:
-        request: what was asked for.
-        spec: the network.
-        recipe: the numbers.
-        choices: what was chosen for the user.
-        dataset: name, classes, counts a split, fingerprint, note, excluded images.
-        preprocess: as `Preprocess.to_json` writes it.
-        cost: parameters and multiply-adds of the network.
-        environment: the machine and the versions.
-        location: where the data are: an absolute path, or a name; empty in runs of older versions.
-    """
-
-    request: Request
-    spec: networks.NetworkSpec
-    recipe: Recipe
-    choices: tuple[Choice, ...]
-    dataset: Mapping[str, Any]
-    preprocess: Mapping[str, Any]
-    cost: Mapping[str, int]
-    environment: Mapping[str, Any]
-    location: str = ""
-
-    __repr__ = short_repr
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what config.json holds."""
-        from reslab import __version__
-
-        request = dataclasses.asdict(self.request)
-        for name in ("out", "start", "deepen_from", "cache"):
-            request[name] = None if request[name] is None else str(request[name])
-        request["spec"] = None if self.request.spec is None else networks.to_json(self.request.spec)
-        return {
-            "reslab": __version__,
-            "command": list(self.request.command),
-            "data": self.request.data,
-            "data_options": self.request.data_options.to_json(),
-            "location": self.location,
-            "seed": self.request.seed,
-            "request": request,
-            "dataset": dict(self.dataset),
-            "spec": networks.to_json(self.spec),
-            "recipe": recipes.to_json(self.recipe),
-            "choices": [dataclasses.asdict(choice) for choice in self.choices],
-            "preprocess": dict(self.preprocess),
-            "cost": dict(self.cost),
-            "environment": dict(self.environment),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Config:
-        """Rebuild what `to_json` returned."""
-        request = dict(value["request"])
-        for name in ("out", "start", "deepen_from", "cache"):
-            request[name] = None if request.get(name) is None else Path(request[name])
-        if request.get("spec") is not None:
-            request["spec"] = networks.from_json(request["spec"])
-        request["command"] = tuple(request["command"])
-        request["data_options"] = DataOptions.from_json(request.get("data_options"))
-        return cls(
-            request=Request(**request),
-            spec=networks.from_json(value["spec"]),
-            recipe=recipes.from_json(value["recipe"]),
-            choices=tuple(Choice(**choice) for choice in value["choices"]),
-            dataset=value["dataset"],
-            preprocess=value["preprocess"],
-            cost=value["cost"],
-            environment=value["environment"],
-            location=value.get("location", ""),
-        )
-
-    @property
-    def places(self) -> tuple[str, ...]:
-        """Where the data may be: where they were, and as they were named, from the folder here."""
-        return tuple(dict.fromkeys(filter(None, (self.location, self.request.data))))
-
-    @property
-    def here(self) -> str:
-        """How the data are named from the folder here: as they were, where that still holds."""
-        data = self.request.data
-        return data if not self.location or located(data) == self.location else self.location
-
-    def moved(self, data: str) -> Config:
-        """Return the same run with its data in another place."""
-        request = dataclasses.replace(self.request, data=data)
-        return dataclasses.replace(self, request=request, location=located(data))
-
-
-def describe_dataset(dataset: Dataset) -> dict[str, Any]:
-    """Return what a run records about its data."""
-    return {
-        "name": dataset.name,
-        "classes": list(dataset.classes),
-        "counts": {name: len(samples) for name, samples in dataset.splits.items()},
-        "fingerprint": dataset.fingerprint(),
-        "note": dataset.note,
-        "excluded": dict(dataset.excluded),
-    }
-
-
-LENGTH_FIELDS = frozenset({"epochs", "steps"})
-
-
-def _flat(recipe: Recipe) -> dict[str, Any]:
-    fields = recipes.to_json(recipe)
-    views: dict[str, Any] = fields.pop("augment")
-    return fields | views
-
-
-def lengthened(config: Config, overrides: Mapping[str, Any]) -> Config:
-    """Return what a resumed run is: the same, or of another length.
-
-    A length that is asked for takes the place of a time budget, which is spent.
-
-    Raises:
-        UsageError: other fields differ; each is named with both values.
-    """
-    request = config.request
-    if LENGTH_FIELDS & overrides.keys():
-        request = dataclasses.replace(request, time_s=None)
-    recipe = changed_recipe(config.recipe, overrides)
-    return dataclasses.replace(config, request=request, recipe=recipe)
-
-
-def changed_recipe(old: Recipe, overrides: Mapping[str, Any]) -> Recipe:
-    """Return the recipe of a resumed run: only its length may change.
-
-    Raises:
-        UsageError: other fields differ; each is named with both values.
-    """
-    new = recipes.override(old, overrides)
-    if "epochs" in overrides and "steps" not in overrides:
-        new = recipes.override(new, {"steps": 0})
-    before, after = _flat(old), _flat(new)
-    differing = [k for k in before if before[k] != after[k] and k not in LENGTH_FIELDS]
-    if differing:
-        listed = ", ".join(f"{k} {before[k]} -> {after[k]}" for k in differing)
-        raise UsageError(
-            f"a resumed run keeps its recipe, but these differ: {listed}",
-            remedy="leave those flags out, or start a new run",
-        )
-    return new

@@ -14,7 +14,7 @@ from reslab.data.preprocess import Preprocess
 from reslab.evaluate.evaluation import Evaluation
 from reslab.evaluate.metrics import columns_of
 from reslab.evaluate.run import evaluate_network
-from reslab.training.state import Row
+from reslab.training.state import EpochRow
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest
 
@@ -56,15 +56,15 @@ def split_evaluator(
 
 def row_evaluator(
     training: Training, dataset: Dataset, measure: Callable[[SplitName], Evaluation]
-) -> Callable[[], Row]:
+) -> Callable[[], EpochRow]:
     """Return a function that measures what a row reports.
 
     Validation where there is such a split; test too where the recipe tracks it (as the papers'
     figures do; no decision looks at it).
     """
 
-    def evaluate() -> Row:
-        row: Row = {}
+    def evaluate() -> EpochRow:
+        row: EpochRow = {}
         if "val" in dataset.splits:
             row |= columns_of(measure("val"), "val", "rows")
             if training.ema is not None:

@@ -9,10 +9,9 @@ import torch
 
 from reslab import machine
 from reslab.errors import MachineError, ReslabError, StoppedError, UsageError
-from reslab.training import status
+from reslab.runs.directory import RunDirectory
 from reslab.training.observe import Observer
 from reslab.training.recipe import Recipe
-from reslab.training.rundir import RunDirectory
 
 
 @contextlib.contextmanager
@@ -31,7 +30,7 @@ def failures_recorded(
 
     def record(error: Exception) -> None:
         if writes:
-            status.write_failure(run, error, observer)
+            run.write_failure(error, observer.note)
 
     try:
         yield

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import torch as safetensors_torch
 
-from reslab import artifact, durable
+from reslab import artifact
 from reslab.data.dataset import Dataset, SplitName
 from reslab.data.preprocess import Preprocess
-from reslab.data.record import ImageRecord, read_record
+from reslab.data.record import ImageRecord
 from reslab.display import wording
 from reslab.evaluate.evaluation import Evaluation, fit_temperature
 from reslab.networks.network import build
-from reslab.training import checkpoint
-from reslab.training.config import Config
+from reslab.runs import checkpoint
+from reslab.runs.config import Config
+from reslab.runs.directory import RunDirectory
+from reslab.runs.run import Run
 from reslab.training.evaluating import averaged
 from reslab.training.loop import Watch
-from reslab.training.rundir import RunDirectory
 from reslab.training.saving import agree
 from reslab.training.step import Training
 
@@ -124,14 +123,14 @@ def finish(
     final = splits[-1]
     fitted_on = splits[0]
     temperature = fit_temperature(measured[fitted_on].logits, measured[fitted_on].labels)
-    speed = _median_speed(run, training)
+    speed = _median_speed(Run(run.path))
     wall_s = watch.clock.elapsed_s()
     if training.world.writes:
         metrics: dict[str, Any] = {split: value.to_json() for split, value in measured.items()}
         for split, value in raw.items():
             metrics[f"{split}_last_weights"] = {"accuracy_pct": value.accuracy_pct}
         for split, value in measured.items():
-            _write_evaluation(run, split, value)
+            run.write_evaluation(split, value)
         _write_artifact(run, config, dataset, preprocess, tensors, metrics, temperature)
     training.world.barrier()
     return Result(
@@ -145,17 +144,6 @@ def finish(
         network=config.spec.name,
         writes=training.world.writes,
     )
-
-
-def _write_evaluation(run: RunDirectory, split: str, value: Evaluation) -> None:
-    run.evaluation.mkdir(exist_ok=True)
-    tensors = {
-        "logits": torch.from_numpy(value.logits),
-        "labels": torch.from_numpy(value.labels),
-        "samples": torch.from_numpy(value.samples),
-    }
-    durable.write_file(run.evaluation / f"{split}.safetensors", safetensors_torch.save(tensors))
-    run.write_json(f"evaluation/{split}.json", value.to_json())
 
 
 def _write_artifact(
@@ -191,19 +179,17 @@ def _write_artifact(
             metrics=metrics,
             provenance=provenance,
             temperature=temperature,
-            images=read_record(run.path) or ImageRecord.of(dataset),
+            images=Run(run.path).images or ImageRecord.of(dataset),
         ),
         run.model,
     )
 
 
-def _median_speed(run: RunDirectory, training: Training) -> float:
+def _median_speed(run: Run) -> float:
     """Return the median throughput over the rows, images a second."""
-    path = run.path / "events.jsonl"
-    speeds = []
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            event = json.loads(line)
-            if event.get("event") == "epoch" and event.get("images_per_s"):
-                speeds.append(float(event["images_per_s"]))
-    return sorted(speeds)[len(speeds) // 2] if speeds else 0.0
+    speeds = sorted(
+        float(event["images_per_s"])
+        for event in run.events
+        if event.get("event") == "epoch" and event.get("images_per_s")
+    )
+    return speeds[len(speeds) // 2] if speeds else 0.0

@@ -14,19 +14,18 @@ from reslab.artifact import Artifact
 from reslab.data.check import check_dataset
 from reslab.data.dataset import Dataset
 from reslab.data.image_cache import FittedImages, open_fitted
-from reslab.data.open import first_there, open_dataset
+from reslab.data.open import open_dataset
 from reslab.data.preprocess import Preprocess
-from reslab.data.record import read_record, recorded_names
-from reslab.data.split import complete_splits, splits_from_json
+from reslab.data.split import complete_splits
 from reslab.errors import DataError, UsageError
 from reslab.evaluate import protocol
 from reslab.networks.network import build
+from reslab.runs.config import Config
 from reslab.training.choose import Chosen, choose
-from reslab.training.config import Config, Request
+from reslab.training.config import Request
 from reslab.training.distributed import World
 from reslab.training.observe import Observer
 from reslab.training.preprocessing import with_statistics
-from reslab.training.rundir import RunDirectory
 from reslab.training.source import (
     initial_spec,
     kept_settings,
@@ -120,60 +119,6 @@ def _try_freezing(chosen: Chosen) -> None:
     if chosen.recipe.freeze:
         with torch.device("meta"):
             build(chosen.spec).freeze(chosen.recipe.freeze)
-
-
-def reopen(run: RunDirectory, config: Config, observer: Observer, data: str = "") -> Dataset:
-    """Open the data of an earlier run again, with the numbers and splits that images had.
-
-    Args:
-        run: its directory.
-        config: what it is.
-        observer: who watches.
-        data: where the data are now; empty for where they were.
-
-    Raises:
-        DataError: they are not there, or no longer what they were.
-    """
-    request = config.request
-    place = data or first_there(config.places)
-    try:
-        dataset = open_dataset(
-            place,
-            options=request.data_options.moved(config.location, place).as_opened(),
-            skip_bad=request.skip_bad,
-            notify=observer.note,
-        )
-    except UsageError as error:
-        if data:
-            raise
-        raise DataError(
-            f"the images of {run.path} are no longer there ({error.message})",
-            remedy="name the place where they are now: --data PLACE",
-        ) from error
-    classes = tuple(config.dataset["classes"])
-    record = read_record(run.path)
-    if record is None:
-        return _reopened_by_name(run, config, dataset, place)
-    again = record.put_back(dataset, classes)
-    if again is None:
-        names = recorded_names(record, run.read_json("split.json"), classes)
-        what = record.differences(dataset, classes, names)
-        raise DataError(
-            f"the images of '{place}' have changed since the run began: {what}",
-            remedy="restore them, name the right place with --data, or start a new run",
-        )
-    return again
-
-
-def _reopened_by_name(run: RunDirectory, config: Config, dataset: Dataset, place: str) -> Dataset:
-    """Split the data of a run of an older reslab, which knows its files by path, size and time."""
-    if not dataset.has_fingerprint(config.dataset["fingerprint"]):
-        raise DataError(
-            f"the images or labels of '{place}' have changed since the run began, or were copied: "
-            "this run of an older reslab knows its files by path, size and time of change",
-            remedy="restore them with their times (cp -a, rsync -a), or start a new run",
-        )
-    return splits_from_json(dataset, run.read_json("split.json"))
 
 
 def fitted_images(

@@ -23,20 +23,23 @@ from reslab.data.record import ImageRecord
 from reslab.data.split import splits_to_json
 from reslab.durable import Lock
 from reslab.errors import StoppedError
-from reslab.training import checkpoint, loop, rundir, saving, status
+from reslab.runs import checkpoint, directory, files
+from reslab.runs.config import Config, describe_dataset, lengthened
+from reslab.runs.directory import Position, RunDirectory
+from reslab.runs.run import Run
+from reslab.training import loop, saving
 from reslab.training.assemble import assemble, uses_fused_passes
 from reslab.training.budget import Budget, Clock
-from reslab.training.config import Config, Request, describe_dataset, lengthened
+from reslab.training.config import Request
 from reslab.training.distributed import World, joined
 from reslab.training.evaluating import Interrupted, row_evaluator, split_evaluator
 from reslab.training.failures import failures_recorded
 from reslab.training.finish import Result, finish
-from reslab.training.inputs import cost_of, decide, fitted_images, reopen
+from reslab.training.inputs import cost_of, decide, fitted_images
 from reslab.training.observe import Observer, Silent
 from reslab.training.preprocessing import planned_preprocess
 from reslab.training.probe import Probe
 from reslab.training.recipe import Recipe
-from reslab.training.rundir import RunDirectory
 from reslab.training.source import seen_before
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest, listening
@@ -79,7 +82,7 @@ def start(request: Request, observer: Observer | None = None) -> Result:
     """
     began, watcher = time.perf_counter(), observer or Silent()
     if request.out is not None:
-        rundir.check_free(request.out)
+        directory.check_free(request.out)
     device = machine.choose_device(request.device)
     with listening() as stop, joined(device) as world:
         dataset, chosen, findings = decide(request, watcher)
@@ -136,19 +139,19 @@ def resume(
         UsageError: the recipe differs in more than its length.
     """
     began, watcher = time.perf_counter(), observer or Silent()
-    run = RunDirectory(path)
-    former = Config.from_json(run.read_json("config.json"))
+    run, saved = RunDirectory(path), Run(path)
+    former = saved.read_config()
     config = lengthened(former, overrides or {})
     device = machine.choose_device(device_name or config.request.device)
     with listening() as stop, joined(device) as world:
-        place = data or first_there(config.places)
-        dataset = reopen(run, config, watcher, data or "")
+        place = data or first_there(saved.places)
+        dataset = saved.dataset(place=data or "", notify=watcher.note)
         if located(place) != config.location:
             config = config.moved(place)
         with _locked(run, world):
             if world.writes and config.location != former.location:
                 # Of a longer run the length is written later, with the checkpoint that has it.
-                run.write_json("config.json", former.moved(place).to_json())
+                run.write_config(former.moved(place))
             job = Job(config, dataset, run, device, world, watcher, stop, began, former.recipe)
             return _execute(job)
 
@@ -181,11 +184,11 @@ def _new_run(
     """Make the run directory, with all that is known before training; every rank learns it."""
     path = None
     if world.writes:
-        run = rundir.create(config.request.out, dataset.name)
-        run.write_json("check.json", findings)
-        run.write_json("split.json", splits_to_json(dataset))
-        durable.write_file(run.images, record.to_bytes())
-        run.write_json("config.json", config.to_json())
+        run = directory.create(config.request.out, dataset.name)
+        run.write_json(files.CHECK, findings)
+        run.write_json(files.SPLIT, splits_to_json(dataset))
+        run.write_record(record)
+        run.write_config(config)
         path = run.path
     return RunDirectory(world.share(path))
 
@@ -215,7 +218,7 @@ def _execute(job: Job) -> Result:
         if job.former is not None and job.former != job.config.recipe:
             _make_longer(job, training, clock)
         if writes:
-            status.write(run, training, "running")
+            run.write_status("running", **_position(training))
         measure = split_evaluator(training, job.dataset, fitted, preprocess, job.stop)
         probe = None
         if job.config.request.probe is not None and writes:
@@ -238,14 +241,22 @@ def _execute(job: Job) -> Result:
             # The checkpoint of the last step is there: a resumed run comes straight back here.
             raise loop.stopped(watch) from interruption
         if writes:
-            status.write(
-                run,
-                training,
+            run.write_status(
                 "finished",
+                **_position(training),
                 wall_s=result.wall_s,
                 train_images_per_s=result.train_images_per_s,
             )
         return result
+
+
+def _position(training: Training) -> Position:
+    state = training.state
+    return {
+        "step": state.step,
+        "total_steps": state.plan.total_steps,
+        "epoch": state.step * training.recipe.batch_size / training.num_train,
+    }
 
 
 def _decoding(job: Job, done: int, total: int) -> None:
@@ -299,7 +310,7 @@ def _make_longer(job: Job, training: Training, clock: Clock) -> None:
     if state.step:
         saving.save(training, job.run, clock)
     if job.world.writes:
-        job.run.write_json("config.json", job.config.to_json())
+        job.run.write_config(job.config)
 
 
 def _budget(job: Job, training: Training) -> Budget | None:

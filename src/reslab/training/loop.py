@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from reslab.errors import StoppedError
-from reslab.training import checkpoint
+from reslab.runs import checkpoint
+from reslab.runs.directory import RunDirectory
 from reslab.training.budget import Budget, Clock
 from reslab.training.evaluating import Interrupted
 from reslab.training.observe import Observer, StepEvent
 from reslab.training.probe import Probe
 from reslab.training.progressive import cost_of_the_rest
-from reslab.training.rundir import RunDirectory
 from reslab.training.saving import agree, diverged, save, weights
 from reslab.training.schedule import learning_rate
-from reslab.training.state import Row
+from reslab.training.state import EpochRow
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest
 from reslab.training.tally import Tally
@@ -42,7 +42,7 @@ class Watch:
         probe: records the network's signal where that is due, or None.
     """
 
-    evaluate: Callable[[], Row]
+    evaluate: Callable[[], EpochRow]
     run: RunDirectory
     observer: Observer
     stop: StopRequest
@@ -122,7 +122,7 @@ def end_epoch(training: Training, watch: Watch) -> None:
         save(training, watch.run, clock)
         raise stopped(watch) from interruption
     rate = learning_rate(training.recipe, state.step - 1, state.plan, state.adaptation)
-    row: Row = {
+    row: EpochRow = {
         "epoch": round(state.step * training.recipe.batch_size / training.num_train, 4),
         "step": state.step,
         "lr": rate,
@@ -151,7 +151,7 @@ def end_epoch(training: Training, watch: Watch) -> None:
     clock.resume()
 
 
-def _judge(training: Training, run: RunDirectory, row: Row) -> None:
+def _judge(training: Training, run: RunDirectory, row: EpochRow) -> None:
     """Let the plateau schedule, early stopping and the best checkpoint see a row."""
     state, recipe = training.state, training.recipe
     loss = row.get("val_loss")

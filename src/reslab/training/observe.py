@@ -6,7 +6,7 @@ import dataclasses
 from typing import Protocol
 
 from reslab import log
-from reslab.training.state import Row
+from reslab.training.state import EpochRow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Observer(Protocol):
         """Hear of an update."""
         ...
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """Hear of the end of an epoch."""
         ...
 
@@ -71,7 +71,7 @@ class Silent:
     def step(self, event: StepEvent) -> None:
         """Ignore an update."""
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """Ignore an epoch."""
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from reslab.data.dataset import Dataset
 from reslab.data.image_cache import FittedImages
 from reslab.data.loader import eval_batches
 from reslab.data.preprocess import Preprocess
-from reslab.training.rundir import RunDirectory
+from reslab.runs.directory import RunDirectory
 from reslab.training.step import Training
 
 MOST_IMAGES, FEWEST_IMAGES = 128, 16

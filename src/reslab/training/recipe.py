@@ -7,13 +7,13 @@ one step is one update of the weights with `batch_size` images over all processe
 from __future__ import annotations
 
 import dataclasses
-import numbers
-import types
 import typing
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal
 
+from reslab import dataclass_json
 from reslab.data.augment import Augment
+from reslab.dataclass_json import check_literals, fit
 from reslab.errors import UsageError, unknown
 
 Optimizer = Literal["sgd", "adamw", "muon"]
@@ -136,13 +136,7 @@ class Recipe:
     augment: Augment = dataclasses.field(default_factory=Augment)
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
-        for field in dataclasses.fields(self):
-            allowed = get_args(hints[field.name])
-            if typing.get_origin(hints[field.name]) is Literal:
-                value = getattr(self, field.name)
-                if value not in allowed:
-                    raise unknown(field.name, str(value), allowed)
+        check_literals(self)
         _need(self.epochs < float("inf"), "epochs", self.epochs, "finite")
         _need(self.steps > 0 or self.epochs > 0, "epochs", self.epochs, "more than 0")
         _need(self.steps >= 0, "steps", self.steps, "0 or more")
@@ -216,60 +210,25 @@ def override(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     for name in changes:
         if name not in own and name not in views:
             raise unknown("recipe field", name, own.keys() | views.keys())
-    values = {k: _fitting(k, v, own.get(k) or views[k]) for k, v in changes.items()}
+    values = {k: fit(own.get(k) or views[k], v, k) for k, v in changes.items()}
     augment = dataclasses.replace(recipe.augment, **{k: v for k, v in values.items() if k in views})
     return dataclasses.replace(
         recipe, augment=augment, **{k: v for k, v in values.items() if k in own}
     )
 
 
-def _fitting(name: str, value: Any, hint: Any) -> Any:
-    """Return a value as its field holds it: lists as tuples, numbers of numpy as Python's.
-
-    Raises:
-        UsageError: it is of another type.
-    """
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        if value is None:
-            return None
-        hint = get_args(hint)[0]
-    if typing.get_origin(hint) is Literal:
-        _need(isinstance(value, str), name, repr(value), f"one of {', '.join(get_args(hint))}")
-        return value
-    if typing.get_origin(hint) is tuple:
-        pair = Ellipsis not in get_args(hint)
-        several = isinstance(value, Iterable) and not isinstance(value, str)
-        wanted = "two numbers" if pair else "numbers"
-        _need(several, name, repr(value), wanted)
-        items = tuple(_fitting(name, item, float) for item in value)
-        _need(len(items) == 2 or not pair, name, repr(value), wanted)
-        return items
-    value = value.item() if isinstance(value, numbers.Number) and hasattr(value, "item") else value
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    fits = {
-        bool: isinstance(value, bool),
-        int: number and isinstance(value, int),
-        float: number,
-        str: isinstance(value, str),
-    }
-    words = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
-    _need(fits[hint], name, repr(value), words[hint])
-    return value
-
-
 def to_json(recipe: Recipe) -> dict[str, Any]:
     """Return the recipe as JSON values."""
-    return dataclasses.asdict(recipe)
+    return dataclass_json.to_json(recipe)
 
 
 def from_json(value: Mapping[str, Any]) -> Recipe:
-    """Rebuild the recipe that `to_json` wrote."""
-    fields = dict(value)
-    views = dict(fields.pop("augment"))
-    for name in ("crop_scale", "crop_ratio"):
-        views[name] = tuple(views[name]) if views[name] is not None else None
-    fields["milestones"] = tuple(fields["milestones"])
-    return Recipe(**fields, augment=Augment(**views))
+    """Rebuild the recipe that `to_json` wrote.
+
+    Raises:
+        UsageError: a field that is unknown or of another type.
+    """
+    return dataclass_json.from_json(Recipe, value, "recipe")
 
 
 def _need(condition: bool, name: str, value: object, allowed: str) -> None:

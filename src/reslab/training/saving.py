@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from reslab.errors import DivergedError
-from reslab.training import checkpoint
+from reslab.runs import checkpoint
+from reslab.runs.directory import RunDirectory
 from reslab.training.budget import Clock
 from reslab.training.optimizer import load_state_tensors, state_tensors
-from reslab.training.rundir import RunDirectory
 from reslab.training.schedule import learning_rate
 from reslab.training.step import Training
 

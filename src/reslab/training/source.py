@@ -14,7 +14,8 @@ from reslab.data.record import read_record
 from reslab.errors import UsageError
 from reslab.networks.network import Network
 from reslab.networks.surgery import deepen, deeper_names, deeper_spec
-from reslab.training.config import Config, Request
+from reslab.runs.config import Config
+from reslab.training.config import Request
 from reslab.training.recipe import Recipe
 
 

@@ -7,12 +7,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from reslab import dataclass_json
 from reslab.display.short import short_repr
 from reslab.training.schedule import Adaptation, Plan
 
 RECENT_STEPS = 100
 
-Row = dict[str, float | int | None]
+EpochRow = dict[str, float | int | None]
 
 
 @dataclasses.dataclass
@@ -38,7 +39,7 @@ class TrainState:
 
     plan: Plan
     step: int = 0
-    rows: list[Row] = dataclasses.field(default_factory=list)
+    rows: list[EpochRow] = dataclasses.field(default_factory=list)
     loss_sum: float = 0.0
     wrong: float = 0.0
     images: float = 0.0
@@ -83,13 +84,13 @@ class TrainState:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; floats survive the round trip bit for bit."""
-        return dataclasses.asdict(self)
+        return dataclass_json.to_json(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TrainState:
-        """Rebuild what `to_json` returned."""
-        fields = dict(value)
-        fields["plan"] = Plan(**fields["plan"])
-        fields["adaptation"] = Adaptation(**fields["adaptation"])
-        fields["recent"] = [(w, n) for w, n in fields["recent"]]
-        return cls(**fields)
+        """Rebuild what `to_json` returned.
+
+        Raises:
+            UsageError: a field is missing, unknown or of another type.
+        """
+        return dataclass_json.from_json(cls, value, "state")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from reslab import networks
 from reslab.data.collect import DataOptions
 from reslab.errors import UsageError
-from reslab.training.config import Choice, Config, Request, changed_recipe, lengthened
+from reslab.runs.config import Config, changed_recipe, lengthened
+from reslab.training.config import Choice, Request
 from reslab.training.recipe import to_json
 from reslab.training.recipes import RECIPES, Situation
 from reslab.training.schedule import Adaptation, Plan

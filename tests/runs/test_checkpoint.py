@@ -10,7 +10,7 @@ import torch
 
 from reslab import durable
 from reslab.errors import CheckpointError
-from reslab.training import checkpoint
+from reslab.runs import checkpoint
 from reslab.training.schedule import Plan
 from reslab.training.state import TrainState
 

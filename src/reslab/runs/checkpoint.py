@@ -43,6 +43,7 @@ def save(folder: Path, state: TrainState, groups: dict[str, Tensors]) -> Path:
         files[f"{name}.safetensors"] = safetensors_torch.save(tensors)
     folder.mkdir(exist_ok=True)
     durable.save_directory(path, files)
+    # Two, so that one that turns out to be damaged costs the time of one checkpoint, not the run.
     for old in _by_step(folder)[:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
     return path
@@ -102,7 +103,7 @@ def load_newest(folder: Path, note: Callable[[str], None]) -> Found | None:
     if not folder.is_dir():
         return None
     found = _by_step(folder)
-    for path in reversed(found):
+    for path in reversed(found):  # by step, not by time: clocks go back, copies change times
         try:
             return load(path)
         except CheckpointError as error:
