@@ -99,7 +99,7 @@ def request(settings: dict[str, Any]) -> Request:
             "flip": settings["flip"],
             "steps": STEPS,
             "compile": bool(settings.get("compile")) and not settings["quick"],
-            "normalisation": "channel",
+            "normalization": "channel",
             "decay_all": True,
             "track_test": False,
             "warmup_until_error_pct": 0.0,

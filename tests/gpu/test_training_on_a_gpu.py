@@ -68,11 +68,11 @@ def one_by_one(training: Training, rates: list[float]) -> list[list[float]]:
 @pytest.mark.parametrize(
     "recipe",
     [
-        {"ema": 0.9, "clip": 0.5, "smoothing": 0.1, "pad_crop": 1},
+        {"ema": 0.9, "clip_grad_norm": 0.5, "label_smoothing": 0.1, "pad_crop": 1},
         {"optimizer": "adamw", "lr": 0.001, "mixup": 0.4, "cutmix": 1.0, "accumulate": 2},
-        {"crop_scale": (0.3, 1.0), "rotate": 10.0, "jitter": 0.3, "erase": 0.5},
+        {"crop_scale": (0.3, 1.0), "rotate": 10.0, "color_jitter": 0.3, "random_erasing": 0.5},
         {"dropout": 0.5, "max_filter_rms": 0.1, "class_weights": True},
-        {"early_size": 8, "early_share": 0.1, "img_size": 16, "steps": 50},
+        {"progressive_size": 8, "progressive_share": 0.1, "img_size": 16, "steps": 50},
     ],
 )
 def test_a_graph_is_the_updates_taken_one_by_one(recipe, device) -> None:

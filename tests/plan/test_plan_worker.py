@@ -43,7 +43,7 @@ def test_every_cost_of_a_run_is_measured(monkeypatch):
     monkeypatch.setattr(worker, "WARM_S", 0.0)
     monkeypatch.setattr(worker, "EVALUATION_S", 0.0)
     began = time.time() - 100
-    task = task_of(early_size=6, early_share=0.5, ema=0.9, mixup=0.2)
+    task = task_of(progressive_size=6, progressive_share=0.5, ema=0.9, mixup=0.2)
     cost = worker.measure(task, 0.0, began)
     least = worker.WARM_STEPS + worker.LEAST_STEPS
     assert sizes == [(8, 0.0)] * least + [(8, 1.0)] * least
@@ -80,7 +80,7 @@ def test_the_start_is_what_is_left_of_the_time_without_the_updates(recorded, mon
     monkeypatch.setattr(worker, "_save", lambda training: 0.001)
     monkeypatch.setattr(worker, "WARM_S", 0.0)
     began = time.time()
-    cost = worker.measure(task_of(early_share=0.0, early_size=0), 0.3, began)
+    cost = worker.measure(task_of(progressive_share=0.0, progressive_size=0), 0.3, began)
     together = READ_EVERY if recorded else 1
     timed_s = (counted.count - worker.WARM_STEPS * together) * counted.TAKES_S
     assert timed_s > 0
@@ -107,7 +107,7 @@ def test_others_are_watched_only_while_updates_are_timed(monkeypatch):
     monkeypatch.setattr(worker, "Others", Watch)
     monkeypatch.setattr(worker, "WARM_S", 0.0)
     monkeypatch.setattr(worker, "EVALUATION_S", 0.0)
-    cost = worker.measure(task_of(early_share=0.5, early_size=6), 0.0, time.time())
+    cost = worker.measure(task_of(progressive_share=0.5, progressive_size=6), 0.0, time.time())
     warm, least = worker.WARM_STEPS, worker.WARM_STEPS + worker.LEAST_STEPS
     assert watched == [(warm, least), (least + warm, 2 * least)]
     assert cost.others == 0.2
@@ -173,7 +173,7 @@ def test_a_prediction_is_within_a_fifth_of_what_training_takes(model, data, epoc
     """In turn with the training, so that both meet the same machine; the median of three."""
     ratios, memory = [], []
     for turn in range(3):
-        overrides = {"epochs": epochs, "early_size": 0, "early_share": 0.0}
+        overrides = {"epochs": epochs, "progressive_size": 0, "progressive_share": 0.0}
         asked = {"data": data, "model": model, "overrides": overrides}
         predicted = predict(Request(**asked), fresh=True)
         out = tmp_path / f"run{turn}"

@@ -32,7 +32,7 @@ SHORT = ("--steps", "6", "--batch-size", "64")
 def plain(launcher, tmp_path_factory) -> Finished:
     """Return a plain20 after a few steps on digits, with the paper's mean image."""
     folder = tmp_path_factory.mktemp("plain")
-    flags = ("--model", "plain20", "--steps", "16", "--normalisation", "pixel-mean", "--seed", "3")
+    flags = ("--model", "plain20", "--steps", "16", "--normalization", "pixel-mean", "--seed", "3")
     return train_in(launcher, folder, "digits", flags, {}).succeeded()
 
 
@@ -78,8 +78,12 @@ def test_a_deepened_run_records_and_keeps_what_belongs_to_it(plain, deepened):
     assert config["spec"]["name"] == "plain32"
     assert [stage["depth"] for stage in config["spec"]["stages"]] == [5, 5, 5]
     recipe = config["recipe"]
-    assert (recipe["name"], recipe["freeze"], recipe["zero_last_scale"]) == ("deepened", 0, False)
-    assert recipe["normalisation"] == "pixel-mean"
+    assert (recipe["name"], recipe["freeze"], recipe["zero_init_residual"]) == (
+        "deepened",
+        0,
+        False,
+    )
+    assert recipe["normalization"] == "pixel-mean"
     assert "recipe: deepened (a deepened network goes on with its task)" in deepened.err
     # Seed 0 instead of 3, but the images that the shallower one was tested on stay the test.
     assert deepened.read("split.json") == plain.read("split.json")
@@ -133,7 +137,7 @@ def source_of(path: Path, **request: object) -> Request:
 def test_what_the_user_says_about_images_counts(plain):
     request = source_of(plain.path, model="plain56", overrides={"resize": "pad"})
     source = load_source(request)
-    kept = {"normalisation": "pixel-mean", "resize": "squash", "bit_depth": 16}
+    kept = {"normalization": "pixel-mean", "resize": "squash", "bit_depth": 16}
     assert kept_settings(request, source) == kept
     spec = initial_spec(request, source)
     assert spec is not None
@@ -173,7 +177,7 @@ def test_parts_that_stay_fixed_see_images_as_they_know_them(plain, train):
 
 
 def test_there_has_to_be_a_model_whose_normalisation_it_is(train):
-    train("digits", "--normalisation", "start").refused(2, "add --start MODEL")
+    train("digits", "--normalization", "start").refused(2, "add --start MODEL")
 
 
 def test_one_model_to_start_from(plain, train):
@@ -191,5 +195,5 @@ def test_the_recipe_is_gentler_than_from_scratch_and_lets_all_learn():
         recipe, scratch = (RECIPES[one](situation) for one in (name, "small-images"))
         assert recipe.lr < scratch.lr
         assert recipe.epochs <= scratch.epochs
-        assert (recipe.freeze, recipe.zero_last_scale) == (0, False)
+        assert (recipe.freeze, recipe.zero_init_residual) == (0, False)
         assert recipe.augment == scratch.augment

@@ -71,13 +71,25 @@ def assert_alike(found: Training, expected: Training) -> None:
 @pytest.mark.parametrize(
     "recipe",
     [
-        {"ema": 0.9, "clip": 0.5, "smoothing": 0.1, "weight_decay": 1e-3, "pad_crop": 1},
+        {
+            "ema": 0.9,
+            "clip_grad_norm": 0.5,
+            "label_smoothing": 0.1,
+            "weight_decay": 1e-3,
+            "pad_crop": 1,
+        },
         pytest.param(
             {"optimizer": "adamw", "lr": 0.01, "mixup": 0.4, "cutmix": 1.0, "accumulate": 2},
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            {"crop_scale": (0.3, 1.0), "rotate": 10.0, "jitter": 0.3, "erase": 0.5, "ema": 0.5},
+            {
+                "crop_scale": (0.3, 1.0),
+                "rotate": 10.0,
+                "color_jitter": 0.3,
+                "random_erasing": 0.5,
+                "ema": 0.5,
+            },
             marks=pytest.mark.slow,
         ),
         {"dropout": 0.5, "max_filter_rms": 0.1, "class_weights": True, "nesterov": True},
@@ -106,7 +118,7 @@ def test_rates_in_tensors_are_rates() -> None:
 
 
 def test_each_size_is_recorded_anew() -> None:
-    growing = {**SMALL, "img_size": 16, "early_size": 8, "early_share": 0.5}
+    growing = {**SMALL, "img_size": 16, "progressive_size": 8, "progressive_share": 0.5}
     found, expected = (make_training(growing, recorded=True) for _ in range(2))
     for training in (found, expected):
         training.state.plan = Plan(2 * (WARM_UP_UPDATES + 1))

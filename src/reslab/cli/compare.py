@@ -14,13 +14,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from reslab.cli.arguments import Arguments
+
 if TYPE_CHECKING:
     from reslab.report.comparison import Comparison
 
 HELP = "put runs beside each other: paired test, curves, cost, settings"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Arguments) -> None:
     """Declare the flags of `reslab compare`."""
     parser.add_argument(
         "runs", metavar="RUN", nargs="+", help="run directories that 'reslab train' wrote"

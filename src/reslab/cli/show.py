@@ -12,6 +12,8 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from reslab.cli.arguments import Arguments
+
 if TYPE_CHECKING:
     from reslab.analyze.cost import Cost, Layer
     from reslab.catalog import Published
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 HELP = "show a network layer by layer"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Arguments) -> None:
     """Declare the arguments of `reslab show`."""
     parser.add_argument("network", metavar="NETWORK", help="a name that 'reslab list' gives")
     parser.add_argument("--num-classes", type=int, metavar="N", help="width of the logits")

@@ -32,16 +32,16 @@ def recolour(batch: Tensor, visit: Visit, augment: Augment) -> Tensor:
     Args:
         batch: uint8, (B, R, R, C); grey images know neither saturation nor a shift of colour.
         visit: the samples that the images are of.
-        augment: uses jitter and pca_colour.
+        augment: uses jitter and pca_color.
 
     Returns:
         float32 of the same shape, 0..255.
     """
     x = batch.float()
-    if augment.jitter:
-        x = _jitter(x, visit, augment.jitter)
-    if augment.pca_colour and x.shape[-1] == 3:
-        x += _shift(visit, augment.pca_colour)[:, None, None, :]
+    if augment.color_jitter:
+        x = _jitter(x, visit, augment.color_jitter)
+    if augment.pca_color and x.shape[-1] == 3:
+        x += _shift(visit, augment.pca_color)[:, None, None, :]
     return x.clamp_(0, 255)
 
 

@@ -39,7 +39,7 @@ def random_view(batch: Tensor, visit: Visit, augment: Augment, preprocess: Prepr
     """
     if augment == Augment():
         return network_input(batch, preprocess).contiguous(memory_format=torch.channels_last)
-    if augment.jitter or augment.pca_colour:
+    if augment.color_jitter or augment.pca_color:
         batch = recolour(batch, visit, augment)
     x = normalise(batch, preprocess)
     if augment.crop_scale is not None or augment.rotate:
@@ -55,8 +55,8 @@ def random_view(batch: Tensor, visit: Visit, augment: Augment, preprocess: Prepr
             flip=augment.flip,
             alternating=augment.alternating_flip,
         )
-    if augment.erase:
-        x = erase(x, visit, augment.erase)
+    if augment.random_erasing:
+        x = erase(x, visit, augment.random_erasing)
     return x
 
 

@@ -109,7 +109,7 @@ def look_inside(
     again += _flags(
         {
             "--only": None if tuple(only) == DEFAULT else ",".join(only),
-            "--against": against,
+            "--compare-to": against,
             "--time": None if time_limit_s is None else f"{time_limit_s:.12g}s",
             "--images": None if images == IMAGES else images,
             "--count": None if count == COUNT else count,

@@ -104,7 +104,7 @@ def measure(task: Task, seconds: float, began: float) -> StepCost:
     training.network.train()
     paces: list[Pace] = []
     with updates_of(training, _nobody) as updates:
-        if task.recipe.early_share > 0:
+        if task.recipe.progressive_share > 0:
             paces.append(_pace(training, updates, seconds / 2))
         training.state.step = training.state.plan.total_steps  # the images are large by now
         paces.append(_pace(training, updates, seconds))

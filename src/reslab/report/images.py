@@ -87,7 +87,7 @@ def _reopen(run: Run) -> Dataset:
     dataset = open_dataset(
         first_there(tuple(filter(None, places)) or ("",)),
         options=DataOptions.from_json(run.config.get("data_options")).as_opened(),
-        skip_bad=bool(run.section("request").get("skip_bad")),
+        skip_bad=bool(run.section("request").get("skip_corrupt")),
     )
     record = read_record(run.folder)
     if record is not None:

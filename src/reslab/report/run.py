@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from reslab.aliases import current_config
 from reslab.display.short import short_repr
 from reslab.errors import DataError, ReslabError
 
@@ -91,7 +92,7 @@ def read_run(folder: Path) -> Run:
             remedy="name the folder that 'reslab train' wrote",
         )
     gaps: list[str] = []
-    config = _read_object(path, gaps)
+    config = current_config(_read_object(path, gaps))
     if not config:
         raise DataError(f"{path} is damaged", remedy="nothing can be said of this run")
     names = tuple(str(n) for n in config.get("dataset", {}).get("classes", ()))

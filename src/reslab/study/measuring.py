@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from reslab import artifact, machine
+from reslab.aliases import current_config
 from reslab.data.loader import eval_batches
 from reslab.evaluate.metrics import Evaluation
 from reslab.evaluate.run import evaluate_network
@@ -95,7 +96,9 @@ def recipe_of(run_dir: Path) -> dict[str, Any]:
     """Return every number of a run's recipe; empty where it never got so far."""
     if not (run_dir / "config.json").is_file():
         return {}
-    recipe: dict[str, Any] = RunDirectory(run_dir).read_json("config.json")["recipe"]
+    recipe: dict[str, Any] = current_config(RunDirectory(run_dir).read_json("config.json"))[
+        "recipe"
+    ]
     return recipe
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reslab import durable
+from reslab.aliases import current_config
 from reslab.display import short
 from reslab.display.short import short_repr
 from reslab.errors import CheckpointError
@@ -64,7 +65,7 @@ class RunOutcome:
         """Rebuild what `to_json` returned."""
         return cls(
             **{
-                **value,
+                **current_config(value),
                 "rows": tuple(value["rows"]),
                 "combined": tuple(value.get("combined", ())),
             }

@@ -60,7 +60,7 @@ def make_network(
     if config.request.source is None:
         if recipe.initial_weights != "network":
             redraw(network, recipe.initial_weights)
-        if recipe.zero_last_scale:
+        if recipe.zero_init_residual:
             zero_last_scale(network)
         if new:
             fit_to_images(network, plain)

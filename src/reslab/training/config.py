@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab import spec as specs
+from reslab.aliases import accept_old_names, current_config, current_names
 from reslab.data.dataset import Dataset
 from reslab.data.open import located
 from reslab.data.options import DataOptions
@@ -18,6 +19,7 @@ from reslab.training import recipe as recipes
 from reslab.training.recipe import Recipe
 
 
+@accept_old_names
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
     """What a user asks for; everything has a sensible default but the data.
@@ -38,7 +40,7 @@ class Request:
         deepen_from: an artifact to deepen to `model` and train on, or None.
         stem: "small" or "imagenet" in place of the network's own stem.
         test_fraction: share held out for the test where the data has no test split.
-        skip_bad: leave unreadable images out (recorded) instead of stopping.
+        skip_corrupt: leave unreadable images out (recorded) instead of stopping.
         save_every_s: seconds between two checkpoints.
         probe: record the signal by depth in probe.jsonl: 0 at the end of each epoch, N after
             every N updates as well; None for not at all.
@@ -61,7 +63,7 @@ class Request:
     deepen_from: Path | None = None
     stem: Stem | None = None
     test_fraction: float = 0.2
-    skip_bad: bool = False
+    skip_corrupt: bool = False
     save_every_s: float = 30.0
     probe: int | None = None
     cache: Path | None = None
@@ -71,6 +73,7 @@ class Request:
     def __post_init__(self) -> None:
         if not -(2**63) <= self.seed < 2**63:
             raise UsageError(f"seed must fit into 64 bits, received {self.seed}")
+        object.__setattr__(self, "overrides", current_names(self.overrides))
 
     @property
     def source(self) -> Path | None:
@@ -149,6 +152,7 @@ class Config:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Config:
         """Rebuild what `to_json` returned."""
+        value = current_config(value)
         request = dict(value["request"])
         for name in ("out", "start", "deepen_from", "cache"):
             request[name] = None if request.get(name) is None else Path(request[name])

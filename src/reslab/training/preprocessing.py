@@ -46,7 +46,7 @@ def planned_preprocess(request: Request, recipe: Recipe, in_chans: int) -> Prepr
         UsageError: the normalisation is that of a model to start from, and there is none.
     """
     planned = geometry(recipe, in_chans)
-    if recipe.normalisation != "start":
+    if recipe.normalization != "start":
         return planned
     source = load_source(request)
     if source is None:
@@ -69,10 +69,10 @@ def with_statistics(
     The paper's per-pixel mean is subtracted without dividing by a deviation (the pixels are
     then in [-1, 1] instead of [-255, 255]).
     """
-    if recipe.normalisation == "start":
+    if recipe.normalization == "start":
         return preprocess
     measured = statistics(bank, dataset.split("train"))
-    if recipe.normalisation == "pixel-mean":
+    if recipe.normalization == "pixel-mean":
         ones = (1.0,) * preprocess.in_chans
         return dataclasses.replace(
             preprocess, mean=measured.mean, std=ones, mean_image=measured.mean_image

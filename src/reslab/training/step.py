@@ -125,10 +125,12 @@ def update(training: Training, batch: Batch, size: int) -> Tensor:
                 training.device.type, dtype=training.dtype, enabled=training.dtype is not None
             ):
                 logits, *auxiliary = training.forward(resized(part.images, size))
-            losses = mixed_loss(logits.float(), part, recipe.smoothing, training.class_weights)
+            losses = mixed_loss(
+                logits.float(), part, recipe.label_smoothing, training.class_weights
+            )
             for inner, weight in zip(auxiliary, weights, strict=True):
                 losses = losses + weight * mixed_loss(
-                    inner.float(), part, recipe.smoothing, training.class_weights
+                    inner.float(), part, recipe.label_smoothing, training.class_weights
                 )
             loss = losses.sum() / num_images
             (training.scaler.scale(loss) if training.scaler else loss).backward()
@@ -191,7 +193,7 @@ def mixed_errors(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def _apply(training: Training) -> None:
-    optimizer, scaler, clip = training.optimizer, training.scaler, training.recipe.clip
+    optimizer, scaler, clip = training.optimizer, training.scaler, training.recipe.clip_grad_norm
     if scaler is not None:
         scaler.unscale_(optimizer)
     if clip > 0:
