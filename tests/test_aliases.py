@@ -154,8 +154,7 @@ def test_docs_use_the_names_of_today():
     for page in (Path(__file__).parents[1] / "docs").glob("*.md"):
         words = page.read_text("utf-8").replace("`", " ").replace("[", " ").split()
         found = set(map(flag, OLD_NAMES)) & set(words)
-        allowed = {"--clip", "--smoothing", "--early-size"} if page.name == "recipes.md" else set()
-        assert found <= allowed, page
+        assert not found, page
 
 
 def test_arguments_of_a_command_are_listed_without_parsing():

@@ -10,7 +10,7 @@ import torch
 from bench.session import SHARED
 from reslab import machine
 from reslab.data.loader import Batch
-from reslab.training.assemble import assemble
+from reslab.training.build import build_training
 from reslab.training.config import Config, Request, describe_dataset
 from reslab.training.distributed import World
 from reslab.training.inputs import cost_of, decide, fitted_images
@@ -39,7 +39,7 @@ def assembled(wanted: Request, device: torch.device) -> Training:
     preprocess, bank = fitted_images(
         config, dataset, device, world, observer.decoding, observer.note
     )
-    return assemble(config, dataset, bank, preprocess, device, world)
+    return build_training(config, dataset, bank, preprocess, device, world)
 
 
 def share(training: Training, settings: dict[str, Any]) -> list[Batch]:

@@ -10,7 +10,7 @@ import torch
 from reslab.data.dataset import Dataset
 from reslab.data.open import open_dataset
 from reslab.data.split import complete_splits
-from reslab.training.assemble import assemble
+from reslab.training.build import build_training
 from reslab.training.choose import choose
 from reslab.training.config import Config, Request, describe_dataset
 from reslab.training.distributed import World
@@ -32,7 +32,7 @@ def make_training(
     overrides: dict[str, Any] | None = None,
     *,
     seed: int = 0,
-    recorded: bool | None = None,
+    graphed: bool | None = None,
     device: torch.device = CPU,
 ) -> Training:
     """Put a training of digits together in float32, at step 0."""
@@ -53,4 +53,4 @@ def make_training(
     preprocess, bank = fitted_images(
         config, dataset, device, World(), decoding=watcher.decoding, note=watcher.note
     )
-    return assemble(config, dataset, bank, preprocess, device, World(), recorded=recorded)
+    return build_training(config, dataset, bank, preprocess, device, World(), graphed=graphed)

@@ -23,7 +23,7 @@ from reslab.training.inputs import fitted_images
 from reslab.training.observe import Silent
 from reslab.training.recipes import RECIPES, Situation
 from reslab.training.recipes import choose as choose_recipe
-from reslab.training.source import initial_spec, kept_settings, load_source, take_over
+from reslab.training.source import initial_spec, kept_settings, load_pretrained, load_source
 
 SHORT = ("--steps", "6", "--batch-size", "64")
 
@@ -65,7 +65,7 @@ def test_the_run_begins_with_the_very_logits_of_the_trained_network(plain, deepe
 
     config = Config.from_json(deepened.read("config.json"))
     network = build(config.spec)
-    take_over(network, config, lambda: torch.rand(64, 1, 8, 8))
+    load_pretrained(network, config, lambda: torch.rand(64, 1, 8, 8))
     before = logits(artifact.load(plain.path).network, plain.path)
     after = logits(network, deepened.path)
     torch.testing.assert_close(after, before, rtol=0, atol=1e-5)

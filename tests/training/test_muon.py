@@ -11,9 +11,9 @@ from torch import nn
 from reslab import create_model
 from reslab.training.muon import Muon, orthogonalised
 from reslab.training.optimizer import (
+    FACTOR,
     load_state_tensors,
     make_optimizer,
-    set_learning_rate,
     state_tensors,
 )
 from reslab.training.recipe import Recipe
@@ -80,7 +80,8 @@ def test_its_formula(nesterov, decay_all):
     velocity = [torch.zeros_like(w) for w in expected]
     random = torch.Generator().manual_seed(4)
     for rate in (0.1, 0.02, 0.3):
-        set_learning_rate(optimizer, rate)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group[FACTOR]
         for p, w, v in zip(net.parameters(), expected, velocity, strict=True):
             g = torch.randn(w.shape, generator=random, dtype=w.dtype)
             p.grad = g.clone()

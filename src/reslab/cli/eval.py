@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reslab.data.dataset import Dataset
     from reslab.evaluate.metrics import Evaluation
     from reslab.evaluate.protocol import Seen
-    from reslab.evaluate.views import Views
+    from reslab.evaluate.views import ViewName
 
 HELP = "measure one or several models, with intervals and per-class numbers"
 CLASS_LIMIT = 20
@@ -206,9 +206,9 @@ def _measure(
     return evaluations
 
 
-def _views(args: argparse.Namespace) -> Views:
+def _views(args: argparse.Namespace) -> ViewName:
     """Return what --tta is called where images are evaluated, and in what is written."""
-    views: Views = "centre" if args.tta == "center" else args.tta
+    views: ViewName = "centre" if args.tta == "center" else args.tta
     return views
 
 

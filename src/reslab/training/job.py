@@ -24,8 +24,8 @@ from reslab.data.split import splits_to_json
 from reslab.durable import Lock
 from reslab.errors import StoppedError
 from reslab.training import checkpoint, loop, rundir, saving, status
-from reslab.training.assemble import assemble, uses_fused_passes
 from reslab.training.budget import Budget, Clock
+from reslab.training.build import build_training, uses_fused_passes
 from reslab.training.config import Config, Request, describe_dataset, lengthened
 from reslab.training.distributed import World, joined
 from reslab.training.evaluating import Interrupted, row_evaluator, split_evaluator
@@ -208,7 +208,7 @@ def _execute(job: Job) -> Result:
             note=job.observer.note,
         )
         found = _newest_checkpoint(job)
-        training = assemble(
+        training = build_training(
             job.config, job.dataset, bank, preprocess, job.device, job.world, new=found is None
         )
         clock = Clock(0.0 if found is None else _restore(job, training, found), job.began)

@@ -80,14 +80,8 @@ def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     return list(groups.values())
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the rate of every group: its own multiple of the recipe's."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group[FACTOR]
-
-
 @torch.no_grad()
-def renormalise_filters(network: nn.Module, limit: float) -> None:
+def renormalize_filters(network: nn.Module, limit: float) -> None:
     """W_f *= limit / max(limit, RMS(W_f)) for each filter f of each trainable convolution.
 
     Args:

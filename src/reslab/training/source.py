@@ -108,7 +108,7 @@ def refuse_other_weights(chosen: Recipe) -> None:
         )
 
 
-def take_over(network: Network, config: Config, images: Callable[[], torch.Tensor]) -> None:
+def load_pretrained(network: Network, config: Config, images: Callable[[], torch.Tensor]) -> None:
     """Load the weights of the source into a new network.
 
     The classifier stays new where the classes are others, or the same in another order.
