@@ -45,6 +45,7 @@ class MetricAccumulator:
         """Account for the updates not read yet; returns how many they were."""
         pending, self._pending = self._pending, []
         if pending:
+            # One transfer for all of them: each `tolist` waits until the device is done.
             for sums in torch.stack(pending).tolist():
                 self._training.state.account(*sums)
         return len(pending)

@@ -37,6 +37,7 @@ class Ema:
 
     def begin(self, step: int) -> None:
         """Set how far update number `step` (from 1) will move the average."""
+        # A constant decay would hold the initial weights for 1 / (1 - decay) updates.
         share = 1 - min(self.decay, (1 + step) / (10 + step))
         if isinstance(self._share, Tensor):
             self._share.fill_(share)
@@ -54,6 +55,7 @@ class Ema:
             torch._foreach_mul_(moved, self._share)
             torch._foreach_add_(averages, moved)
         else:
+            # One pass over all tensors: a loop would start three kernels for each of them.
             torch._foreach_lerp_(averages, present, self._share)
         if self._others:
             torch._foreach_copy_(

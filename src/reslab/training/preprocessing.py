@@ -43,7 +43,7 @@ def planned_preprocess(request: Request, recipe: Recipe, in_chans: int) -> Prepr
     Of a mean image that the source has, the mean of each channel is kept.
 
     Raises:
-        UsageError: the normalisation is that of a model to start from, and there is none.
+        UsageError: the normalization is that of a model to start from, and there is none.
     """
     planned = geometry(recipe, in_chans)
     if recipe.normalization != "start":
@@ -51,7 +51,7 @@ def planned_preprocess(request: Request, recipe: Recipe, in_chans: int) -> Prepr
     source = load_source(request)
     if source is None:
         raise UsageError(
-            "normalisation 'start' is that of the model that a run starts from",
+            "normalization 'start' is that of the model that a run starts from",
             remedy="add --start MODEL, or take channel or pixel-mean",
         )
     known = source.preprocess

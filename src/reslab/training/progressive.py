@@ -26,6 +26,7 @@ def cost_of_the_rest(recipe: Recipe, progress: float) -> float:
     """
     if progress >= recipe.progressive_share:
         return 1.0
+    # Shares of what is left, not of the whole run; an image costs as its area.
     early = (recipe.progressive_share - progress) / (1.0 - progress)
     return early + (1.0 - early) * (recipe.img_size / recipe.progressive_size) ** 2
 

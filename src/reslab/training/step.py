@@ -169,6 +169,7 @@ def no_sums(device: torch.device) -> Tensor:
 
 def sum_type(device: torch.device) -> torch.dtype:
     """Return the type that sums over a batch are made in: float64, which MPS lacks."""
+    # Sums of an epoch in float32 would lose the loss of a single image.
     return torch.float32 if device.type == "mps" else torch.float64
 
 
@@ -231,6 +232,7 @@ def _split(batch: Batch, parts: int) -> list[Batch]:
 
 def _mixed(seed: int, step: int, rank: int) -> int:
     """Mix three numbers into one seed, a signed number of 64 bits."""
+    # Factors that are prime keep (seed, step, rank) apart: ranks below 8,191, a million steps.
     mixed = (seed * 1_000_003 + step) * 8_191 + rank
     return (mixed + 2**63) % 2**64 - 2**63
 
