@@ -48,13 +48,13 @@ bench-gpu: $(VENV)/installed
 	$(BIN)/python -m bench.gpu --out bench/results/gpu $(CASES)
 
 check: $(VENV)/installed-test
-	$(BIN)/ruff format --check src tests bench
-	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench examples
+	$(BIN)/ruff check src tests bench examples
 	$(BIN)/mypy
 
 format: $(VENV)/installed-test
-	$(BIN)/ruff format src tests bench
-	$(BIN)/ruff check --fix src tests bench
+	$(BIN)/ruff format src tests bench examples
+	$(BIN)/ruff check --fix src tests bench examples
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

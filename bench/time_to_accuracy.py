@@ -223,7 +223,16 @@ def ours(data: Path, epochs: float, seed: int, args: argparse.Namespace) -> dict
     """Run the whole command from nothing."""
     with tempfile.TemporaryDirectory() as scratch:
         argv = ["train", str(data), "--model", args.network, "--recipe", args.recipe]
-        argv += ["--epochs", f"{epochs:g}", "--seed", str(seed), "--val", "0", "--json", "--quiet"]
+        argv += [
+            "--epochs",
+            f"{epochs:g}",
+            "--seed",
+            str(seed),
+            "--val-fraction",
+            "0",
+            "--json",
+            "--quiet",
+        ]
         argv += ["--out", f"{scratch}/run"]
         began = time.perf_counter()
         result = command("-m", "reslab", *argv, own=Path(scratch))

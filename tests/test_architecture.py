@@ -18,6 +18,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ANYONE_MAY = {
     "errors",
     "registry",
+    "settings",
+    "aliases",
     "display",
     "import_path",
     "child",

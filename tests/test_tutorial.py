@@ -63,5 +63,5 @@ def test_the_recipe_is_that_of_the_tutorials_users():
     recipe = RECIPES["keras-tutorial"](Situation(50_000, 32, 10))
     assert (recipe.epochs, recipe.batch_size, recipe.lr) == (100, 128, 0.1)
     assert (recipe.optimizer, recipe.momentum, recipe.nesterov) == ("sgd", 0.9, False)
-    assert (recipe.normalisation, recipe.val_fraction) == ("pixel-mean", 0)
+    assert (recipe.normalization, recipe.val_fraction) == ("pixel-mean", 0)
     assert recipe.augment == Augment(pad_crop=3, flip=True)

@@ -19,7 +19,6 @@ from reslab.training.config import Request
 from reslab.training.observe import Silent, StepEvent
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest
-from reslab.training.updates import updates_of
 
 STEPS = 99_000  # more than are taken, and too few to try every kernel for
 
@@ -57,7 +56,7 @@ class Steered(Silent):
             self.session.answer(count, seconds, gpu_peak_mib=gpu_peak_mib(device), loss=event.loss)
         else:
             self.warm = True
-            recorded = self.training.recorded and device.type == "cuda" and not self.notes
+            recorded = self.training.graphed and device.type == "cuda" and not self.notes
             self.session.ready(torch=torch.__version__, one_graph=recorded, notes=self.notes)
         self.wanted = self.session.wait()
         self.from_step, self.began = event.step, time.perf_counter()
@@ -99,7 +98,7 @@ def request(settings: dict[str, Any]) -> Request:
             "flip": settings["flip"],
             "steps": STEPS,
             "compile": bool(settings.get("compile")) and not settings["quick"],
-            "normalisation": "channel",
+            "normalization": "channel",
             "decay_all": True,
             "track_test": False,
             "warmup_until_error_pct": 0.0,
@@ -119,9 +118,9 @@ def check(training: Training, settings: dict[str, Any]) -> dict[str, Any]:
     del batches
     network.train()
     losses = []
-    with updates_of(training, print) as updates:
+    with loop.open_steps(training, print) as (batches, step):
         for _ in range(settings["check_steps"]):
-            sums = updates.take(CHECK_RATE)
+            sums = step(next(batches), CHECK_RATE)
             training.state.step += 1
             losses.append(float(sums[0] / sums[2]))
     return {

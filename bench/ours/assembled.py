@@ -11,7 +11,7 @@ from bench.session import SHARED
 from reslab import machine
 from reslab.data.loader import Batch
 from reslab.runs.config import Config, describe_dataset
-from reslab.training.assemble import assemble
+from reslab.training.build import build_training
 from reslab.training.config import Request
 from reslab.training.distributed import World
 from reslab.training.inputs import cost_of, decide, fitted_images
@@ -40,7 +40,7 @@ def assembled(wanted: Request, device: torch.device) -> Training:
     preprocess, fitted = fitted_images(
         config, dataset, device, world, observer.decoding, observer.note
     )
-    return assemble(config, dataset, fitted, preprocess, device, world)
+    return build_training(config, dataset, fitted, preprocess, device, world)
 
 
 def share(training: Training, settings: dict[str, Any]) -> list[Batch]:

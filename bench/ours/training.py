@@ -73,7 +73,7 @@ def request(settings: dict[str, Any]) -> Request:
             "flip": settings["flip"],
             "steps": 10_000_000,
             "precision": settings.get("precision", "auto"),
-            "normalisation": "channel",
+            "normalization": "channel",
             "decay_all": True,
             "track_test": False,
         },

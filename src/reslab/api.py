@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from reslab.predict import Predictor
     from reslab.training.config import Request
     from reslab.training.finish import Result
-    from reslab.training.keywords import RecipeFields
     from reslab.training.observe import Observer
+    from reslab.training.recipe import RecipeFields
 
 
 def train(

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from reslab.cli.arguments import Parser
 from reslab.cli.main import VERBS, actions_of, build_parser, build_parsers, main
 
 GROUPS = {
@@ -44,9 +45,8 @@ def test_a_command_of_a_group_has_a_help_of_its_own(group, name, capsys):
     assert text.startswith(f"usage: reslab {group} {name} ")
     own = build_parsers(group)[name]
     for other, parser in build_parsers(group).items():
-        for action in parser._actions:
-            flag = action.option_strings[-1] if action.option_strings else ""
-            if other != name and flag and flag not in own._option_string_actions:
+        for flag in parser.arguments.options():
+            if other != name and flag not in own.arguments.options():
                 assert flag not in text
 
 
@@ -103,7 +103,7 @@ def test_an_action_of_a_group_runs(capsys):
     assert "degradation" in {study["name"] for study in json.loads(capsys.readouterr().out)}
 
 
-def every_parser() -> list[argparse.ArgumentParser]:
+def every_parser() -> list[Parser]:
     alone = [build_parser(verb) for verb in VERBS if not actions_of(verb)]
     return alone + [parser for group in GROUPS for parser in build_parsers(group).values()]
 
@@ -111,7 +111,7 @@ def every_parser() -> list[argparse.ArgumentParser]:
 def test_out_is_o_wherever_it_is():
     found = 0
     for parser in every_parser():
-        for action in parser._actions:
+        for action in parser.arguments.actions:
             if "--out" in action.option_strings:
                 assert "-o" in action.option_strings, parser.prog
                 found += 1

@@ -27,7 +27,7 @@ CASES = [
     (["train", "--mod"], {"--model"}, {"--momentum"}),
     (["train", "--model", "resnet2"], {"resnet20", "resnet20_b"}, {"resnet50", "digits"}),
     (["train", "-o", "runs/x", "--recipe", "small"], {"small-images"}, {"fast"}),
-    (["train", "--opt", ""], {"sgd", "adamw", "muon"}, {"digits"}),
+    (["train", "--optimizer", ""], {"sgd", "adamw", "muon"}, {"digits"}),
     (["train", "fash"], {"fashion-mnist"}, {"resnet20"}),
     (["train", "--flip", "pho"], {"photos"}, {"fashion-mnist"}),
     (["train", "--resume", "pho"], {"photos"}, set()),

@@ -158,9 +158,9 @@ def test_the_table_fits_a_small_terminal(data: Path, tmp_path: Path, capsys: Cap
 @pytest.mark.parametrize(
     "words",
     [
-        ["--views", "10-crop"],
-        ["--views", "multi-scale"],
-        ["--views", "10-crop", "--average", "logits"],
+        ["--tta", "10-crop"],
+        ["--tta", "multi-scale"],
+        ["--tta", "10-crop", "--average", "logits"],
     ],
 )
 def test_views(data: Path, tmp_path: Path, capsys: Capture, words: list[str]) -> None:
@@ -435,14 +435,14 @@ def test_another_run_that_trained_on_the_test_images_is_named(
     ("words", "code", "says"),
     [
         (["--split", "val"], 3, "has no split 'val'"),
-        (["--scales", "8"], 2, "belongs to --views multi-scale"),
-        (["--views", "multi-scale", "--scales", "8,x"], 2, "sides in pixels"),
-        (["--views", "multi-scale", "--scales", "0"], 2, "1 or more"),
-        (["--average", "logits"], 2, "belongs to --views 10-crop"),
-        (["--views", "multi-scale", "--average", "softmax"], 2, "belongs to --views 10-crop"),
+        (["--scales", "8"], 2, "belongs to --tta multi-scale"),
+        (["--tta", "multi-scale", "--scales", "8,x"], 2, "sides in pixels"),
+        (["--tta", "multi-scale", "--scales", "0"], 2, "1 or more"),
+        (["--average", "logits"], 2, "belongs to --tta 10-crop"),
+        (["--tta", "multi-scale", "--average", "softmax"], 2, "belongs to --tta 10-crop"),
         (["--workers=-1"], 2, "--workers: must be 0 or more, received -1"),
         (["--batch-size", "0"], 2, "1 or more"),
-        (["--views", "center"], 2, "centre"),
+        (["--tta", "centr"], 2, "center"),
         (["--device", "cuda:99"], 5, "--device cpu"),
     ],
 )
@@ -530,7 +530,7 @@ def test_an_unreadable_image_stops_unless_it_is_left_out(
     (data / "test" / "red" / "3.png").write_bytes(b"no image")
     assert main(["eval", str(run), str(data), "--device", "cpu"]) == 3
     assert "3.png" in capsys.readouterr().err
-    command = ["eval", str(run), str(data), "--json", "--skip-bad", "--device", "cpu"]
+    command = ["eval", str(run), str(data), "--json", "--skip-corrupt", "--device", "cpu"]
     assert main(command) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["num_images"] == 23

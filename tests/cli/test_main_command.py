@@ -52,7 +52,7 @@ def test_every_verb_explains_itself(verb, capsys):
         (["nonsense"], "see 'reslab --help'"),
         (["train", "--epoch", "3"], "did you mean '--epochs'?"),
         (["train", "--epoch=3"], "did you mean '--epochs'?"),
-        (["train", "--sched", "cosin", "x"], "invalid choice: 'cosin'"),
+        (["train", "--schedule", "cosin", "x"], "invalid choice: 'cosin'"),
         (["eval", "--jsn", "a", "b"], "did you mean '--json'?"),
         (["show"], "NETWORK"),
         (["train", "a", "b"], "unrecognized arguments: b"),

@@ -2,65 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from other_values import COMPANIONS, SETTINGS, as_text, other_value
 from reslab import api
 from reslab.cli import train as verb
 from reslab.cli.main import build_parser, main
-from reslab.data.augment import Augment
 from reslab.data.collect import DataOptions
+from reslab.errors import UsageError
 from reslab.training.config import Request
 from reslab.training.recipe import Recipe, override
 
-# flag -> (what is written, what the recipe holds then)
-SETTINGS: dict[str, tuple[str, Any]] = {
-    "--epochs": ("7.5", 7.5),
-    "--steps": ("77", 77),
-    "--batch-size": ("48", 48),
-    "--accumulate": ("3", 3),
-    "--opt": ("adamw", "adamw"),
-    "--lr": ("0.3", 0.3),
-    "--head-lr": ("3", 3.0),
-    "--bias-lr": ("64", 64.0),
-    "--momentum": ("0.77", 0.77),
-    "--weight-decay": ("0.02", 0.02),
-    "--sched": ("plateau", "plateau"),
-    "--milestones": ("0.5,0.75", (0.5, 0.75)),
-    "--gamma": ("0.3", 0.3),
-    "--plateau-patience": ("9", 9),
-    "--warmup-steps": ("17", 17),
-    "--warmup-lr": ("0.003", 0.003),
-    "--clip": ("2.5", 2.5),
-    "--max-filter-rms": ("0.1", 0.1),
-    "--ema": ("0.9", 0.9),
-    "--smoothing": ("0.15", 0.15),
-    "--initial-weights": ("glorot", "glorot"),
-    "--dropout": ("0.3", 0.3),
-    "--pad-crop": ("3", 3),
-    "--crop-scale": ("0.3,0.9", (0.3, 0.9)),
-    "--crop-ratio": ("0.7,1.1", (0.7, 1.1)),
-    "--rotate": ("11", 11.0),
-    "--jitter": ("0.2", 0.2),
-    "--pca-colour": ("0.05", 0.05),
-    "--erase": ("0.4", 0.4),
-    "--mixup": ("0.3", 0.3),
-    "--cutmix": ("0.6", 0.6),
-    "--img-size": ("96", 96),
-    "--bit-depth": ("12", 12),
-    "--resize": ("pad", "pad"),
-    "--normalisation": ("pixel-mean", "pixel-mean"),
-    "--val": ("0.25", 0.25),
-    "--rows-per-epoch": ("3", 3),
-    "--monitor": ("val_loss", "val_loss"),
-    "--freeze": ("-1", -1),
-    "--precision": ("bf16", "bf16"),
-}
-ALL = {setting.flag: setting for group in verb.GROUPS.values() for setting in group}
-SWITCHES = [flag for flag, setting in ALL.items() if setting.type is None]
+SWITCHES = [name for name, setting in SETTINGS.items() if setting.kind is bool]
+VALUES = [name for name in SETTINGS if name not in SWITCHES]
 
 
 class Reached(Exception):  # noqa: N818 - not an error: the command would start here
@@ -91,61 +48,45 @@ def value_of(recipe: Recipe, field: str) -> Any:
     return getattr(recipe if hasattr(recipe, field) else recipe.augment, field)
 
 
-def test_every_flag_is_tried_here_and_every_field_has_one():
-    apart = {"--patience", "--early-size", "--early-share", "--warmup-until-error-pct"}
-    assert {*SETTINGS, *SWITCHES, *apart} == set(ALL)
-    fields = {f.name for f in (*dataclasses.fields(Recipe), *dataclasses.fields(Augment))}
-    assert {setting.field for setting in ALL.values()} == fields - {"name", "augment"}
-
-
-@pytest.mark.parametrize("flag", SETTINGS)
-def test_a_flag_sets_its_field_and_no_other(requested, flag):
-    text, expected = SETTINGS[flag]
-    request = requested(flag, text)
-    assert request.overrides == {ALL[flag].field: expected}
+@pytest.mark.parametrize("name", VALUES)
+def test_a_flag_sets_its_field_and_no_other(requested, name):
+    setting = SETTINGS[name]
+    value = other_value(setting)
+    request = requested(setting.flag, as_text(value))
+    assert request.overrides == {name: value}
     default = Recipe(name="x")
-    changed = override(default, request.overrides)
-    assert value_of(changed, ALL[flag].field) == expected
-    assert value_of(default, ALL[flag].field) != expected
+    changed = override(default, {**COMPANIONS.get(name, {}), **request.overrides})
+    assert value_of(changed, name) == value
+    assert value_of(default, name) == setting.default != value
 
 
-@pytest.mark.parametrize("flag", SWITCHES)
-def test_a_switch_goes_both_ways(requested, flag):
-    field = ALL[flag].field
-    assert requested(flag).overrides == {field: True}
-    assert requested(flag.replace("--", "--no-")).overrides == {field: False}
-    override(Recipe(name="x"), {field: True})
+@pytest.mark.parametrize("name", SWITCHES)
+def test_a_switch_goes_both_ways(requested, name):
+    flag = SETTINGS[name].flag
+    assert requested(flag).overrides == {name: True}
+    assert requested(flag.replace("--", "--no-")).overrides == {name: False}
+    override(Recipe(name="x"), {name: True})
 
 
-def test_patience_needs_a_monitor(requested):
-    request = requested("--patience", "4", "--monitor", "val_accuracy")
-    assert override(Recipe(name="x"), request.overrides).patience == 4
+@pytest.mark.parametrize("name", COMPANIONS)
+def test_what_makes_no_sense_alone_is_refused(name):
+    with pytest.raises(UsageError):
+        override(Recipe(name="x"), {name: other_value(SETTINGS[name])})
 
 
-def test_a_warm_up_until_an_error_needs_a_rate(requested):
-    request = requested("--warmup-until-error-pct", "70", "--warmup-lr", "0.01")
-    assert override(Recipe(name="x"), request.overrides).warmup_until_error_pct == 70
+@pytest.mark.parametrize("name", VALUES)
+def test_the_environment_sets_it_too(requested, monkeypatch, name):
+    value = other_value(SETTINGS[name])
+    monkeypatch.setenv("RESLAB_" + name.upper(), as_text(value))
+    assert requested().overrides == {name: value}
 
 
-def test_an_early_size_needs_a_share(requested):
-    request = requested("--early-size", "24", "--early-share", "0.4")
-    recipe = override(Recipe(name="x"), request.overrides)
-    assert (recipe.early_size, recipe.early_share) == (24, 0.4)
-
-
-@pytest.mark.parametrize("flag", SETTINGS)
-def test_the_environment_sets_it_too(requested, monkeypatch, flag):
-    text, expected = SETTINGS[flag]
-    monkeypatch.setenv("RESLAB_" + flag.strip("-").replace("-", "_").upper(), text)
-    assert requested().overrides == {ALL[flag].field: expected}
-
-
-@pytest.mark.parametrize("flag", SETTINGS)
-def test_a_file_sets_it_too(requested, tmp_path, flag):
-    text, expected = SETTINGS[flag]
+@pytest.mark.parametrize("name", VALUES)
+def test_a_file_sets_it_too(requested, tmp_path, name):
+    value = other_value(SETTINGS[name])
     file = tmp_path / "settings.toml"
-    file.write_text(f'{flag.strip("-")} = "{text}"\n')
-    assert requested("--config", str(file)).overrides == {ALL[flag].field: expected}
+    file.write_text(f'{name.replace("_", "-")} = "{as_text(value)}"\n')
+    assert requested("--config", str(file)).overrides == {name: value}
 
 
 def test_numbers_lists_and_booleans_of_a_file(requested, tmp_path):
@@ -174,8 +115,8 @@ def test_numbers_lists_and_booleans_of_a_file(requested, tmp_path):
         (["--seed", "3"], "seed", 3),
         (["--device", "cpu"], "device", "cpu"),
         (["--workers", "3"], "workers", 3),
-        (["--test", "0.3"], "test_fraction", 0.3),
-        (["--skip-bad"], "skip_bad", True),
+        (["--test-fraction", "0.3"], "test_fraction", 0.3),
+        (["--skip-corrupt"], "skip_corrupt", True),
         (["--save-every", "2m"], "save_every_s", 120.0),
         (["--cache", "c"], "cache", Path("c")),
         (["--root", "/p"], "data_options", DataOptions(root="/p")),
@@ -194,11 +135,13 @@ def test_the_other_flags_reach_the_request(requested, words, field, expected):
 
 
 def test_every_flag_has_help_and_a_place():
-    for action in build_parser("train")._actions:
+    parser = build_parser("train")
+    for action in parser.arguments.actions:
         assert action.help, action.option_strings
-    text = build_parser("train").format_help()
-    for flag in ALL:
-        assert flag in text
+    text = parser.format_help()
+    for setting in SETTINGS.values():
+        assert setting.flag in text
+        assert f"\n{setting.group}:\n" in text
 
 
 def test_without_data_the_remedy_is_named(capsys):

@@ -61,7 +61,7 @@ def test_too_few_images_to_hold_out_a_test_are_found(tmp_path: Path) -> None:
     report = check(tmp_path / "two")
     assert not report.ok
     (found,) = [f for f in report.findings if f.kind == "no-test"]
-    assert found.remedy.startswith("use --test 0.5, ")
+    assert found.remedy.startswith("use --test-fraction 0.5, ")
     write_pictures(tmp_path / "three", {"a": 3, "b": 3})
     assert check(tmp_path / "three").ok
 

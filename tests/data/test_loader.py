@@ -18,7 +18,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (COUNT, 12, 12, 3), dtype=np.
 LABELS = np.arange(COUNT) % 5
 TRAIN = np.arange(0, COUNT, 2)
 PREPROCESS = Preprocess(img_size=12, resize_size=12)
-ALL = Augment(pad_crop=2, flip=True, jitter=0.2, erase=0.3, mixup=0.5, cutmix=1.0)
+ALL = Augment(pad_crop=2, flip=True, color_jitter=0.2, random_erasing=0.3, mixup=0.5, cutmix=1.0)
 
 
 def make(augment: Augment = ALL, fitted=None, **fields) -> TrainLoader:

@@ -170,9 +170,9 @@ def test_the_share_that_is_proposed_works(
     counts: tuple[int, ...], asked: float, share: float
 ) -> None:
     dataset = labelled(counts)
-    with pytest.raises(DataError, match=rf"use --test {share:g}, add images") as raised:
+    with pytest.raises(DataError, match=rf"use --test-fraction {share:g}, add images") as raised:
         complete_splits(dataset, val_fraction=0, test_fraction=asked, seed=0)
-    assert "--test 0 " in raised.value.remedy
+    assert "--test-fraction 0 " in raised.value.remedy
     split = complete_splits(dataset, val_fraction=0, test_fraction=share, seed=0).splits
     held = np.bincount(dataset.labels[split["test"]], minlength=len(counts))
     assert all(1 <= h < n for h, n in zip(held, counts, strict=True) if n > 1)
@@ -189,7 +189,9 @@ def test_of_one_image_a_class_nothing_can_be_held_out() -> None:
 def test_the_share_that_is_proposed_for_groups_works() -> None:
     groups = tuple(f"g{number // 4}" for number in range(12)) * 2
     dataset = dataclasses.replace(labelled((12, 12)), groups=groups)
-    with pytest.raises(DataError, match=r"the groups are too large; use --test 0\.\d+") as raised:
+    with pytest.raises(
+        DataError, match=r"the groups are too large; use --test-fraction 0\.\d+"
+    ) as raised:
         complete_splits(dataset, val_fraction=0, test_fraction=0.05, seed=0)
     share = float(raised.value.remedy.split()[2].rstrip(","))
     split = complete_splits(dataset, val_fraction=0, test_fraction=share, seed=0).splits

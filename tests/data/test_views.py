@@ -15,9 +15,9 @@ AUGMENTS = [
     Augment(),
     Augment(flip=True),
     Augment(pad_crop=3, flip=True),
-    Augment(pad_crop=2, flip=True, jitter=0.4, pca_colour=0.1, erase=0.5),
+    Augment(pad_crop=2, flip=True, color_jitter=0.4, pca_color=0.1, random_erasing=0.5),
     Augment(crop_scale=(0.2, 1.0), flip=True, rotate=20.0),
-    Augment(pad_crop=1, rotate=5.0, jitter=0.2, erase=1.0),
+    Augment(pad_crop=1, rotate=5.0, color_jitter=0.2, random_erasing=1.0),
 ]
 
 
@@ -232,9 +232,9 @@ ONE_EACH = [
     Augment(crop_scale=(0.3, 0.6)),
     Augment(crop_scale=(0.3, 0.6), crop_ratio=(2.0, 3.0)),
     Augment(rotate=20.0),
-    Augment(jitter=0.4),
-    Augment(pca_colour=0.5),
-    Augment(erase=1.0),
+    Augment(color_jitter=0.4),
+    Augment(pca_color=0.5),
+    Augment(random_erasing=1.0),
     Augment(mixup=1.0),
     Augment(cutmix=1.0),
 ]
@@ -262,7 +262,7 @@ def test_every_setting_changes_views_and_all_settings_are_tried():
 def test_erasing_sets_one_rectangle_to_zero():
     preprocess = Preprocess(img_size=32, resize_size=32)
     white = torch.full((400, 32, 32, 3), 255, dtype=torch.uint8)
-    views = random_view(white, visit(400), Augment(erase=0.5), preprocess)
+    views = random_view(white, visit(400), Augment(random_erasing=0.5), preprocess)
     holes = (views == 0).all(dim=1)
     assert torch.equal(holes, (views == 0).any(dim=1))
     areas = holes.sum(dim=(1, 2))
@@ -278,7 +278,7 @@ def test_erasing_sets_one_rectangle_to_zero():
     "fields",
     [
         {"pad_crop": -1},
-        {"erase": 1.5},
+        {"random_erasing": 1.5},
         {"crop_scale": (0.0, 1.0)},
         {"crop_scale": (0.9, 0.5)},
         {"crop_ratio": (0.0, 1.0)},

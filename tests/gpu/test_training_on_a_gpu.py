@@ -15,12 +15,12 @@ from parts import make_training
 from reslab.errors import StoppedError
 from reslab.models import create_model
 from reslab.training import compiling, job
+from reslab.training.accumulator import READ_EVERY
 from reslab.training.config import Request
+from reslab.training.cuda_graph import CudaGraph
+from reslab.training.loop import open_steps
 from reslab.training.observe import Silent, StepEvent
-from reslab.training.recording import CudaGraph
 from reslab.training.step import Training, TrainingForward, train_step
-from reslab.training.tally import READ_EVERY
-from reslab.training.updates import updates_of
 
 pytestmark = [
     pytest.mark.gpu,
@@ -43,15 +43,15 @@ def device() -> torch.device:
     return torch.device("cuda", 0)
 
 
-def recorded(training: Training, rates: list[float]) -> list[list[float]]:
+def by_a_graph(training: Training, rates: list[float]) -> list[list[float]]:
     notes: list[str] = []
     training.network.train()
     sums = []
-    with updates_of(training, notes.append) as updates:
+    with open_steps(training, notes.append) as (batches, step):
         for rate in rates:
-            sums.append(updates.take(rate))
+            sums.append(step(next(batches), rate))
             training.state.step += 1
-    assert notes == []  # it was recorded
+    assert notes == []  # it was captured
     return torch.stack(sums).tolist()
 
 
@@ -68,19 +68,19 @@ def one_by_one(training: Training, rates: list[float]) -> list[list[float]]:
 @pytest.mark.parametrize(
     "recipe",
     [
-        {"ema": 0.9, "clip": 0.5, "smoothing": 0.1, "pad_crop": 1},
+        {"ema": 0.9, "clip_grad_norm": 0.5, "label_smoothing": 0.1, "pad_crop": 1},
         {"optimizer": "adamw", "lr": 0.001, "mixup": 0.4, "cutmix": 1.0, "accumulate": 2},
-        {"crop_scale": (0.3, 1.0), "rotate": 10.0, "jitter": 0.3, "erase": 0.5},
+        {"crop_scale": (0.3, 1.0), "rotate": 10.0, "color_jitter": 0.3, "random_erasing": 0.5},
         {"dropout": 0.5, "max_filter_rms": 0.1, "class_weights": True},
-        {"early_size": 8, "early_share": 0.1, "img_size": 16, "steps": 50},
+        {"progressive_size": 8, "progressive_share": 0.1, "img_size": 16, "steps": 50},
     ],
 )
 def test_a_graph_is_the_updates_taken_one_by_one(recipe, device) -> None:
     rates = [0.01 / (1 + step) for step in range(STEPS)]
     settings = {"batch_size": 64, "img_size": 8, **recipe}
     graph, single = (make_training(settings, device=device) for _ in range(2))
-    assert graph.recorded
-    found, expected = recorded(graph, rates), one_by_one(single, rates)
+    assert graph.graphed
+    found, expected = by_a_graph(graph, rates), one_by_one(single, rates)
     for mine, theirs in zip(found, expected, strict=True):
         assert mine[0] == pytest.approx(theirs[0], rel=2e-3)
         assert mine[2] == theirs[2]
@@ -96,7 +96,7 @@ def test_a_graph_draws_the_dropout_of_its_step(device) -> None:
     # Rates of zero leave the weights alone: losses differ by dropout and the batch only.
     settings = {"batch_size": 64, "dropout": 0.5, "ema": 0, "weight_decay": 0.0}
     graph, single = (make_training(settings, device=device) for _ in range(2))
-    found = [row[0] for row in recorded(graph, [0.0] * STEPS)]
+    found = [row[0] for row in by_a_graph(graph, [0.0] * STEPS)]
     expected = [row[0] for row in one_by_one(single, [0.0] * STEPS)]
     assert found == pytest.approx(expected, rel=1e-4)
     assert len({round(loss, 4) for loss in found}) == STEPS
@@ -105,7 +105,7 @@ def test_a_graph_draws_the_dropout_of_its_step(device) -> None:
 def test_a_processor_and_a_gpu_train_alike(device) -> None:
     rates = [0.01] * 4
     settings = {"batch_size": 64, "ema": 0}
-    found = recorded(make_training(settings, device=device), rates)
+    found = by_a_graph(make_training(settings, device=device), rates)
     expected = one_by_one(make_training(settings), rates)
     for mine, theirs in zip(found, expected, strict=True):
         assert mine[0] == pytest.approx(theirs[0], rel=5e-3)
@@ -179,11 +179,11 @@ def test_bf16_logits_are_those_of_float32_on_a_processor(device) -> None:
     assert float((rounded - expected).abs().max() / expected.abs().max()) < 0.03
 
 
-def test_compiled_updates_are_recorded_too(device) -> None:
+def test_compiled_updates_are_captured_too(device) -> None:
     settings = {"batch_size": 64, "compile": True, "steps": 1000, "ema": 0}
     graph, single = make_training(settings, device=device), make_training({"batch_size": 64})
     assert graph.compiled == compiling.DEFAULT
-    found = recorded(graph, [0.01] * STEPS)
+    found = by_a_graph(graph, [0.01] * STEPS)
     expected = one_by_one(single, [0.01] * STEPS)
     assert found[0][0] == pytest.approx(expected[0][0], rel=1e-3)
     assert found[-1][0] == pytest.approx(expected[-1][0], rel=5e-2)
@@ -203,19 +203,19 @@ def test_a_mode_is_measured_without_a_trace(device) -> None:
 def test_forgetting_a_graph_frees_its_memory(device) -> None:
     x = torch.randn(1 << 22, device=device)
     place = torch.zeros((), device=device)
-    recording = CudaGraph(device)
+    graph = CudaGraph(device)
 
     def work() -> None:
         place.copy_((x * 2).sum())
 
-    recording.warm_up(work)
-    recording.record(work)
+    graph.warm_up(work)
+    graph.capture(work)
     x.fill_(1.0)
-    recording.play()
+    graph.replay()
     assert float(place) == 2 * x.numel()
     held = torch.cuda.memory_reserved(device)
-    recording.forget()
+    graph.reset()
     torch.cuda.empty_cache()
     assert torch.cuda.memory_reserved(device) < held
-    with pytest.raises(AssertionError, match="nothing is recorded"):
-        recording.play()
+    with pytest.raises(AssertionError, match="nothing is captured"):
+        graph.replay()

@@ -33,7 +33,13 @@ NOTHING = ImagesCost(0.0, 0.0, 0.0)
 
 
 def subject_of(**changes: object) -> Subject:
-    overrides = {"img_size": 32, "batch_size": 64, "early_size": 24, "early_share": 0.5, **changes}
+    overrides = {
+        "img_size": 32,
+        "batch_size": 64,
+        "progressive_size": 24,
+        "progressive_share": 0.5,
+        **changes,
+    }
     request = Request(data="", model="resnet20", overrides=overrides, save_every_s=1e9)
     return imagine(request, num_images=1000, num_classes=10)
 
@@ -60,7 +66,7 @@ def walk(subject: Subject, cost: StepCost) -> float:
     [
         {"epochs": 6.0},
         {"epochs": 6.0, "ema": 0.0},
-        {"epochs": 3.5, "early_size": 0, "early_share": 0.0},
+        {"epochs": 3.5, "progressive_size": 0, "progressive_share": 0.0},
         {"steps": 77},
     ],
 )
@@ -134,7 +140,7 @@ def walk_in_time(subject: Subject, cost: StepCost, time_s: float) -> float:
 @pytest.mark.parametrize("share", [0.0, 0.5])
 @pytest.mark.parametrize("time_s", [60.0, 300.0])
 def test_the_epochs_in_a_time_are_those_that_the_budget_makes(share, time_s):
-    subject = subject_of(early_share=share, early_size=24 if share else 0)
+    subject = subject_of(progressive_share=share, progressive_size=24 if share else 0)
     walked = walk_in_time(subject, COST, time_s)
     assert epochs_in(time_s, subject, COST, NOTHING) == pytest.approx(walked, rel=0.06)
 

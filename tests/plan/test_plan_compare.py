@@ -112,7 +112,7 @@ def test_an_image_size_that_is_named_gets_its_own_recipe():
     keep_all(subject, space, by_batch)
     trials = compared(subject, space).trials
     recipes = [trial.subject.chosen.recipe for trial in trials if trial.variant.free]
-    assert [(r.img_size, r.early_size) for r in recipes] == [(24, 18), (40, 30)]
+    assert [(r.img_size, r.progressive_size) for r in recipes] == [(24, 18), (40, 30)]
     assert [trial.subject.chosen.spec.img_size for trial in trials if trial.variant.free] == [
         24,
         40,
@@ -120,7 +120,7 @@ def test_an_image_size_that_is_named_gets_its_own_recipe():
 
 
 def in_time(time_s: float, memory_mib: float | None = None) -> NetworkChoice:
-    subject = subject_of(early_share=0.0, early_size=0, epochs=20.0)
+    subject = subject_of(progressive_share=0.0, progressive_size=0, epochs=20.0)
     names = ("resnet44", "resnet20", "resnet32")
     for name, step_s in (("resnet20", 0.1), ("resnet32", 0.2), ("resnet44", 0.4)):
         cost = dataclasses.replace(COST, step_s=step_s, peak_mib=1000 * step_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import mmap
 import subprocess
@@ -18,10 +19,10 @@ from reslab.machine import available_mib, process_mib
 from reslab.plan import predict, worker
 from reslab.plan.subject import imagine
 from reslab.plan.task import OutOfMemory, Task
-from reslab.training import updates
+from reslab.training import loop
+from reslab.training.accumulator import READ_EVERY
 from reslab.training.config import Request
 from reslab.training.step import Training
-from reslab.training.tally import READ_EVERY
 
 
 def task_of(model: str = "resnet20", **changes: object) -> Task:
@@ -32,18 +33,18 @@ def task_of(model: str = "resnet20", **changes: object) -> Task:
 
 def test_every_cost_of_a_run_is_measured(monkeypatch):
     sizes = []
-    train_step = updates.train_step
+    train_step = loop.train_step
 
     def watched(training: Training, batch: object, rate: float) -> torch.Tensor:
         sums = train_step(training, batch, rate)
         sizes.append((len(batch.labels), training.state.plan.progress(training.state.step)))
         return sums
 
-    monkeypatch.setattr(updates, "train_step", watched)
+    monkeypatch.setattr(loop, "train_step", watched)
     monkeypatch.setattr(worker, "WARM_S", 0.0)
     monkeypatch.setattr(worker, "EVALUATION_S", 0.0)
     began = time.time() - 100
-    task = task_of(early_size=6, early_share=0.5, ema=0.9, mixup=0.2)
+    task = task_of(progressive_size=6, progressive_share=0.5, ema=0.9, mixup=0.2)
     cost = worker.measure(task, 0.0, began)
     least = worker.WARM_STEPS + worker.LEAST_STEPS
     assert sizes == [(8, 0.0)] * least + [(8, 1.0)] * least
@@ -52,7 +53,7 @@ def test_every_cost_of_a_run_is_measured(monkeypatch):
     assert 99 < cost.cold_s < time.time() - began
 
 
-class CountedUpdates:
+class CountedSteps:
     """Updates that take a known time and are counted."""
 
     TAKES_S = 0.002
@@ -60,28 +61,28 @@ class CountedUpdates:
     def __init__(self) -> None:
         self.count = 0
 
-    def take(self, rate: float) -> torch.Tensor:
+    def __call__(self, batch: None, rate: float) -> torch.Tensor:
         self.count += 1
         time.sleep(self.TAKES_S)
         return torch.zeros(3)
 
 
-@pytest.mark.parametrize("recorded", [False, True])
-def test_the_start_is_what_is_left_of_the_time_without_the_updates(recorded, monkeypatch):
-    counted = CountedUpdates()
+@pytest.mark.parametrize("graphed", [False, True])
+def test_the_start_is_what_is_left_of_the_time_without_the_updates(graphed, monkeypatch):
+    counted = CountedSteps()
 
     @contextlib.contextmanager
-    def updates_of(training: Training, note: object) -> Iterator[CountedUpdates]:
-        training.recorded = recorded
-        yield counted
+    def open_steps(training: Training, note: object) -> Iterator[tuple[object, CountedSteps]]:
+        training.graphed = graphed
+        yield itertools.repeat(None), counted
 
-    monkeypatch.setattr(worker, "updates_of", updates_of)
+    monkeypatch.setattr(worker, "open_steps", open_steps)
     monkeypatch.setattr(worker, "_evaluation", lambda training, noise: 0.001)
     monkeypatch.setattr(worker, "_save", lambda training: 0.001)
     monkeypatch.setattr(worker, "WARM_S", 0.0)
     began = time.time()
-    cost = worker.measure(task_of(early_share=0.0, early_size=0), 0.3, began)
-    together = READ_EVERY if recorded else 1
+    cost = worker.measure(task_of(progressive_share=0.0, progressive_size=0), 0.3, began)
+    together = READ_EVERY if graphed else 1
     timed_s = (counted.count - worker.WARM_STEPS * together) * counted.TAKES_S
     assert timed_s > 0
     assert cost.step_s >= counted.TAKES_S
@@ -89,7 +90,7 @@ def test_the_start_is_what_is_left_of_the_time_without_the_updates(recorded, mon
 
 
 def test_others_are_watched_only_while_updates_are_timed(monkeypatch):
-    counted, watched = CountedUpdates(), []
+    counted, watched = CountedSteps(), []
 
     class Watch:
         def __init__(self) -> None:
@@ -100,14 +101,14 @@ def test_others_are_watched_only_while_updates_are_timed(monkeypatch):
             return 0.1 * len(watched)
 
     @contextlib.contextmanager
-    def updates_of(training: Training, note: object) -> Iterator[CountedUpdates]:
-        yield counted
+    def open_steps(training: Training, note: object) -> Iterator[tuple[object, CountedSteps]]:
+        yield itertools.repeat(None), counted
 
-    monkeypatch.setattr(worker, "updates_of", updates_of)
+    monkeypatch.setattr(worker, "open_steps", open_steps)
     monkeypatch.setattr(worker, "OtherPrograms", Watch)
     monkeypatch.setattr(worker, "WARM_S", 0.0)
     monkeypatch.setattr(worker, "EVALUATION_S", 0.0)
-    cost = worker.measure(task_of(early_share=0.5, early_size=6), 0.0, time.time())
+    cost = worker.measure(task_of(progressive_share=0.5, progressive_size=6), 0.0, time.time())
     warm, least = worker.WARM_STEPS, worker.WARM_STEPS + worker.LEAST_STEPS
     assert watched == [(warm, least), (least + warm, 2 * least)]
     assert cost.others == 0.2
@@ -174,7 +175,7 @@ def test_a_prediction_is_within_a_fifth_of_what_training_takes(model, data, epoc
     """In turn with the training, so that both meet the same machine; the median of three."""
     ratios, memory = [], []
     for turn in range(3):
-        overrides = {"epochs": epochs, "early_size": 0, "early_share": 0.0}
+        overrides = {"epochs": epochs, "progressive_size": 0, "progressive_share": 0.0}
         asked = {"data": data, "model": model, "overrides": overrides}
         predicted = predict(Request(**asked), fresh=True)
         out = tmp_path / f"run{turn}"

@@ -1,4 +1,4 @@
-"""`reslab predict --runtime`, `--precision` and `--measure`; the same by `Predictor`."""
+"""`reslab predict --runtime`, `--precision` and `--benchmark`; the same by `Predictor`."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_measure_prints_every_runtime(
     run_dir: Path, images: Path, capsys: Capture, places: list[str]
 ) -> None:
     given = [images] if places else []
-    words = ["--measure", "--batch-size", 4, "--runtime", "eager"]
+    words = ["--benchmark", "--batch-size", 4, "--runtime", "eager"]
     assert predict(run_dir, *given, *words, "--json") == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in rows] == ["torch", "eager", *["eager"] * (len(rows) - 2)]
@@ -128,7 +128,7 @@ def test_measure_prints_every_runtime(
         ([], 2, "no images given"),
         (["x.png", "--runtime", "tensorrt"], 2, "invalid choice"),
         (["x.png", "--runtime", "onnxruntime", "--precision", "bf16"], 2, "computes in fp32"),
-        (["--measure", "--csv"], 2, "--json"),
+        (["--benchmark", "--csv"], 2, "--json"),
         (["x.png", "--precision", "fp16"], 5, "fp16"),
     ],
 )

@@ -176,8 +176,8 @@ def configuration(
     channels = shape[3] if len(shape) == 4 else 1
     recipe = Recipe(
         name="small-images", epochs=epochs, nesterov=True, weight_decay=5e-4,
-        schedule="one-cycle", warmup_steps=60, smoothing=0.05,
-        augment=Augment(pad_crop=1, rotate=8, erase=0.1),
+        schedule="one-cycle", warmup_steps=60, label_smoothing=0.05,
+        augment=Augment(pad_crop=1, rotate=8, random_erasing=0.1),
     )  # fmt: skip
     preprocess = Preprocess(
         img_size=shape[1], resize_size=shape[1], in_chans=channels,

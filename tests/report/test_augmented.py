@@ -37,19 +37,19 @@ def check_views_are_the_loader_s(dataset: Dataset, augment: Augment, channels: i
 
 
 def test_views_are_those_that_the_run_took(digits_dataset: Dataset) -> None:
-    augment = Augment(pad_crop=1, flip=True, rotate=10, erase=0.5)
+    augment = Augment(pad_crop=1, flip=True, rotate=10, random_erasing=0.5)
     check_views_are_the_loader_s(digits_dataset, augment, channels=1)
 
 
 def test_mixed_views_are_those_that_the_run_took() -> None:
     dataset = many_classes(count=10, each=6)
-    augment = Augment(crop_scale=(0.5, 1), jitter=0.2, mixup=0.4, cutmix=1.0)
+    augment = Augment(crop_scale=(0.5, 1), color_jitter=0.2, mixup=0.4, cutmix=1.0)
     check_views_are_the_loader_s(dataset, augment, channels=3)
 
 
 def test_a_run_that_began_with_smaller_images_says_so() -> None:
     assert early_sentence(to_json(Recipe(name="any"))) == ""
-    early = to_json(Recipe(name="any", early_size=24, early_share=0.5))
+    early = to_json(Recipe(name="any", progressive_size=24, progressive_share=0.5))
     assert early_sentence(early) == (
         " For the first 50% of the run they were then scaled to 24 px."
     )
@@ -57,7 +57,7 @@ def test_a_run_that_began_with_smaller_images_says_so() -> None:
 
 def test_plain_view_is_the_image(digits_dataset: Dataset) -> None:
     preprocess = Preprocess(img_size=8, resize_size=8, in_chans=1, mean=(0.3,), std=(0.4,))
-    recipe = to_json(Recipe(name="any", augment=Augment(erase=1.0)))
+    recipe = to_json(Recipe(name="any", augment=Augment(random_erasing=1.0)))
     rows = augmented_views(digits_dataset, recipe, preprocess.to_json(), 0)
     train = digits_dataset.splits["train"]
     first = int(train[digits_dataset.labels[train] == int(rows[0].name)][0])

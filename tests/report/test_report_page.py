@@ -164,7 +164,7 @@ def test_a_page_without_its_data_says_so(copy_of_run: Callable[[], Path]) -> Non
 def test_views_of_a_run_that_began_with_smaller_images(copy_of_run: Callable[[], Path]) -> None:
     run = copy_of_run()
     config = json.loads((run / "config.json").read_text())
-    config["recipe"] |= {"early_size": 6, "early_share": 0.25}
+    config["recipe"] |= {"progressive_size": 6, "progressive_share": 0.25}
     write_json(run / "config.json", config)
     text = page_of(run).text
     assert "its first epochs took. For the first 25% of the run they were then scaled" in text

@@ -10,17 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from other_values import COMPANIONS, SETTINGS, other_value
 from reslab import networks
 from reslab.data.collect import DataOptions
 from reslab.errors import UsageError
 from reslab.runs.config import Config, changed_recipe, lengthened
 from reslab.training.config import Choice, Request
-from reslab.training.recipe import to_json
+from reslab.training.recipe import override
 from reslab.training.recipes import RECIPES, Situation
 from reslab.training.schedule import Adaptation, Plan
 from reslab.training.state import TrainState
 
 RECIPE = RECIPES["he2015-cifar"](Situation(50_000, 32, 10, depth=20))
+# The two go together: neither can change from none alone.
+PROGRESSIVE = {"progressive_size": 8, "progressive_share": 0.25}
+PAIRED = dict.fromkeys(PROGRESSIVE, PROGRESSIVE)
 
 
 def make_config(**request: object) -> Config:
@@ -52,7 +56,7 @@ def make_config(**request: object) -> Config:
             "start": Path("runs/y"),
             "stem": "small",
             "test_fraction": 0.3,
-            "skip_bad": True,
+            "skip_corrupt": True,
             "save_every_s": 0.1,
             "cache": Path("cache"),
             "data_options": DataOptions(columns={"label": "breed"}, root="/photos"),
@@ -97,28 +101,14 @@ def test_other_fields_are_refused_one_by_one():
     assert "momentum" not in text
 
 
-@pytest.mark.parametrize(
-    "name", sorted(set(to_json(RECIPE)) - {"name", "epochs", "steps", "augment"})
-)
+@pytest.mark.parametrize("name", sorted(set(SETTINGS) - {"epochs", "steps"}))
 def test_each_field_that_decides_is_named(name):
-    changed: dict[str, object] = {
-        "optimizer": "adamw", "schedule": "cosine", "monitor": "val_loss", "precision": "bf16",
-        "normalisation": "channel", "resize": "crop", "milestones": (0.2,), "dropout": 0.5,
-        "momentum": 0.5, "smoothing": 0.5, "ema": 0.5, "val_fraction": 0.5,
-        "early_share": 0.5, "initial_weights": "he", "gamma": 0.5,
-    }  # fmt: skip
-    old = getattr(RECIPE, name)
-    base = RECIPE
-    if name == "patience":
-        base = dataclasses.replace(RECIPE, monitor="val_loss", val_fraction=0.1)
-    if name == "warmup_until_error_pct":
-        base = dataclasses.replace(RECIPE, warmup_lr=0.01)
-    if name.startswith("early"):  # the two go together
-        base = dataclasses.replace(RECIPE, early_size=8, early_share=0.25)
-        old = getattr(base, name)
-    value = changed[name] if name in changed else not old if isinstance(old, bool) else old + 1
+    base = override(
+        RECIPE, {"val_fraction": 0.1, **COMPANIONS.get(name, {})} | PAIRED.get(name, {})
+    )
+    old = getattr(base if hasattr(base, name) else base.augment, name)
     with pytest.raises(UsageError, match=rf"differ: {name} "):
-        changed_recipe(base, {name: value})
+        changed_recipe(base, {name: other_value(SETTINGS[name], than=old)})
 
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)

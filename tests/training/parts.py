@@ -11,7 +11,7 @@ from reslab.data.dataset import Dataset
 from reslab.data.open import open_dataset
 from reslab.data.split import complete_splits
 from reslab.runs.config import Config, describe_dataset
-from reslab.training.assemble import assemble
+from reslab.training.build import build_training
 from reslab.training.choose import choose
 from reslab.training.config import Request
 from reslab.training.distributed import World
@@ -33,7 +33,7 @@ def make_training(
     overrides: dict[str, Any] | None = None,
     *,
     seed: int = 0,
-    recorded: bool | None = None,
+    graphed: bool | None = None,
     device: torch.device = CPU,
 ) -> Training:
     """Put a training of digits together in float32, at step 0."""
@@ -54,4 +54,4 @@ def make_training(
     preprocess, fitted = fitted_images(
         config, dataset, device, World(), decoding=watcher.decoding, note=watcher.note
     )
-    return assemble(config, dataset, fitted, preprocess, device, World(), recorded=recorded)
+    return build_training(config, dataset, fitted, preprocess, device, World(), graphed=graphed)

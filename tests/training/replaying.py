@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from reslab.training.recording import Work
+from reslab.training.cuda_graph import Work
 
 # A graph cannot hand a number to Python, nor make a tensor of Python's numbers.
 FORBIDDEN = {
@@ -27,7 +27,7 @@ class _Tape(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if str(func) in FORBIDDEN:
-            raise RuntimeError(f"{func} cannot be recorded")
+            raise RuntimeError(f"{func} cannot be captured")
         out = func(*args, **(kwargs or {}))
         self.calls.append((func, args, kwargs or {}, out))
         return out
@@ -49,8 +49,8 @@ class Replayed:
         self.history.append("warm up")
         work()
 
-    def record(self, work: Work) -> None:
-        self.history.append("record")
+    def capture(self, work: Work) -> None:
+        self.history.append("capture")
         kept = [(tensor, tensor.detach().clone()) for tensor in self._tensors()]
         random = torch.get_rng_state()
         tape = _Tape()
@@ -65,8 +65,8 @@ class Replayed:
         self._tape = tape
 
     @torch.no_grad()
-    def play(self) -> None:
-        self.history.append("play")
+    def replay(self) -> None:
+        self.history.append("replay")
         assert self._tape is not None
         for func, args, kwargs, recorded in self._tape.calls:
             again = func(*args, **kwargs)
@@ -74,6 +74,6 @@ class Replayed:
                 if isinstance(place, Tensor) and place.data_ptr() != value.data_ptr():
                     place.copy_(value)
 
-    def forget(self) -> None:
-        self.history.append("forget")
+    def reset(self) -> None:
+        self.history.append("reset")
         self._tape = None

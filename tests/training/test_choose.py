@@ -70,7 +70,7 @@ def test_auto_fits_the_images(data, img_size, in_chans, model, optimizer):
 )
 def test_a_run_begins_with_smaller_images_where_that_pays(side, count, model, early):
     recipe = decide(dataset(side, 1, count=count), model=model).recipe
-    assert (recipe.early_size, recipe.early_share) == early
+    assert (recipe.progressive_size, recipe.progressive_share) == early
 
 
 def test_the_users_words_are_kept_and_not_called_choices():

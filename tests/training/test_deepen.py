@@ -24,7 +24,7 @@ from reslab.training.inputs import fitted_images
 from reslab.training.observe import Silent
 from reslab.training.recipes import RECIPES, Situation
 from reslab.training.recipes import choose as choose_recipe
-from reslab.training.source import initial_spec, kept_settings, load_source, take_over
+from reslab.training.source import initial_spec, kept_settings, load_pretrained, load_source
 
 SHORT = ("--steps", "6", "--batch-size", "64")
 
@@ -33,7 +33,7 @@ SHORT = ("--steps", "6", "--batch-size", "64")
 def plain(launcher, tmp_path_factory) -> Finished:
     """Return a plain20 after a few steps on digits, with the paper's mean image."""
     folder = tmp_path_factory.mktemp("plain")
-    flags = ("--model", "plain20", "--steps", "16", "--normalisation", "pixel-mean", "--seed", "3")
+    flags = ("--model", "plain20", "--steps", "16", "--normalization", "pixel-mean", "--seed", "3")
     return train_in(launcher, folder, "digits", flags, {}).succeeded()
 
 
@@ -66,7 +66,7 @@ def test_the_run_begins_with_the_very_logits_of_the_trained_network(plain, deepe
 
     config = Config.from_json(deepened.read("config.json"))
     network = build(config.spec)
-    take_over(network, config, lambda: torch.rand(64, 1, 8, 8))
+    load_pretrained(network, config, lambda: torch.rand(64, 1, 8, 8))
     before = logits(artifact.load(plain.path).network, plain.path)
     after = logits(network, deepened.path)
     torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
@@ -79,8 +79,12 @@ def test_a_deepened_run_records_and_keeps_what_belongs_to_it(plain, deepened):
     assert config["spec"]["name"] == "plain32"
     assert [stage["depth"] for stage in config["spec"]["stages"]] == [5, 5, 5]
     recipe = config["recipe"]
-    assert (recipe["name"], recipe["freeze"], recipe["zero_last_scale"]) == ("deepened", 0, False)
-    assert recipe["normalisation"] == "pixel-mean"
+    assert (recipe["name"], recipe["freeze"], recipe["zero_init_residual"]) == (
+        "deepened",
+        0,
+        False,
+    )
+    assert recipe["normalization"] == "pixel-mean"
     assert "recipe: deepened (a deepened network goes on with its task)" in deepened.err
     # Seed 0 instead of 3, but the images that the shallower one was tested on stay the test.
     assert deepened.read("split.json") == plain.read("split.json")
@@ -134,7 +138,7 @@ def source_of(path: Path, **request: object) -> Request:
 def test_what_the_user_says_about_images_counts(plain):
     request = source_of(plain.path, model="plain56", overrides={"resize": "pad"})
     source = load_source(request)
-    kept = {"normalisation": "pixel-mean", "resize": "squash", "bit_depth": 16}
+    kept = {"normalization": "pixel-mean", "resize": "squash", "bit_depth": 16}
     assert kept_settings(request, source) == kept
     spec = initial_spec(request, source)
     assert spec is not None
@@ -174,7 +178,7 @@ def test_parts_that_stay_fixed_see_images_as_they_know_them(plain, train):
 
 
 def test_there_has_to_be_a_model_whose_normalisation_it_is(train):
-    train("digits", "--normalisation", "start").refused(2, "add --start MODEL")
+    train("digits", "--normalization", "start").refused(2, "add --start MODEL")
 
 
 def test_one_model_to_start_from(plain, train):
@@ -192,5 +196,5 @@ def test_the_recipe_is_gentler_than_from_scratch_and_lets_all_learn():
         recipe, scratch = (RECIPES[one](situation) for one in (name, "small-images"))
         assert recipe.lr < scratch.lr
         assert recipe.epochs <= scratch.epochs
-        assert (recipe.freeze, recipe.zero_last_scale) == (0, False)
+        assert (recipe.freeze, recipe.zero_init_residual) == (0, False)
         assert recipe.augment == scratch.augment

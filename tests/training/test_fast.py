@@ -15,13 +15,13 @@ from reslab.data.preprocess import network_input
 from reslab.errors import UsageError
 from reslab.networks.whitened import WhiteningConv2d
 from reslab.runs.config import Config, describe_dataset
-from reslab.training.assemble import assemble
+from reslab.training.build import build_training
 from reslab.training.choose import choose
 from reslab.training.config import Request
 from reslab.training.distributed import World
 from reslab.training.inputs import fitted_images
 from reslab.training.observe import Silent
-from reslab.training.optimizer import make_optimizer, set_learning_rate
+from reslab.training.optimizer import FACTOR, make_optimizer
 from reslab.training.preprocessing import geometry
 from reslab.training.recipe import Recipe
 from reslab.training.recipes import RECIPES, Situation
@@ -51,7 +51,7 @@ def make(config: Config, *, new: bool = True) -> Training:
     preprocess, fitted = fitted_images(
         config, digits(), CPU, World(), decoding=watcher.decoding, note=watcher.note
     )
-    return assemble(config, digits(), fitted, preprocess, CPU, World(), new=new)
+    return build_training(config, digits(), fitted, preprocess, CPU, World(), new=new)
 
 
 def test_small_images_get_the_whitened_network():
@@ -93,7 +93,8 @@ def test_biases_and_norms_learn_at_their_own_rate():
     before = [p.detach().clone() for p in network.parameters()]
     for parameter in network.parameters():
         parameter.grad = torch.ones_like(parameter)
-    set_learning_rate(optimizer, 0.05)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.05 * group[FACTOR]
     optimizer.step()
     for parameter, old in zip(network.parameters(), before, strict=True):
         step = 0.05 * (1.0 if parameter.ndim > 1 else 8.0)

@@ -15,8 +15,8 @@ import pytest
 
 FLAGS = [
     *("--epochs", "2", "--batch-size", "128", "--img-size", "8", "--precision", "fp32"),
-    *("--dropout", "0.1", "--mixup", "0.2", "--sched", "plateau", "--plateau-patience", "0"),
-    *("--early-size", "6", "--early-share", "0.4"),
+    *("--dropout", "0.1", "--mixup", "0.2", "--schedule", "plateau", "--plateau-patience", "0"),
+    *("--progressive-size", "6", "--progressive-share", "0.4"),
     *("--monitor", "val_loss", "--save-every", "0.05s", "--device", "cpu"),
 ]
 

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from reslab import create_model
-from reslab.training.muon import Muon, orthogonalised
+from reslab.training.muon import Muon, orthogonalized
 from reslab.training.optimizer import (
+    FACTOR,
     load_state_tensors,
     make_optimizer,
-    set_learning_rate,
     state_tensors,
 )
 from reslab.training.recipe import Recipe
@@ -24,20 +24,20 @@ def test_directions_stay_and_lengths_become_alike(shape):
     torch.manual_seed(1)
     matrix = torch.randn(shape) @ torch.diag(torch.linspace(0.3, 3, shape[1]))
     u, s, v = torch.linalg.svd(matrix, full_matrices=False)
-    found = orthogonalised(matrix, torch.float32)
+    found = orthogonalized(matrix, torch.float32)
     lengths = (u.T @ found @ v.T).diagonal()
     torch.testing.assert_close(u @ lengths.diag() @ v, found, atol=1e-4, rtol=1e-4)
     strong = s > 0.05 * s[0]
     assert strong.sum() > len(s) / 2
     assert ((lengths[strong] > 0.3) & (lengths[strong] < 1.3)).all()
-    torch.testing.assert_close(orthogonalised(5 * matrix, torch.float32), found)
+    torch.testing.assert_close(orthogonalized(5 * matrix, torch.float32), found)
 
 
 def test_half_precision_comes_close():
     torch.manual_seed(2)
     matrix = torch.randn(32, 90)
-    exact = orthogonalised(matrix, torch.float32)
-    rough = orthogonalised(matrix, torch.bfloat16).float()
+    exact = orthogonalized(matrix, torch.float32)
+    rough = orthogonalized(matrix, torch.bfloat16).float()
     assert (rough - exact).norm() < 0.05 * exact.norm()
 
 
@@ -45,13 +45,13 @@ def test_half_precision_comes_close():
 def test_half_precision_takes_gradients_of_any_length(scale):
     torch.manual_seed(2)
     matrix = torch.randn(32, 90)
-    exact = orthogonalised(matrix, torch.float32)
-    rough = orthogonalised(scale * matrix, torch.float16).float()
+    exact = orthogonalized(matrix, torch.float32)
+    rough = orthogonalized(scale * matrix, torch.float16).float()
     assert (rough - exact).norm() < 0.05 * exact.norm()
 
 
 def test_a_gradient_of_zeros_moves_nothing():
-    assert not orthogonalised(torch.zeros(4, 9), torch.float32).any()
+    assert not orthogonalized(torch.zeros(4, 9), torch.float32).any()
 
 
 def network() -> nn.Module:
@@ -80,14 +80,15 @@ def test_its_formula(nesterov, decay_all):
     velocity = [torch.zeros_like(w) for w in expected]
     random = torch.Generator().manual_seed(4)
     for rate in (0.1, 0.02, 0.3):
-        set_learning_rate(optimizer, rate)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group[FACTOR]
         for p, w, v in zip(net.parameters(), expected, velocity, strict=True):
             g = torch.randn(w.shape, generator=random, dtype=w.dtype)
             p.grad = g.clone()
             if w.ndim == 4:
                 v.mul_(0.7).add_(g)
                 step = g + 0.7 * v if nesterov else v
-                square = orthogonalised(step.reshape(30, 18), torch.float64).reshape(w.shape)
+                square = orthogonalized(step.reshape(30, 18), torch.float64).reshape(w.shape)
                 w.mul_(1 - rate * 0.1).sub_(rate * (30 / 18) ** 0.5 * square)
                 continue
             decay = 0.1 if decay_all else 0.0

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from reslab.errors import CheckpointError
 from reslab.training.optimizer import (
+    FACTOR,
     load_state_tensors,
     make_optimizer,
-    renormalise_filters,
-    set_learning_rate,
+    renormalize_filters,
     state_tensors,
 )
 from reslab.training.recipe import Recipe
@@ -38,7 +38,8 @@ def gradients(net: nn.Module, count: int = len(RATES)) -> list[list[Tensor]]:
 
 def run(net: nn.Module, optimizer: torch.optim.Optimizer, steps: list[list[Tensor]]) -> None:
     for rate, values in zip(RATES, steps, strict=False):
-        set_learning_rate(optimizer, rate)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group[FACTOR]
         for parameter, value in zip(net.parameters(), values, strict=True):
             parameter.grad = value.clone()
         optimizer.step()
@@ -98,7 +99,7 @@ def test_filters_are_scaled_back_to_the_limit():
     filters = [f.flatten().tolist() for f in before["0.weight"]]
     sizes = [(sum(w * w for w in f) / len(f)) ** 0.5 for f in filters]
     limit = sorted(sizes)[1]
-    renormalise_filters(net, limit)
+    renormalize_filters(net, limit)
     for found, old, size in zip(net[0].weight.detach(), before["0.weight"], sizes, strict=True):
         if size > limit:
             torch.testing.assert_close(found, old * limit / size)

@@ -8,7 +8,7 @@ from reslab.training.recipe import Recipe, override
 from reslab.training.schedule import Plan
 from reslab.training.step import train_step
 
-RECIPE = Recipe(name="x", img_size=32, early_size=24, early_share=0.4)
+RECIPE = Recipe(name="x", img_size=32, progressive_size=24, progressive_share=0.4)
 
 
 @pytest.mark.parametrize(("progress", "size"), [(0.0, 24), (0.39, 24), (0.4, 32), (1.0, 32)])
@@ -20,9 +20,9 @@ def test_without_an_early_part_every_image_keeps_its_size():
     assert training_size(Recipe(name="x", img_size=32), 0.0) == 32
 
 
-@pytest.mark.parametrize("field", ["early_size", "early_share"])
+@pytest.mark.parametrize("field", ["progressive_size", "progressive_share"])
 def test_one_without_the_other_is_refused(field):
-    with pytest.raises(UsageError, match="early_size and early_share go together"):
+    with pytest.raises(UsageError, match="progressive_size and progressive_share go together"):
         override(RECIPE, {field: 0})
 
 
@@ -47,7 +47,7 @@ def test_fewer_pixels_are_averages_of_the_old_ones():
 
 
 def test_the_network_sees_the_size_of_the_moment():
-    training = make_training({"img_size": 16, "early_size": 8, "early_share": 0.5})
+    training = make_training({"img_size": 16, "progressive_size": 8, "progressive_share": 0.5})
     seen = []
     training.network.stem.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0].shape))
     training.state.plan = Plan(4)

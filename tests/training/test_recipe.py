@@ -5,52 +5,43 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
-from typing import Any
+from pathlib import Path
 
 import pytest
 
+from other_values import SETTINGS, other_value
 from reslab.data.augment import Augment
 from reslab.errors import UsageError
+from reslab.training import page
 from reslab.training import recipe as recipes
 from reslab.training.recipe import Recipe, override
 from reslab.training.recipes import RECIPES, Situation, choose
 
 SITUATION = Situation(50_000, 32, 10, depth=20)
-# A value that no recipe has by default, for each field.
-OTHER: dict[str, Any] = {
-    "epochs": 7.3, "steps": 77, "batch_size": 48, "accumulate": 3, "optimizer": "adamw",
-    "lr": 0.1 + 0.2, "head_lr": 3.0, "bias_lr": 64.0, "momentum": 0.77, "nesterov": True,
-    "weight_decay": 1 / 3e4, "decay_all": True, "schedule": "plateau",
-    "milestones": (0.1, 1 / 3), "gamma": 0.3,
-    "plateau_patience": 9, "warmup_steps": 17, "warmup_lr": 1e-3 / 3,
-    "warmup_until_error_pct": 70.0, "smoothing": 0.15, "class_weights": True, "balanced": True,
-    "clip": 2.5, "dropout": 0.3, "ema": 0.9, "zero_last_scale": True, "patience": 4,
-    "initial_weights": "glorot", "max_filter_rms": 0.1, "monitor": "val_loss", "freeze": 2,
-    "precision": "bf16", "compile": True,
-    "channels_last": False, "checkpoint_activations": True, "normalisation": "pixel-mean",
-    "img_size": 96, "early_size": 48, "early_share": 0.2,
-    "resize": "pad", "bit_depth": 12, "val_fraction": 0.25, "track_test": True, "rows_per_epoch": 3,
-}  # fmt: skip
-VIEWS: dict[str, Any] = {
-    "pad_crop": 3, "flip": True, "alternating_flip": True, "crop_scale": (0.3, 0.9),
-    "crop_ratio": (0.7, 1.1), "rotate": 11.0, "jitter": 0.2, "pca_colour": 0.05,
-    "erase": 0.4, "mixup": 0.3, "cutmix": 0.6,
-}  # fmt: skip
 
 
-def test_the_values_above_differ_from_every_default():
-    fields = {f.name: f.default for f in dataclasses.fields(Recipe)}
-    assert {*OTHER, "name", "augment"} == set(fields)
-    assert all(OTHER[name] != fields[name] for name in OTHER)
-    views = {f.name: f.default for f in dataclasses.fields(Augment)}
-    assert set(VIEWS) == set(views)
-    assert all(VIEWS[name] != views[name] for name in VIEWS)
+def test_every_field_is_a_setting_with_help():
+    fields = {f.name for cls in (Recipe, Augment) for f in dataclasses.fields(cls)}
+    assert set(SETTINGS) == fields - {"name", "augment"}
+    for setting in SETTINGS.values():
+        assert setting.help, setting.name
+        assert setting.metavar or setting.choices or setting.kind is bool, setting.name
 
 
 def test_json_loses_no_bit():
-    recipe = Recipe(name="x", augment=Augment(**VIEWS), **OTHER)
+    others = {name: other_value(setting) for name, setting in SETTINGS.items()}
+    recipe = override(Recipe(name="x"), others)
+    for name, setting in SETTINGS.items():
+        value = getattr(recipe if hasattr(recipe, name) else recipe.augment, name)
+        assert value == others[name] != setting.default
     again = recipes.from_json(json.loads(json.dumps(recipes.to_json(recipe))))
     assert again == recipe
+
+
+def test_the_page_is_what_the_fields_say():
+    """After a change: python -m reslab.training.page docs/recipes.md"""
+    path = Path(__file__).parents[2] / "docs" / "recipes.md"
+    assert page.with_tables(path.read_text("utf-8")) == path.read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", RECIPES.names())
@@ -88,9 +79,9 @@ def test_an_unknown_field_names_the_nearest(wrong, meant):
         ({"milestones": (0.5, 1.5)}, "milestones must be fractions"),
         ({"freeze": -2}, "freeze must be -1 or more"),
         ({"patience": 3}, "patience needs something to watch.*monitor"),
-        ({"erase": 1.5}, r"erase must be in \[0, 1\]"),
+        ({"random_erasing": 1.5}, r"random_erasing must be in \[0, 1\]"),
         ({"crop_scale": (0.9, 0.3)}, "crop_scale"),
-        ({"clip": -1.0}, "clip must be 0 or more"),
+        ({"clip_grad_norm": -1.0}, "clip_grad_norm must be 0 or more"),
         ({"max_filter_rms": -0.1}, "max_filter_rms must be 0 or more"),
     ],
 )
@@ -100,7 +91,7 @@ def test_a_value_that_cannot_be_is_refused_with_what_can(changes, message):
 
 
 def test_numbers_that_are_no_numbers_are_refused():
-    for name in ("lr", "weight_decay", "clip", "epochs"):
+    for name in ("lr", "weight_decay", "clip_grad_norm", "epochs"):
         with pytest.raises(UsageError, match=name):
             override(Recipe(name="x"), {name: float("nan")})
 
@@ -128,8 +119,8 @@ def test_he2015_cifar_is_section_4_2():
     assert [recipe.steps * share for share in recipe.milestones] == [32_000, 48_000]
     assert (recipe.schedule, recipe.gamma) == ("step", 0.1)
     assert recipe.augment == Augment(pad_crop=4, flip=True)
-    assert recipe.normalisation == "pixel-mean"
-    assert recipe.dropout == recipe.smoothing == recipe.ema == recipe.clip == 0
+    assert recipe.normalization == "pixel-mean"
+    assert recipe.dropout == recipe.label_smoothing == recipe.ema == recipe.clip_grad_norm == 0
     assert recipe.val_fraction == 0
     assert recipe.monitor == "none"
     assert recipe.precision == "fp32"
@@ -155,8 +146,8 @@ def test_he2015_imagenet_is_section_3_4():
     assert [224 / low**0.5, 224 / high**0.5] == pytest.approx([480, 256])
     assert recipe.augment.crop_ratio == (1.0, 1.0)
     assert recipe.augment.flip
-    assert recipe.augment.pca_colour == 0.1
-    assert (recipe.smoothing, recipe.ema, recipe.val_fraction) == (0, 0, 0)
+    assert recipe.augment.pca_color == 0.1
+    assert (recipe.label_smoothing, recipe.ema, recipe.val_fraction) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(

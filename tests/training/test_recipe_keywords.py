@@ -15,8 +15,7 @@ import reslab
 from reslab.data.augment import Augment
 from reslab.errors import UsageError
 from reslab.runs.run import Run
-from reslab.training.keywords import OTHER_NAMES, RecipeFields
-from reslab.training.recipe import Recipe, override
+from reslab.training.recipe import Recipe, RecipeFields, override
 
 RECIPE = Recipe(name="test")
 
@@ -42,7 +41,7 @@ def test_other_libraries_names_lead_to_ours_and_hide_none():
         ({"epoch": 3}, "did you mean 'epochs'?"),
         ({"batchsize": 3}, "did you mean 'batch_size'?"),
         ({"imgsz": 64}, "did you mean 'img_size'?"),
-        ({"normalization": "channel"}, "did you mean 'normalisation'?"),
+        ({"normalizaton": "channel"}, "did you mean 'normalization'?"),
         ({"divice": "cpu"}, "did you mean 'device'?"),
         ({"arch": "resnet20"}, "did you mean 'model'?"),
         ({"workers": 2}, "reslab.api.train_request(Request(data=..., workers=...))"),

@@ -76,7 +76,7 @@ def test_another_recipe_is_refused_field_by_field(copied_run, resume, digits_run
         ("--time", "5m"),
         ("--start", "model"),
         ("--stem", "small"),
-        ("--test", "0.3"),
+        ("--test-fraction", "0.3"),
     ],
 )
 def test_what_belongs_to_the_run_cannot_be_given_again(digits_run, resume, flag, value):

@@ -40,7 +40,7 @@ def arrange(photos: Path, root: Path, layout: dict[str, dict[str, int]]) -> None
 
 
 def test_nonsense_stops_the_run_before_it_overwrites_anything(train):
-    flags = ("--lr", "1e30", "--epochs", "2", "--save-every", "0.0001s", "--clip", "0")
+    flags = ("--lr", "1e30", "--epochs", "2", "--save-every", "0.0001s", "--clip-grad-norm", "0")
     run = train("digits", *flags)
     run.refused(6, "no longer finite", "smaller --lr")
     status = run.read("status.json")
@@ -101,7 +101,7 @@ def test_a_full_disk(train, tiny_disk):
         (("--model", "resent20"), ("unknown network 'resent20'", "did you mean 'resnet20'")),
         (("--recipe", "he2015-cifr"), ("unknown recipe", "did you mean 'he2015-cifar'")),
         (("--epoch", "1"), ("unknown flag '--epoch'", "did you mean '--epochs'")),
-        (("--sched", "cosin"), ("--sched", "cosine")),
+        (("--schedule", "cosin"), ("--schedule", "cosine")),
         (("--lr", "fast"), ("--lr", "fast")),
         (("--lr", "0"), ("lr must be more than 0",)),
         (("--time", "soon"), ("'soon' is no duration",)),
@@ -112,7 +112,10 @@ def test_a_full_disk(train, tiny_disk):
         (("--plateau-patience", "-3"), ("plateau_patience must be 0 or more",)),
         (("--epochs", "inf"), ("epochs must be finite",)),
         (("--patience", "3"), ("patience needs something to watch",)),
-        (("--monitor", "val_loss", "--val", "0"), ("need a validation split", "--val 0.1")),
+        (
+            ("--monitor", "val_loss", "--val-fraction", "0"),
+            ("need a validation split", "--val-fraction 0.1"),
+        ),
         (("--freeze", "9"), ("freeze must be -1 to 4",)),
         (("--device", "gpu"), ("unknown device 'gpu'",)),
         (("--img-size", "2"), ("2",)),
@@ -149,7 +152,7 @@ def test_a_truncated_picture_is_named_or_skipped_and_recorded(train, photos, tmp
     bad.write_bytes(bad.read_bytes()[:200])
     refused = train(photos, "--epochs", "1", "--out", str(tmp_path / "first"))
     refused.refused(3, bad.name)
-    run = train(photos, "--epochs", "1", "--skip-bad").succeeded()
+    run = train(photos, "--epochs", "1", "--skip-corrupt").succeeded()
     dataset = run.read("config.json")["dataset"]
     assert [Path(name).name for name in dataset["excluded"]] == [bad.name]
     assert sum(dataset["counts"].values()) == 23
@@ -185,7 +188,7 @@ def test_few_classes_and_fewer_images_than_a_batch(train, tmp_path, classes):
 
 def test_batch_norm_over_one_value_is_explained(train):
     flags = ("--model", "resnet18", "--img-size", "32", "--batch-size", "2", "--accumulate", "2")
-    run = train("digits", *flags, "--epochs", "0.01", "--val", "0")
+    run = train("digits", *flags, "--epochs", "0.01", "--val-fraction", "0")
     run.refused(2, "more than one value a channel", "--batch-size")
     assert run.read("status.json")["state"] == "failed"
 

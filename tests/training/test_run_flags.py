@@ -167,14 +167,14 @@ def test_a_time_budget_ends_the_run(train):
 
 
 def test_a_warm_up_waits_for_the_training_error(train):
-    flags = ("--epochs", "1", "--sched", "constant", "--lr", "0.1", "--warmup-lr", "0.01")
+    flags = ("--epochs", "1", "--schedule", "constant", "--lr", "0.1", "--warmup-lr", "0.01")
     # Guessing among ten classes is wrong nine times in ten: over after the first steps.
     reached = train("digits", *flags, "--warmup-until-error-pct", "95").succeeded()
     assert [row["lr"] for row in reached.rows()] == ["0.1"]
 
 
 def test_a_warm_up_that_is_never_over(train):
-    flags = ("--epochs", "1", "--sched", "constant", "--lr", "0.1", "--warmup-lr", "0.01")
+    flags = ("--epochs", "1", "--schedule", "constant", "--lr", "0.1", "--warmup-lr", "0.01")
     waiting = train("digits", *flags, "--warmup-until-error-pct", "0.0001").succeeded()
     assert [row["lr"] for row in waiting.rows()] == ["0.01"]
 
@@ -201,7 +201,7 @@ def test_a_trained_models_weights_are_not_drawn_anew(train, digits_run):
 
 
 def test_rows_several_times_an_epoch(launcher, tmp_path):
-    flags = ("--steps", "16", "--batch-size", "128", "--val", "0.1", "--track-test")
+    flags = ("--steps", "16", "--batch-size", "128", "--val-fraction", "0.1", "--track-test")
     (tmp_path / "once").mkdir()
     (tmp_path / "often").mkdir()
     once = train_in(launcher, tmp_path / "once", "digits", flags, {}).succeeded()

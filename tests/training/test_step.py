@@ -47,7 +47,7 @@ def loss_by_hand(smoothing: float, class_weights: Tensor | None, mixed: bool) ->
     return losses
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("class_weights", [None, torch.tensor([0.5, 2.0, 1.0, 3.0])])
 @pytest.mark.parametrize("mixed", [False, True])
 def test_the_loss_is_that_of_soft_targets(smoothing, class_weights, mixed):
@@ -67,7 +67,7 @@ def test_errors_count_each_label_with_its_share():
 
 @pytest.fixture(scope="module")
 def start() -> Training:
-    return make_training({"mixup": 0.4, "clip": 0, "ema": 0, "dropout": 0})
+    return make_training({"mixup": 0.4, "clip_grad_norm": 0, "ema": 0, "dropout": 0})
 
 
 class Linear(nn.Sequential):
@@ -101,8 +101,8 @@ def without_norm(training: Training, **recipe: object) -> Training:
 def test_parts_of_a_batch_add_up_to_the_whole(start, parts):
     item = start.loader.batch(0)
     assert item.weights is not None
-    whole = without_norm(start, smoothing=0.1)
-    split = without_norm(start, smoothing=0.1, accumulate=parts)
+    whole = without_norm(start, label_smoothing=0.1)
+    split = without_norm(start, label_smoothing=0.1, accumulate=parts)
     sums, sums_of_parts = train_step(whole, item, 0.1), train_step(split, item, 0.1)
     torch.testing.assert_close(sums, sums_of_parts)
     assert float(sums[2]) == len(item) == 32
@@ -116,7 +116,9 @@ def test_clipping_bounds_the_update(start):
     item = start.loader.batch(0)
 
     def moved(clip: float) -> float:
-        training = without_norm(start, clip=clip, momentum=0.0, weight_decay=0.0, nesterov=False)
+        training = without_norm(
+            start, clip_grad_norm=clip, momentum=0.0, weight_decay=0.0, nesterov=False
+        )
         before = copy.deepcopy(list(training.network.parameters()))
         train_step(training, item, 1.0)
         squares = [
@@ -131,7 +133,7 @@ def test_clipping_bounds_the_update(start):
 
 
 def test_filters_stay_within_their_limit():
-    training = make_training({"max_filter_rms": 0.1, "lr": 0.5, "clip": 0, "ema": 0.5})
+    training = make_training({"max_filter_rms": 0.1, "lr": 0.5, "clip_grad_norm": 0, "ema": 0.5})
     train_step(training, training.loader.batch(0), 0.5)
     largest = []
     for module in training.network.modules():
@@ -208,7 +210,7 @@ def test_balanced_batches_hold_every_class_equally_often():
 
 def test_zero_last_scale_starts_branches_at_zero():
     def last_scales(flag: bool) -> list[Tensor]:
-        network = make_training({"zero_last_scale": flag}).network
+        network = make_training({"zero_init_residual": flag}).network
         scales = [v for k, v in network.named_parameters() if k.endswith("weight") and v.ndim == 1]
         return [v for v in scales if not v.any()]
 

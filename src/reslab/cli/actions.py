@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from reslab.cli.arguments import Arguments, Parser
 from reslab.errors import UsageError, nearest
 
 
@@ -20,7 +21,7 @@ class Action(NamedTuple):
     """
 
     help: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
+    add_arguments: Callable[[Arguments], None]
     run: Callable[[argparse.Namespace], int]
     details: str = ""
 
@@ -32,23 +33,16 @@ def listing(verb: str, actions: Mapping[str, Action]) -> str:
     return f"commands:\n{lines}\n\n'reslab {verb} COMMAND --help' lists the options of a command."
 
 
-def action_first(
-    verb: str, words: Sequence[str], parsers: Mapping[str, argparse.ArgumentParser]
-) -> list[str]:
+def action_first(verb: str, words: Sequence[str], parsers: Mapping[str, Parser]) -> list[str]:
     """Return the words with the name of the action in front, wherever it stood among flags.
 
     Raises:
         UsageError: there is no such action, or none is named.
     """
-    takes_value = {
-        option: action.nargs != 0 and not isinstance(action, argparse.BooleanOptionalAction)
-        for parser in parsers.values()
-        for action in parser._actions
-        for option in action.option_strings
-    }
     place = 0
     while place < len(words) and words[place].startswith("-") and words[place] != "--":
-        place += 2 if takes_value.get(words[place], False) else 1
+        word = words[place]
+        place += 2 if any(parser.arguments.takes_value(word) for parser in parsers.values()) else 1
     named = words[place] if place < len(words) else ""
     if named not in parsers:
         known = ", ".join(parsers)
@@ -59,17 +53,14 @@ def action_first(
 
 
 def refuse_flags_of_others(
-    verb: str, name: str, words: Sequence[str], parsers: Mapping[str, argparse.ArgumentParser]
+    verb: str, name: str, words: Sequence[str], parsers: Mapping[str, Parser]
 ) -> None:
     """Refuse a flag that only other actions of the group have, saying which.
 
     Raises:
         UsageError: there is such a flag.
     """
-    options = {
-        key: {option for action in parser._actions for option in action.option_strings}
-        for key, parser in parsers.items()
-    }
+    options = {key: parser.arguments.options() for key, parser in parsers.items()}
     for word in words:
         if word == "--":
             return

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reslab.cli.arguments import Arguments
 from reslab.cli.options import add_data_arguments, at_least, data_options_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _CLASS_ROWS = 20
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Arguments) -> None:
     """Add the flags of `reslab check`."""
     parser.add_argument("data", metavar="DATA", help="a folder, CSV, archive or named data set")
     parser.add_argument("--json", action="store_true", help="print one JSON document")

@@ -14,11 +14,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from reslab.cli.arguments import Arguments
+
 if TYPE_CHECKING:
     from reslab.report.comparison import Comparison
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Arguments) -> None:
     """Declare the flags of `reslab compare`."""
     parser.add_argument(
         "runs", metavar="RUN", nargs="+", help="run directories that 'reslab train' wrote"

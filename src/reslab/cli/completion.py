@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
+
+from reslab.cli.arguments import Arguments, Parser, is_switch
 
 SHELLS = ("bash", "zsh", "fish")
 Files = Literal["", "files", "folders"]
@@ -91,7 +93,7 @@ class Command:
     repeats: bool
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Arguments) -> None:
     """Declare the arguments of `reslab completion`."""
     parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help="bash, zsh or fish")
 
@@ -146,33 +148,30 @@ def known_names() -> dict[str, tuple[str, ...]]:
 def _command(
     words: tuple[str, ...],
     text: str,
-    parser: argparse.ArgumentParser,
+    parser: Parser,
     names: Mapping[str, tuple[str, ...]],
 ) -> Command:
     flags, positionals, repeats = [], [], False
-    for action in parser._actions:
+    actions = parser.arguments.actions
+    last = [action for action in actions if not action.option_strings][-1:]
+    for action in actions:
         if action.option_strings:
             flags.append(_flag(action, names))
         else:
             positionals.append(_value(action, names))
             repeats = action.nargs in ("+", "*")
-            if repeats and action is not _positionals(parser)[-1]:
+            if repeats and action not in last:
                 # `eval MODEL... DATA`: any place may hold either.
                 positionals[-1] = dataclasses.replace(positionals[-1], files="files")
     return Command(words, text, tuple(flags), tuple(positionals), repeats)
 
 
-def _positionals(parser: argparse.ArgumentParser) -> Sequence[argparse.Action]:
-    return [action for action in parser._actions if not action.option_strings]
-
-
 def _flag(action: argparse.Action, names: Mapping[str, tuple[str, ...]]) -> Flag:
-    switch = action.nargs == 0 or isinstance(action, argparse.BooleanOptionalAction)
     options = sorted(action.option_strings, key=lambda option: not option.startswith("--"))
     return Flag(
         names=tuple(options),
         help=_plain(action),
-        value=None if switch else _value(action, names),
+        value=None if is_switch(action) else _value(action, names),
     )
 
 

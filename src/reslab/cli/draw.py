@@ -15,8 +15,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from reslab.cli.arguments import Arguments
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def add_arguments(parser: Arguments) -> None:
     """Declare the arguments of `reslab draw`."""
     parser.add_argument(
         "networks", metavar="NETWORK", nargs="+", help="names that 'reslab list' gives"

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reslab.cli.arguments import Arguments
 from reslab.cli.options import add_data_arguments, at_least, data_options_of
 
 if TYPE_CHECKING:
@@ -22,17 +23,18 @@ if TYPE_CHECKING:
     from reslab.data.dataset import Dataset
     from reslab.evaluate.evaluation import Evaluation
     from reslab.evaluate.protocol import Seen
+    from reslab.evaluate.views import ViewName
 
 CLASS_LIMIT = 20
 CONFUSION_LIMIT = 5
 VIEWS = {
-    "centre": "centre view",
+    "center": "centre view",
     "10-crop": "ten crops averaged",
     "multi-scale": "several scales averaged",
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Arguments) -> None:
     """Declare the flags of `reslab eval`."""
     parser.add_argument(
         "models", metavar="MODEL", nargs="+", help="run directories or model folders"
@@ -44,10 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which images (default: test, else val, else all)",
     )
     parser.add_argument(
-        "--views",
+        "--tta",
+        type=lambda text: "center" if text == "centre" else text,
         choices=tuple(VIEWS),
-        default="centre",
-        help="views of each image whose predictions are averaged (centre)",
+        default="center",
+        help="views of each image whose predictions are averaged (center)",
     )
     parser.add_argument(
         "--average",
@@ -62,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--csv", metavar="FILE", help="write a line for each image to a file")
-    parser.add_argument("--skip-bad", action="store_true", help="leave unreadable images out")
+    parser.add_argument("--skip-corrupt", action="store_true", help="leave unreadable images out")
     add_data_arguments(parser)
     parser.add_argument(
         "--batch-size", type=int, default=128, metavar="N", help="images computed at once (128)"
@@ -102,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     dataset = open_dataset(
         args.data,
         options=data_options_of(args) or recorded_options(args.data, models[first].provenance),
-        skip_bad=args.skip_bad,
+        skip_bad=args.skip_corrupt,
         need_train=False,
         notify=note,
     )
@@ -116,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     for name, model in models.items():
         seen = protocol.seen_in_training(dataset, samples, Path(name), model)
         _warn_of_seen(name, seen, len(samples))
-        if args.views == "10-crop" and model.preprocess.img_size == model.preprocess.resize_size:
+        if args.tta == "10-crop" and model.preprocess.img_size == model.preprocess.resize_size:
             note(f"{name} sees whole images: its crops are the image and its mirror image only")
     evaluations = _measure(args, models, dataset, samples)
     try:
@@ -135,10 +138,10 @@ def _check_values(args: argparse.Namespace) -> None:
 
     if args.batch_size < 1:
         raise UsageError(f"--batch-size must be 1 or more, received {args.batch_size}")
-    if args.average and args.views != "10-crop":
-        raise UsageError("--average belongs to --views 10-crop")
-    if args.scales and args.views != "multi-scale":
-        raise UsageError("--scales belongs to --views multi-scale")
+    if args.average and args.tta != "10-crop":
+        raise UsageError("--average belongs to --tta 10-crop")
+    if args.scales and args.tta != "multi-scale":
+        raise UsageError("--scales belongs to --tta multi-scale")
     try:
         args.scales = tuple(int(side) for side in (args.scales or "").split(",") if side.strip())
     except ValueError:
@@ -189,12 +192,12 @@ def _measure(
         if set(model.classes) != set(classes):
             other = sorted(set(model.classes) ^ set(classes))[0]
             raise DataError(f"{name} has other classes than {args.models[0]} ('{other}')")
-    rounds = len(args.scales) or (3 if args.views == "multi-scale" else 1)
+    rounds = len(args.scales) or (3 if args.tta == "multi-scale" else 1)
     evaluations = {}
     with _progress(len(models) * rounds * len(samples)) as advance:
         for name, model in models.items():
             setup = Setup(
-                views=args.views,
+                views=_views(args),
                 average=args.average or "softmax",
                 scales=args.scales,
                 batch_size=args.batch_size,
@@ -207,6 +210,12 @@ def _measure(
             found = evaluate_model(model, dataset, labels, samples, setup)
             evaluations[name] = reorder_classes(found, classes)
     return evaluations
+
+
+def _views(args: argparse.Namespace) -> ViewName:
+    """Return what --tta is called where images are evaluated, and in what is written."""
+    views: ViewName = "centre" if args.tta == "center" else args.tta
+    return views
 
 
 @contextmanager
@@ -252,7 +261,7 @@ def _to_json(
 ) -> dict[str, Any]:
     from reslab.evaluate.compare import compare, together
 
-    about = {"data": data, "split": split, "views": args.views}
+    about = {"data": data, "split": split, "views": _views(args)}
     each = [{**found.to_json(), "model": name, **about} for name, found in evaluations.items()]
     if len(each) == 1:
         return each[0]
@@ -278,7 +287,7 @@ def _print(
     if len(found) > 1:
         overall = together(found)
         rows.append(summary.score_row("together", overall))
-    title = f"{shown(data)}, {split}: {len(overall):,} images, {VIEWS[args.views]}"
+    title = f"{shown(data)}, {split}: {len(overall):,} images, {VIEWS[args.tta]}"
     table(summary.score_columns(overall), rows, title=title)
     if len(found) == 2:
         print()

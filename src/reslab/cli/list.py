@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from reslab.cli.arguments import Arguments
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def add_arguments(parser: Arguments) -> None:
     """Declare the arguments of `reslab list`."""
     parser.add_argument(
         "pattern", nargs="?", default="*", metavar="PATTERN", help="names to list, e.g. 'resnet*_b'"

@@ -10,17 +10,18 @@ the loss surface.
 examples:
   reslab look runs/digits-1
   reslab look runs/photos-1 photos/ --only attribution --images 12 --out figures/
-  reslab look runs/resnet56 --only landscape --against runs/plain56 --out figures/
+  reslab look runs/resnet56 --only landscape --compare-to runs/plain56 --out figures/
 """
 
 from __future__ import annotations
 
 import argparse
 
+from reslab.cli.arguments import Arguments
 from reslab.cli.options import at_least
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Arguments) -> None:
     """Declare the flags of `reslab look`."""
     from reslab.cli.options import parse_duration
 
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--landscape", action="store_true", help="the loss surface too, which takes minutes"
     )
     parser.add_argument(
-        "--against", metavar="MODEL", help="another model: its loss surface, and the line to it"
+        "--compare-to", metavar="MODEL", help="another model: its loss surface, and the line to it"
     )
     parser.add_argument(
         "--time", type=parse_duration, metavar="TIME", help="for each loss surface: 90s, 10m"
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from reslab.look import DEFAULT, look_inside
 
     only = [part.strip() for part in (args.only or "").split(",") if part.strip()]
-    drawn = args.landscape or args.against is not None or "landscape" in only
+    drawn = args.landscape or args.compare_to is not None or "landscape" in only
     if args.time is not None and not drawn:
         raise UsageError("--time is for loss surfaces, and none is drawn", remedy="add --landscape")
     found = look_inside(
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         args.data,
         only=only or DEFAULT,
         landscape=args.landscape,
-        against=args.against,
+        against=args.compare_to,
         time_limit_s=args.time,
         images=args.images,
         count=args.count,

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from reslab.cli import streams
 from reslab.cli.actions import Action, action_first, listing, refuse_flags_of_others
+from reslab.cli.arguments import Parser
 from reslab.errors import MachineError, ReslabError, UsageError, nearest
 from reslab.import_path import without_working_folder
 
@@ -51,25 +52,6 @@ def whole_number(text: str) -> int:
     return number
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line with the nearest spelling."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage."""
-        raise UsageError(message, remedy=f"see '{self.prog} --help'")
-
-    def check_flags(self, words: list[str]) -> None:
-        """Refuse a flag that does not exist, proposing the nearest one that does."""
-        known = {option for action in self._actions for option in action.option_strings}
-        for word in words:
-            if word == "--":
-                return
-            flag = word.split("=", 1)[0]
-            if flag.startswith("--") and flag not in known:
-                hint = nearest(flag, known) or f"see '{self.prog} --help'"
-                raise UsageError(f"{self.prog}: unknown flag '{flag}'", remedy=hint)
-
-
 def build_parser(verb: str) -> Parser:
     """Build the parser of one verb without commands of its own; nothing heavy is imported."""
     module = importlib.import_module(f"reslab.cli.{verb}")
@@ -96,12 +78,12 @@ def _parser(prog: str, action: Action) -> Parser:
     parser = Parser(
         prog=prog,
         description="\n\n".join(filter(None, (first, action.details.strip("\n")))),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.register("type", int, whole_number)
-    action.add_arguments(parser)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    action.add_arguments(parser.arguments)
+    parser.arguments.add_argument(
+        "--debug", action="store_true", help="show the traceback of an error"
+    )
     parser.set_defaults(run=action.run)
     return parser
 
@@ -113,8 +95,6 @@ def build_group_parser(verb: str) -> Parser:
         usage=f"reslab {verb} COMMAND [options]",
         description=importlib.import_module(f"reslab.cli.{verb}").__doc__,
         epilog=listing(verb, actions_of(verb)),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
 
 

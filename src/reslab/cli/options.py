@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reslab.cli.arguments import Arguments, is_switch
 from reslab.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def parse_columns(text: str) -> tuple[str, ...]:
     return tuple(pairs)
 
 
-def add_data_arguments(parser: argparse._ActionsContainer) -> None:
+def add_data_arguments(parser: Arguments) -> None:
     """Add the flags that say how data are to be read; `data_options_of` reads them."""
     parser.add_argument(
         "--columns",
@@ -117,7 +118,7 @@ def data_options_of(args: argparse.Namespace) -> DataOptions | None:
     return options if options.changed() else None
 
 
-def fill_from_environment(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+def fill_from_environment(arguments: Arguments, args: argparse.Namespace) -> None:
     """Give flags that were not written the value of RESLAB_<FLAG>, then of --config's file.
 
     Names are those of the flags: ``--batch-size`` is RESLAB_BATCH_SIZE and ``batch-size = 64``
@@ -126,12 +127,7 @@ def fill_from_environment(parser: argparse.ArgumentParser, args: argparse.Namesp
     Raises:
         UsageError: the file cannot be read, or a name or value in it fits no flag.
     """
-    actions = {
-        option.removeprefix("--"): action
-        for action in parser._actions
-        for option in action.option_strings
-        if option.startswith("--") and not option.startswith("--no-")
-    }
+    actions = arguments.names()
     # RESLAB_DATA is where data sets are kept, not which one is meant.
     for name in ("help", "config", "debug", "resume", "data"):
         actions.pop(name, None)
@@ -174,7 +170,7 @@ def _number(kind: Callable[[str], float], text: str) -> float:
 
 def _convert(action: argparse.Action, value: Any, where: str) -> Any:
     """Apply a flag's own type and choices to a value from elsewhere."""
-    if isinstance(action, argparse.BooleanOptionalAction) or action.nargs == 0:
+    if is_switch(action):
         if isinstance(value, bool):
             return value
         if str(value).lower() in ("1", "true", "yes", "on"):

@@ -18,6 +18,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from reslab.cli import train
+from reslab.cli.arguments import Arguments
 from reslab.cli.options import fill_from_environment
 from reslab.display.stderr import note
 from reslab.errors import UsageError
@@ -53,7 +54,7 @@ def parse_memory(text: str) -> float:
     return float(match[1]) * UNITS[match[2].upper()]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Arguments) -> None:
     """Add the flags of `reslab plan`, and those of `reslab train`."""
     own = parser.add_argument_group("what to compare")
     own.add_argument(
@@ -78,7 +79,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--images", type=int, metavar="N", help="without DATA: how many images")
     own.add_argument("--classes", type=int, metavar="N", help="without DATA: how many classes")
     own.add_argument(
-        "--fresh", action="store_true", default=None, help="measure again what was measured before"
+        "--no-cache",
+        action="store_true",
+        default=None,
+        help="measure again, whatever is known",
     )
     train.add_arguments(parser)
 
@@ -91,15 +95,13 @@ def run(args: argparse.Namespace) -> int:
     from reslab.plan.compare import compare
     from reslab.plan.networks import choose_network, usual_networks
 
-    parser = argparse.ArgumentParser(add_help=False)
-    add_arguments(parser)
     written = argparse.Namespace(**vars(args))  # what the environment adds, it adds to train too
-    fill_from_environment(parser, args)
+    fill_from_environment(Arguments.of(add_arguments), args)
     _refuse_nonsense(args)
     subject = _subject(args)
     memory_mib = args.memory or available_mib(str(subject.device))
     say = None if args.quiet else note
-    effort = Effort(fresh=bool(args.fresh), note=say, memory_mib=memory_mib)
+    effort = Effort(fresh=bool(args.no_cache), note=say, memory_mib=memory_mib)
     if say is not None:
         _introduce(subject, memory_mib, (subject.chosen.recipe.precision, *(args.precisions or ())))
     if args.time is not None:

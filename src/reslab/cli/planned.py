@@ -8,6 +8,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from reslab.cli import train
+from reslab.cli.arguments import Arguments
 from reslab.cli.output import emit_json, table
 from reslab.display.stderr import note
 from reslab.display.wording import clock
@@ -118,11 +119,9 @@ def _command(written: argparse.Namespace, comparison: Comparison, trial: Trial) 
 
 def _words(written: argparse.Namespace, changes: dict[str, Any]) -> list[str]:
     """Write the training's command line: what the user gave, with some values changed."""
-    parser = argparse.ArgumentParser(add_help=False)
-    train.add_arguments(parser)
     values = {**vars(written), **changes}
     words = ["reslab", "train", "DATA" if written.data is None else str(written.data)]
-    for action in parser._actions:
+    for action in Arguments.of(train.add_arguments).actions:
         value = values.get(action.dest)
         if not action.option_strings or action.dest in NOT_TRAINING or value is None:
             continue

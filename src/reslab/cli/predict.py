@@ -6,7 +6,7 @@ image that cannot be read has its error in place of labels, and the exit code is
 
 Who computes is chosen by how much there is to do: a few images are computed by torch as it is;
 for many, faster runtimes are tried on the first of them, compared with torch, and remembered.
---measure tries them all and prints how fast each is and how well it agrees.
+--benchmark tries them all and prints how fast each is and how well it agrees.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from reslab.cli.arguments import Arguments
 from reslab.cli.options import at_least
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ RUNTIMES = ("auto", "eager", "compiled", "openvino", "onnxruntime")
 COUNTED = 10_000
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Arguments) -> None:
     """Declare the flags of `reslab predict`."""
     parser.add_argument("model", metavar="MODEL", help="run directory or model folder")
     parser.add_argument(
@@ -63,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="arithmetic (auto: bf16 only where it is faster and labels stay)",
     )
     parser.add_argument(
-        "--measure",
+        "--benchmark",
         action="store_true",
         help="try every runtime on a batch of the PATHS (without any: of noise), print a table",
     )
@@ -82,12 +83,12 @@ def run(args: argparse.Namespace) -> int:
     from reslab.errors import UsageError
     from reslab.predict import load
 
-    if not args.paths and not args.measure:
+    if not args.paths and not args.benchmark:
         raise UsageError(
             "no images given", remedy="name files, folders or patterns, or - for stdin"
         )
-    if args.measure and args.csv:
-        raise UsageError("--measure prints a table or --json, no CSV")
+    if args.benchmark and args.csv:
+        raise UsageError("--benchmark prints a table or --json, no CSV")
     predictor = load(
         args.model,
         device=args.device,
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         notify=note,
     )
     paths = _paths(args.paths, args.nul)
-    if args.measure:
+    if args.benchmark:
         return _measure(args, predictor, paths)
     count = None
     if "-" not in args.paths:  # whoever writes to stdin may wait for answers

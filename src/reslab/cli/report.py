@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from reslab.cli.arguments import Arguments
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def add_arguments(parser: Arguments) -> None:
     """Declare the flags of `reslab report`."""
     parser.add_argument("run_dir", metavar="RUN", help="run directory that 'reslab train' wrote")
     parser.add_argument(

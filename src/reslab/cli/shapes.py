@@ -8,15 +8,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from reslab.cli.arguments import Arguments
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def add_arguments(parser: Arguments) -> None:
     """Add the flags of `reslab shapes`."""
     parser.add_argument("out", metavar="OUT", type=Path, help="a new or empty folder")
     parser.add_argument("--num", type=int, default=2000, help="images (default: 2000)")
     parser.add_argument("--size", type=int, default=100, help="side in pixels (default: 100)")
     parser.add_argument("--classes", type=int, default=10, help="classes, 2 to 12 (default: 10)")
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
-    parser.add_argument("--grey", action="store_true", help="one channel instead of RGB")
+    parser.add_argument("--grayscale", action="store_true", help="one channel instead of RGB")
     parser.add_argument(
         "--layout",
         choices=("flat", "split"),
@@ -33,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from reslab.display.stderr import note
 
     settings = ShapeSettings(
-        num=args.num, size=args.size, classes=args.classes, seed=args.seed, grey=args.grey
+        num=args.num, size=args.size, classes=args.classes, seed=args.seed, grey=args.grayscale
     )
     files = write_folder(args.out, settings, layout=args.layout)
     if args.json:

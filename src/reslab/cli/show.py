@@ -12,12 +12,14 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from reslab.cli.arguments import Arguments
+
 if TYPE_CHECKING:
     from reslab.analyze.cost import Cost, Layer
     from reslab.networks import NetworkSpec, Published
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Arguments) -> None:
     """Declare the arguments of `reslab show`."""
     parser.add_argument("network", metavar="NETWORK", help="a name that 'reslab list' gives")
     parser.add_argument("--num-classes", type=int, metavar="N", help="width of the logits")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reslab.cli.actions import Action
+from reslab.cli.arguments import Arguments
 from reslab.cli.options import add_data_arguments, at_least, data_options_of
 
 if TYPE_CHECKING:
@@ -30,18 +31,18 @@ if TYPE_CHECKING:
 SCALES = ("tiny", "small", "paper")
 
 
-def _add_list(parser: argparse.ArgumentParser) -> None:
+def _add_list(parser: Arguments) -> None:
     _add_output(parser)
 
 
-def _add_plan(parser: argparse.ArgumentParser) -> None:
+def _add_plan(parser: Arguments) -> None:
     _add_study(parser)
     _add_runs(parser)
     _add_output(parser)
     _add_options(parser)
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
+def _add_run(parser: Arguments) -> None:
     _add_study(parser)
     _add_runs(parser)
     _add_folder(parser)
@@ -50,13 +51,13 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     _add_options(parser)
 
 
-def _add_report(parser: argparse.ArgumentParser) -> None:
+def _add_report(parser: Arguments) -> None:
     _add_study(parser)
     _add_folder(parser)
     _add_output(parser)
 
 
-def _add_study(parser: argparse.ArgumentParser) -> None:
+def _add_study(parser: Arguments) -> None:
     parser.add_argument("name", metavar="NAME", help="a shipped study, or a .py file")
     parser.add_argument(
         "--scale", choices=SCALES, default="tiny", help="how much data and time (tiny)"
@@ -64,11 +65,11 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="other data than the scale's: a folder, a CSV or a name")
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
+def _add_options(parser: Arguments) -> None:
     add_data_arguments(parser.add_argument_group("how --data is read"))
 
 
-def _add_runs(parser: argparse.ArgumentParser) -> None:
+def _add_runs(parser: Arguments) -> None:
     parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (the scale's)")
     parser.add_argument(
         "--jobs", type=at_least(0), default=0, metavar="N", help="runs at once (0: one a core)"
@@ -76,13 +77,13 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
 
 
-def _add_folder(parser: argparse.ArgumentParser) -> None:
+def _add_folder(parser: Arguments) -> None:
     parser.add_argument(
         "-o", "--out", type=Path, metavar="DIR", help="folder (runs/study-NAME-SCALE)"
     )
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
+def _add_output(parser: Arguments) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reslab.cli.actions import Action
+from reslab.cli.arguments import Arguments
 from reslab.cli.options import parse_numbers
 from reslab.errors import UsageError
 
@@ -30,11 +31,11 @@ examples:
 """
 
 
-def _add_json(parser: argparse.ArgumentParser) -> None:
+def _add_json(parser: Arguments) -> None:
     parser.add_argument("--json", action="store_true", default=None, help="print one JSON object")
 
 
-def _add_import(parser: argparse.ArgumentParser) -> None:
+def _add_import(parser: Arguments) -> None:
     parser.add_argument("names", nargs=1, metavar="FILE", help="the weights")
     parser.add_argument(
         "-o", "--out", type=Path, metavar="DIR", help="a new folder (the name of the file)"
@@ -59,7 +60,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     _add_json(parser)
 
 
-def _add_export(parser: argparse.ArgumentParser) -> None:
+def _add_export(parser: Arguments) -> None:
     parser.add_argument("names", nargs=1, metavar="MODEL", help="a run or a model folder")
     parser.add_argument("--to", metavar="PROGRAM", help="torchvision, timm or another layout")
     parser.add_argument(
@@ -68,16 +69,16 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     _add_json(parser)
 
 
-def _add_push(parser: argparse.ArgumentParser) -> None:
+def _add_push(parser: Arguments) -> None:
     parser.add_argument("model", metavar="MODEL", help="a run or a model folder")
     parser.add_argument("repo", metavar="REPO", help="owner/name on the hub")
     parser.add_argument("--private", action="store_true", default=None, help="a private repository")
-    parser.add_argument("--licence", metavar="ID", help="licence of the model, e.g. apache-2.0")
+    parser.add_argument("--license", metavar="ID", help="licence of the model, e.g. apache-2.0")
     parser.add_argument("--message", metavar="TEXT", help="of the commit")
     _add_json(parser)
 
 
-def _add_pull(parser: argparse.ArgumentParser) -> None:
+def _add_pull(parser: Arguments) -> None:
     parser.add_argument("names", nargs=1, metavar="REPO", help="owner/name on the hub")
     parser.add_argument(
         "-o", "--out", type=Path, metavar="DIR", help="a new folder (the name of the repository)"
@@ -211,7 +212,7 @@ def _push(args: argparse.Namespace) -> int:
         Path(args.model),
         args.repo,
         private=bool(args.private),
-        licence=args.licence,
+        licence=args.license,
         message=args.message,
     )
     if args.json:

@@ -3,53 +3,122 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TypedDict
 
-from reslab.errors import UsageError
+from reslab.aliases import accept_old_names
+from reslab.settings import PROBABILITY, at_least, check_settings, need, setting
+
+VIEWS = "random views"
 
 
+@accept_old_names
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Augment:
     """Random views of training images; every value 0 or False switches its step off.
 
-    Args:
-        pad_crop: zero padding on each side before a random crop, pixels.
-        flip: mirror half of the images left to right.
-        alternating_flip: where images are mirrored: each every other time it is visited,
-            instead of by chance.
-        crop_scale: (least, most) share of the area of a random resized crop; None for none.
-        crop_ratio: (least, most) aspect ratio of that crop.
-        rotate: greatest rotation either way, degrees.
-        jitter: brightness, contrast and saturation factors are drawn from 1 ± this.
-        pca_colour: standard deviation of the AlexNet colour shift along the principal
-            components of ImageNet's colours.
-        erase: probability of erasing a random rectangle.
-        mixup: parameter alpha of the Beta distribution; 0 for none.
-        cutmix: the same for cut-and-paste; where both are set each image takes one of them.
+    Raises:
+        UsageError: a value is not among those that its setting takes.
     """
 
-    pad_crop: int = 0
-    flip: bool = False
-    alternating_flip: bool = False
-    crop_scale: tuple[float, float] | None = None
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    rotate: float = 0.0
-    jitter: float = 0.0
-    pca_colour: float = 0.0
-    erase: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
+    pad_crop: int = setting(
+        0,
+        "zero padding on each side before a random crop, pixels",
+        at_least(0),
+        group=VIEWS,
+        metavar="PX",
+        phrase="crops after padding by {} px",
+    )
+    flip: bool = setting(
+        False, "mirror half of the images left to right", group=VIEWS, phrase="mirroring"
+    )
+    alternating_flip: bool = setting(
+        False,
+        "with --flip: mirror each image every other time it is seen, instead of by chance",
+        group=VIEWS,
+        phrase="mirroring every other time",
+    )
+    crop_scale: tuple[float, float] | None = setting(
+        None,
+        "random resized crop: least and most share of the area, as 0.5,1",
+        group=VIEWS,
+        metavar="A,B",
+        phrase="resized crops of {0[0]:.0%} to {0[1]:.0%} of the area",
+    )
+    crop_ratio: tuple[float, float] = setting(
+        (3 / 4, 4 / 3),
+        "random resized crop: least and most aspect ratio, as 0.8,1.25",
+        group=VIEWS,
+        metavar="A,B",
+    )
+    rotate: float = setting(
+        0.0,
+        "greatest rotation either way, degrees",
+        at_least(0),
+        group=VIEWS,
+        metavar="DEG",
+        phrase="rotation by up to {:g}°",
+    )
+    color_jitter: float = setting(
+        0.0,
+        "brightness, contrast and saturation by factors from 1 ± this",
+        at_least(0),
+        group=VIEWS,
+        metavar="J",
+        phrase="color jitter {:g}",
+    )
+    pca_color: float = setting(
+        0.0,
+        "standard deviation of AlexNet's shift along the principal components of colors",
+        at_least(0),
+        group=VIEWS,
+        metavar="S",
+        phrase="PCA color shifts {:g}",
+    )
+    random_erasing: float = setting(
+        0.0,
+        "probability of erasing a random rectangle",
+        PROBABILITY,
+        group=VIEWS,
+        metavar="P",
+        phrase="erasing with probability {:g}",
+    )
+    mixup: float = setting(
+        0.0,
+        "alpha of mixup's Beta distribution",
+        at_least(0),
+        group=VIEWS,
+        metavar="ALPHA",
+        phrase="mixup {:g}",
+    )
+    cutmix: float = setting(
+        0.0,
+        "the same for cut-and-paste; with --mixup each image takes one of them",
+        at_least(0),
+        group=VIEWS,
+        metavar="ALPHA",
+        phrase="cutmix {:g}",
+    )
 
     def __post_init__(self) -> None:
-        for name in ("pad_crop", "rotate", "jitter", "pca_colour", "mixup", "cutmix"):
-            _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        _need(0 <= self.erase <= 1, "erase", self.erase, "in [0, 1]")
+        check_settings(self)
         if self.crop_scale is not None:
             low, high = self.crop_scale
-            _need(0 < low <= high <= 1, "crop_scale", self.crop_scale, "0 < least <= most <= 1")
+            need(0 < low <= high <= 1, "crop_scale", self.crop_scale, "0 < least <= most <= 1")
         low, high = self.crop_ratio
-        _need(0 < low <= high, "crop_ratio", self.crop_ratio, "0 < least <= most")
+        need(0 < low <= high, "crop_ratio", self.crop_ratio, "0 < least <= most")
 
 
-def _need(condition: bool, name: str, value: object, allowed: str) -> None:
-    if not condition:
-        raise UsageError(f"{name} must be {allowed}, received {value}")
+class AugmentFields(TypedDict, total=False):
+    """The fields of `Augment` as keywords, for editors and type checkers; a test compares them."""
+
+    pad_crop: int
+    flip: bool
+    alternating_flip: bool
+    crop_scale: tuple[float, float] | None
+    crop_ratio: tuple[float, float]
+    rotate: float
+    color_jitter: float
+    pca_color: float
+    random_erasing: float
+    mixup: float
+    cutmix: float

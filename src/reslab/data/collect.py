@@ -245,7 +245,7 @@ def name_unreadable(reasons: dict[str, str]) -> list[Finding]:
             message = f"{shown(names[0])} {reason}"
         else:
             message = f"{count(len(names), 'file')}, each {reason}: {list_names(names)}"
-        remedy = "restore or remove, or train with --skip-bad"
+        remedy = "restore or remove, or train with --skip-corrupt"
         found.append(Finding("unreadable", "error", message, tuple(names), remedy))
     return found
 

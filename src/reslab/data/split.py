@@ -110,8 +110,8 @@ def _nothing_held(
         why = f"no class has more than {largest} images"
     else:
         why = "no class has more than one image"
-    remedy = f"use --{name} {works:g}, " if works is not None else ""
-    remedy += f"add images, or use --{name} 0 to hold out none"
+    remedy = f"use --{name}-fraction {works:g}, " if works is not None else ""
+    remedy += f"add images, or use --{name}-fraction 0 to hold out none"
     return DataError(
         f"no {name} split of {fraction:.0%} can be held out of '{shown(dataset.name)}': {why}",
         remedy=remedy,

@@ -82,15 +82,15 @@ def recolor(batch: Tensor, rng: SampleRng, augment: Augment) -> Tensor:
 
 
 def color_jitter(x: Tensor, rng: SampleRng, augment: Augment) -> Tensor:
-    """Compute saturate(contrast(brightness * x)), each factor from 1 ± `augment.jitter`.
+    """Compute saturate(contrast(brightness * x)), each factor from 1 ± `augment.color_jitter`.
 
     With mean grey g of the image and factors b, c, s: brightness is b x, contrast moves away
     from the mean, c (x - g) + g, saturation moves away from each pixel's own grey.
     """
-    if not augment.jitter:
+    if not augment.color_jitter:
         return x
     x = x.float()
-    low, high = max(0.0, 1 - augment.jitter), 1 + augment.jitter
+    low, high = max(0.0, 1 - augment.color_jitter), 1 + augment.color_jitter
     brightness = rng.uniform(Draw.BRIGHTNESS, low, high)
     contrast = rng.uniform(Draw.CONTRAST, low, high)
     grey = _grey(x)
@@ -121,12 +121,12 @@ def pca_color(x: Tensor, rng: SampleRng, augment: Augment) -> Tensor:
 
     Source: Krizhevsky et al. 2012, section 4.1.
     """
-    if not augment.pca_colour or x.shape[-1] != 3:
+    if not augment.pca_color or x.shape[-1] != 3:
         return x
     draws = (Draw.COLOR_0, Draw.COLOR_1, Draw.COLOR_2)
     shift = torch.zeros(len(rng.samples), 3, device=rng.samples.device)
     for draw, column in zip(draws, _columns(str(shift.device)), strict=True):
-        shift += (rng.normal(draw) * augment.pca_colour)[:, None] * column
+        shift += (rng.normal(draw) * augment.pca_color)[:, None] * column
     x = x.float()
     x += shift[:, None, None, :]
     return x
@@ -310,7 +310,7 @@ def random_erasing(x: Tensor, rng: SampleRng, augment: Augment) -> Tensor:
     Source:
         Zhong et al. 2017 (arXiv 1708.04896): area 2 to 33 percent, aspect ratio 0.3 to 3.3.
     """
-    if not augment.erase:
+    if not augment.random_erasing:
         return x
     side = x.shape[-1]
     area = rng.uniform(Draw.ERASE_AREA, *_ERASE_AREA)
@@ -319,7 +319,7 @@ def random_erasing(x: Tensor, rng: SampleRng, augment: Augment) -> Tensor:
     height = ((area / ratio).sqrt() * side).round().clamp(1, side)
     left = (rng.uniform(Draw.ERASE_X) * (side - width + 1)).floor()
     top = (rng.uniform(Draw.ERASE_Y) * (side - height + 1)).floor()
-    hit = rng.uniform(Draw.ERASE) < augment.erase
+    hit = rng.uniform(Draw.ERASE) < augment.random_erasing
     mask = rectangle(top, left, height * hit, width, side)
     return x.masked_fill_(mask[:, None], 0.0)
 

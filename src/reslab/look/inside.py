@@ -119,8 +119,8 @@ def look_inside(
     again = ["reslab", "look", os.fspath(model), *([data] if data else [])]
     again += _flags(
         {
-            "--only": None if only == DEFAULT else ",".join(only),
-            "--against": against,
+            "--only": None if tuple(only) == DEFAULT else ",".join(only),
+            "--compare-to": against,
             "--time": None if time_limit_s is None else f"{time_limit_s:.12g}s",
             "--images": None if images == IMAGES else images,
             "--count": None if count == COUNT else count,

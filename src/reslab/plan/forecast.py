@@ -103,8 +103,8 @@ def forecast(subject: Subject, cost: StepCost, images: ImagesCost) -> Forecast:
 def mean_step_s(recipe: Recipe, cost: StepCost, images: ImagesCost) -> float:
     """Return the time of a step on average over the run, the early small ones included."""
     # Here the share is one of the steps; with a time budget it is one of the time (`epochs_in`).
-    early = recipe.early_share * step_s(cost.early_step_s, cost, images)
-    return early + (1 - recipe.early_share) * step_s(cost.step_s, cost, images)
+    early = recipe.progressive_share * step_s(cost.early_step_s, cost, images)
+    return early + (1 - recipe.progressive_share) * step_s(cost.step_s, cost, images)
 
 
 def step_s(measured_s: float, cost: StepCost, images: ImagesCost) -> float:
@@ -143,7 +143,7 @@ def epochs_in(time_s: float, subject: Subject, cost: StepCost, images: ImagesCos
     def rate(measured_s: float) -> float:
         return cost.batch_size / (step_s(measured_s, cost, images) + row_share_s)
 
-    share = recipe.early_share
+    share = recipe.progressive_share
     # Shares of the time weigh rates; shares of the steps would weigh times.
     images_per_s = (1 - share) * rate(cost.step_s)
     if share > 0:

@@ -10,8 +10,9 @@ import dataclasses
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,21 +28,22 @@ from reslab.plan.task import StepCost, Task, too_large
 from reslab.runs.config import Config
 from reslab.runs.directory import RunDirectory
 from reslab.training import saving
-from reslab.training.assemble import assemble
+from reslab.training.accumulator import steps_per_read
 from reslab.training.budget import Clock
+from reslab.training.build import build_training
 from reslab.training.config import Request
 from reslab.training.distributed import World
 from reslab.training.evaluating import EVAL_BATCH, averaged, split_evaluator
+from reslab.training.loop import open_steps
 from reslab.training.preprocessing import geometry, with_statistics
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest
-from reslab.training.tally import updates_a_reading
-from reslab.training.updates import Updates, updates_of
 
 WARM_STEPS, WARM_S = 2, 0.5
 LEAST_STEPS, MOST_STEPS = 3, 200
 EVALUATION_S = 1.0
 # Noise cannot be learnt: at a rate like this the weights stay where they are, and finite.
+Step = Callable[[Any, float], torch.Tensor]
 RATE = 1e-6
 
 
@@ -99,14 +101,16 @@ def measure(task: Task, seconds: float, began: float) -> StepCost:
         cost={},
         environment={},
     )
-    training = assemble(config, noise.dataset, noise.fitted, noise.preprocess, device, World())
+    training = build_training(
+        config, noise.dataset, noise.fitted, noise.preprocess, device, World()
+    )
     training.network.train()
     paces: list[Pace] = []
-    with updates_of(training, _nobody) as updates:
-        if task.recipe.early_share > 0:
-            paces.append(_pace(training, updates, seconds / 2))
+    with open_steps(training, _nobody) as (batches, step):
+        if task.recipe.progressive_share > 0:
+            paces.append(_pace(training, batches, step, seconds / 2))
         training.state.step = training.state.plan.total_steps  # the images are large by now
-        paces.append(_pace(training, updates, seconds))
+        paces.append(_pace(training, batches, step, seconds))
     *early, full = paces
     # What a run takes before it keeps its pace: imports, building, compiling, first steps.
     cold_s = time.time() - began - sum(pace.total_s for pace in paces)
@@ -147,14 +151,14 @@ def make_noise(task: Task, device: torch.device) -> Noise:
     return Noise(dataset, resident(store, device), preprocess)
 
 
-def _pace(training: Training, updates: Updates, seconds: float) -> Pace:
+def _pace(training: Training, batches: Iterator[Any], step: Step, seconds: float) -> Pace:
     """Take updates until they keep a steady pace, then for so many seconds; time the latter."""
-    together = updates_a_reading(training)
+    together = steps_per_read(training)
 
     def some() -> float:
         began = time.perf_counter()
         for _ in range(together):
-            sums = updates.take(RATE)
+            sums = step(next(batches), RATE)
         sums.tolist()  # as in the loop: the sums are waited for
         return (time.perf_counter() - began) / together
 

@@ -88,11 +88,10 @@ def augmented_views(
 
 def early_sentence(recipe: Mapping[str, Any]) -> str:
     """Say when the run scaled its views down, or nothing where it never did."""
-    if not recipe.get("early_share"):
+    if not recipe.get("progressive_share"):
         return ""
-    return (
-        f" For {early_part(recipe)} of the run they were then scaled to {recipe['early_size']} px."
-    )
+    size = recipe["progressive_size"]
+    return f" For {early_part(recipe)} of the run they were then scaled to {size} px."
 
 
 def _one_of_each_class(dataset: Dataset, most: int) -> np.ndarray[Any, np.dtype[np.int64]]:

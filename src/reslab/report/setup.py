@@ -8,10 +8,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reslab.data.augment import Augment
 from reslab.display import wording
 from reslab.pages.standalone import Fact
 from reslab.report.curves import throughput
 from reslab.runs.run import Run
+from reslab.settings import settings_of
+from reslab.training.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,56 +108,30 @@ def training_sentence(recipe: Mapping[str, Any], time_s: float | None = None) ->
     return text + (f" Besides: {extras}." if extras else "")
 
 
-def _views(augment: Mapping[str, Any]) -> str:
-    get = augment.get
+def _phrases(cls: type, values: Mapping[str, Any], *, without: Sequence[str] = ()) -> list[str]:
+    """Say which settings of a dataclass are switched on, each as its field says it."""
     words = []
-    if get("pad_crop"):
-        words.append(f"crops after padding by {wording.plural(get('pad_crop', 0), 'pixel')}")
-    if get("crop_scale"):
-        low, high = get("crop_scale", (0, 1))
-        words.append(f"resized crops of {low:.0%} to {high:.0%} of the area")
-    if get("flip"):
-        words.append("mirroring in turn" if get("alternating_flip") else "mirroring")
-    if get("rotate"):
-        words.append(f"rotation by up to {get('rotate'):g}°")
-    if get("jitter"):
-        words.append(f"colour jitter {get('jitter'):g}")
-    if get("pca_colour"):
-        words.append(f"PCA colour shifts {get('pca_colour'):g}")
-    if get("erase"):
-        words.append(f"erasing with probability {get('erase'):g}")
-    words += [f"{name} {get(name):g}" for name in ("mixup", "cutmix") if get(name)]
-    return wording.listed(words)
+    for setting in settings_of(cls):
+        value = values.get(setting.name)
+        if setting.phrase and value and value != setting.default and setting.name not in without:
+            words.append(setting.phrase.format(value))
+    return words
+
+
+def _views(augment: Mapping[str, Any]) -> str:
+    # Alternating is a way to mirror: the one word replaces the other.
+    other = "flip" if augment.get("alternating_flip") else "alternating_flip"
+    if not augment.get("flip"):
+        other = "alternating_flip"
+    return wording.listed(_phrases(Augment, augment, without=(other,)))
 
 
 def _extras(recipe: Mapping[str, Any]) -> str:
-    get = recipe.get
-    law = get("initial_weights")
-    words = [
-        f"{text} {get(name):g}"
-        for name, text in (
-            ("smoothing", "label smoothing"),
-            ("clip", "gradient norm clipped at"),
-            ("max_filter_rms", "filters kept to an RMS of"),
-            ("dropout", "dropout"),
-            ("ema", "averaged weights with decay"),
-        )
-        if get(name)
-    ]
-    words += [
-        text
-        for name, text in (
-            ("class_weights", "loss weighted by class frequency"),
-            ("balanced", "classes drawn equally often"),
-            ("initial_weights", f"weights drawn by the law {law!r}"),
-            ("zero_last_scale", "residual branches start at zero"),
-        )
-        if get(name) not in (None, False, "network")
-    ]
-    if get("early_share"):
-        words.append(f"{early_part(recipe)} at {get('early_size')} px")
-    if get("freeze"):
-        frozen = get("freeze", 0)
+    views = [setting.name for setting in settings_of(Augment)]
+    words = _phrases(Recipe, recipe, without=views)
+    if recipe.get("progressive_share"):
+        words.append(f"{early_part(recipe)} at {recipe.get('progressive_size')} px")
+    if frozen := recipe.get("freeze"):
         words.append(
             "all but the classifier frozen" if frozen < 0 else f"the first {frozen} parts frozen"
         )
@@ -163,7 +140,7 @@ def _extras(recipe: Mapping[str, Any]) -> str:
 
 def early_part(recipe: Mapping[str, Any]) -> str:
     """Name the share of a run that trained on smaller images."""
-    return f"the first {100 * recipe['early_share']:.0f}%"
+    return f"the first {100 * recipe['progressive_share']:.0f}%"
 
 
 def commands(run: Run) -> list[Command]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reslab import dataclass_json, networks
+from reslab.aliases import current_config
 from reslab.data.dataset import Dataset
 from reslab.data.open import located
 from reslab.display.short import short_repr
@@ -77,6 +78,7 @@ class Config:
             KeyError: a part is missing.
             UsageError: a field is unknown or of another type; its path is named.
         """
+        value = current_config(value)
         request = dict(value["request"])
         if request.get("spec") is not None:
             request["spec"] = networks.from_json(request["spec"])

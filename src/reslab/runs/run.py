@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from reslab.aliases import current_config
 from reslab.data.collect import DataOptions, label_column_of
 from reslab.data.dataset import SPLIT_NAMES
 from reslab.data.record import ImageRecord, read_record, recorded_names
@@ -70,7 +71,7 @@ class Run:
     @functools.cached_property
     def config(self) -> Mapping[str, Any]:
         """What was asked for and chosen, as config.json holds it; empty where it is damaged."""
-        return self._object(files.CONFIG)
+        return current_config(self._object(files.CONFIG))
 
     def section(self, name: str) -> Mapping[str, Any]:
         """Return an object of the configuration, empty where there is none."""
@@ -218,7 +219,7 @@ class Run:
     ) -> Dataset:
         from reslab.data.open import open_dataset
 
-        skip_bad = bool(self.section("request").get("skip_bad"))
+        skip_bad = bool(self.section("request").get("skip_corrupt"))
         dataset = open_dataset(place, options=options, skip_bad=skip_bad, notify=notify)
         if set(dataset.classes) == set(self.classes) or "label" in options.columns:
             return dataset

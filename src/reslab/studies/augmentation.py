@@ -36,7 +36,7 @@ def arms(crop: int, extra: dict[str, dict[str, Any]] | None = None) -> tuple[Arm
     )
 
 
-EXTRA = {"crops, mirroring, erasing": {"pad_crop": 2, "flip": True, "erase": 0.25}}
+EXTRA = {"crops, mirroring, erasing": {"pad_crop": 2, "flip": True, "random_erasing": 0.25}}
 STUDY = Study(
     name="augmentation",
     title="Augmentation: random crops and mirroring",

@@ -9,7 +9,7 @@ from reslab.study import Arm, DoesNotRise, Ordered, Study
 PAPER_TEST_PCT = {20: 8.75, 56: 6.97, 110: 6.61}
 LAWS = {"he": "He", "glorot": "Glorot", "gaussian": "N(0, 0.01²)"}
 # Without batch norm a rate of 0.1 ends in NaN.
-SGD_WITHOUT_NORM = {"lr": 0.05, "clip": 1.0}
+SGD_WITHOUT_NORM = {"lr": 0.05, "clip_grad_norm": 1.0}
 
 
 def zero_arms(*depths: int) -> tuple[Arm, ...]:
@@ -21,7 +21,7 @@ def zero_arms(*depths: int) -> tuple[Arm, ...]:
             model=f"resnet{depth}",
             x=depth,
             overrides={
-                "zero_last_scale": name == "zero",
+                "zero_init_residual": name == "zero",
                 "warmup_lr": 0.0,
                 "warmup_until_error_pct": 0.0,
             },

@@ -25,7 +25,7 @@ WITHOUT_NORM: Mapping[str, Any] = {
     "optimizer": "adamw",
     "lr": 5e-4,
     "weight_decay": 0.05,
-    "clip": 5.0,
+    "clip_grad_norm": 5.0,
 }
 
 

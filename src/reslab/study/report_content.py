@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reslab.aliases import current_names
 from reslab.display import wording
 from reslab.evaluate.metrics import higher_is_better
 from reslab.study import statistics
@@ -215,7 +216,7 @@ def recipe_rows(results: StudyResults) -> list[tuple[str, str, str]]:
     recipe: Recipe = override(RECIPES[paper.recipe](situation), paper.overrides)
     theirs = _flat(to_json(recipe))
     ours = [_flat(one) for one in used]
-    per_arm = {name for arm in paper.arms for name in arm.overrides}
+    per_arm = {name for arm in paper.arms for name in current_names(arm.overrides)}
     rows = []
     for name, value in theirs.items():
         found = list(dict.fromkeys(one.get(name, "–") for one in ours))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reslab import dataclass_json, durable
+from reslab.aliases import current_config
 from reslab.display import short
 from reslab.display.short import short_repr
 from reslab.errors import CheckpointError
@@ -66,7 +67,7 @@ class RunOutcome:
         Raises:
             UsageError: a field is missing, unknown or of another type.
         """
-        return dataclass_json.from_json(cls, value, "outcome")
+        return dataclass_json.from_json(cls, current_config(value), "outcome")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

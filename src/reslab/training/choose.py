@@ -159,11 +159,11 @@ def _bit_depth(dataset: Dataset, choices: list[Choice]) -> int:
 
 def _fitting(recipe: Recipe, spec: networks.NetworkSpec) -> Recipe:
     """Leave out the early part of a recipe where its images are too small for the network."""
-    if recipe.early_share > 0:
+    if recipe.progressive_share > 0:
         with torch.device("meta"):
             least = build(spec).min_size
-        if recipe.early_size < least:
-            return override(recipe, {"early_size": 0, "early_share": 0.0})
+        if recipe.progressive_size < least:
+            return override(recipe, {"progressive_size": 0, "progressive_share": 0.0})
     return recipe
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from reslab.training.recording import make_recording
+from reslab.training.cuda_graph import make_graph
 
 DEFAULT, AUTOTUNED = "default", "max-autotune-no-cudagraphs"
 # Trying many kernels for each operation takes minutes, which only a long run gets back.
@@ -48,7 +48,7 @@ def fastest(candidates: Sequence[str], seconds_of: Callable[[str], float]) -> st
 def forward_backward_s(
     forward: nn.Module, mode: str, images: Tensor, dtype: torch.dtype | None
 ) -> float:
-    """Measure a forward and backward pass of a compiled copy, recorded where it will be.
+    """Measure a forward and backward pass of a compiled copy, captured where it will be.
 
     Args:
         forward: images to a list of logits; nothing of it changes.
@@ -62,7 +62,7 @@ def forward_backward_s(
     device = images.device
     trial = copy.deepcopy(forward).train()
     compiled = torch.compile(trial, mode=mode, dynamic=False)
-    recording = make_recording(device)
+    graph = make_graph(device)
 
     def work() -> None:
         trial.zero_grad(set_to_none=True)
@@ -71,16 +71,16 @@ def forward_backward_s(
         sum(output.float().square().mean() for output in outputs).backward()
 
     for _ in range(WARM_UP):
-        recording.warm_up(work)
-    recording.record(work)
-    recording.play()
+        graph.warm_up(work)
+    graph.capture(work)
+    graph.replay()
     _wait(device)
     began = time.perf_counter()
     for _ in range(TIMED):
-        recording.play()
+        graph.replay()
     _wait(device)
     took = (time.perf_counter() - began) / TIMED
-    recording.forget()
+    graph.reset()
     return took
 
 

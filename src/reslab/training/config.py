@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from reslab import networks
+from reslab.aliases import accept_old_names, current_names
 from reslab.data.collect import DataOptions
 from reslab.errors import UsageError
 from reslab.networks import Stem
 
 
+@accept_old_names
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
     """What a user asks for; everything has a sensible default but the data.
@@ -33,7 +35,7 @@ class Request:
         deepen_from: an artifact to deepen to `model` and train on, or None.
         stem: "small" or "imagenet" in place of the network's own stem.
         test_fraction: share held out for the test where the data has no test split.
-        skip_bad: leave unreadable images out (recorded) instead of stopping.
+        skip_corrupt: leave unreadable images out (recorded) instead of stopping.
         save_every_s: seconds between two checkpoints.
         probe: record the signal by depth in probe.jsonl: 0 at the end of each epoch, N after
             every N updates as well; None for not at all.
@@ -56,7 +58,7 @@ class Request:
     deepen_from: Path | None = None
     stem: Stem | None = None
     test_fraction: float = 0.2
-    skip_bad: bool = False
+    skip_corrupt: bool = False
     save_every_s: float = 30.0
     probe: int | None = None
     cache: Path | None = None
@@ -66,6 +68,7 @@ class Request:
     def __post_init__(self) -> None:
         if not -(2**63) <= self.seed < 2**63:
             raise UsageError(f"seed must fit into 64 bits, received {self.seed}")
+        object.__setattr__(self, "overrides", current_names(self.overrides))
 
     @property
     def source(self) -> Path | None:

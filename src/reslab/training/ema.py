@@ -18,17 +18,17 @@ class Ema:
     Args:
         network: the network to follow.
         decay: the final decay, in (0, 1).
-        recorded: keep the decay in a tensor, so that a recorded update is played with another.
+        graphed: keep the decay in a tensor, so that a captured update is replayed with another.
     """
 
-    def __init__(self, network: nn.Module, decay: float, *, recorded: bool = False) -> None:
+    def __init__(self, network: nn.Module, decay: float, *, graphed: bool = False) -> None:
         self.decay = decay
         self._network = network
         self._average = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self._floats = [k for k, v in self._average.items() if v.is_floating_point()]
         self._others = [k for k, v in self._average.items() if not v.is_floating_point()]
         device = next(iter(self._average.values())).device
-        self._share: float | Tensor = torch.zeros((), device=device) if recorded else 0.0
+        self._share: float | Tensor = torch.zeros((), device=device) if graphed else 0.0
 
     def update(self, step: int) -> None:
         """Move the average towards the weights after update number `step` (from 1)."""
@@ -37,6 +37,7 @@ class Ema:
 
     def begin(self, step: int) -> None:
         """Set how far update number `step` (from 1) will move the average."""
+        # A constant decay would hold the initial weights for 1 / (1 - decay) updates.
         share = 1 - min(self.decay, (1 + step) / (10 + step))
         if isinstance(self._share, Tensor):
             self._share.fill_(share)
@@ -54,6 +55,7 @@ class Ema:
             torch._foreach_mul_(moved, self._share)
             torch._foreach_add_(averages, moved)
         else:
+            # One pass over all tensors: a loop would start three kernels for each of them.
             torch._foreach_lerp_(averages, present, self._share)
         if self._others:
             torch._foreach_copy_(

@@ -48,7 +48,7 @@ def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[
     dataset = open_dataset(
         request.data,
         options=request.data_options,
-        skip_bad=request.skip_bad,
+        skip_bad=request.skip_corrupt,
         notify=observer.note,
     )
     source = load_source(request)
@@ -66,7 +66,7 @@ def decide(request: Request, observer: Observer) -> tuple[Dataset, Chosen, dict[
     if chosen.recipe.needs_validation() and "val" not in dataset.splits:
         raise UsageError(
             "early stopping, the best checkpoint and the plateau schedule need a validation split",
-            remedy="use --val 0.1",
+            remedy="use --val-fraction 0.1",
         )
     _try_freezing(chosen)
     report = check_dataset(dataset, deep=False, workers=request.workers)

@@ -28,8 +28,8 @@ from reslab.runs.config import Config, describe_dataset, lengthened
 from reslab.runs.directory import Position, RunDirectory
 from reslab.runs.run import Run
 from reslab.training import loop, saving
-from reslab.training.assemble import assemble, uses_fused_passes
 from reslab.training.budget import Budget, Clock
+from reslab.training.build import build_training, uses_fused_passes
 from reslab.training.config import Request
 from reslab.training.distributed import World, joined
 from reslab.training.evaluating import Interrupted, row_evaluator, split_evaluator
@@ -211,7 +211,7 @@ def _execute(job: Job) -> Result:
             note=job.observer.note,
         )
         found = _newest_checkpoint(job)
-        training = assemble(
+        training = build_training(
             job.config, job.dataset, fitted, preprocess, job.device, job.world, new=found is None
         )
         clock = Clock(0.0 if found is None else _restore(job, training, found), job.began)

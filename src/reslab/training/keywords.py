@@ -1,26 +1,19 @@
 """Recipe fields as keywords: `reslab.train("photos", epochs=5, lr=0.1)`.
 
-One place turns keywords into overrides. `RecipeFields` lists the fields of `Recipe` and `Augment`
-with their types, so that editors and type checkers see them; a test holds it to those classes.
+One place turns keywords into overrides; `reslab.training.recipe.RecipeFields` lists them with their
+types for editors and type checkers.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any
 
-from reslab.data.augment import Augment
+from reslab.aliases import current_names
 from reslab.errors import UsageError, nearest
-from reslab.training.recipe import (
-    InitialWeights,
-    Monitor,
-    Normalisation,
-    Optimizer,
-    Precision,
-    Recipe,
-    ScheduleName,
-)
+from reslab.settings import settings_of
+from reslab.training.recipe import Recipe
 
 # What other libraries call the same thing, where no spelling is near.
 OTHER_NAMES = {
@@ -29,86 +22,28 @@ OTHER_NAMES = {
     "max_steps": "steps", "iterations": "steps", "num_steps": "steps",
     "batch": "batch_size", "bs": "batch_size", "train_batch_size": "batch_size",
     "gradient_accumulation_steps": "accumulate", "accumulate_grad_batches": "accumulate",
-    "opt": "optimizer", "optim": "optimizer",
-    "sched": "schedule", "scheduler": "schedule", "lr_scheduler": "schedule",
+    "optim": "optimizer", "scheduler": "schedule", "lr_scheduler": "schedule",
     "wd": "weight_decay", "decay": "weight_decay", "l2": "weight_decay",
-    "label_smoothing": "smoothing", "drop": "dropout", "drop_rate": "dropout",
-    "clip_grad": "clip", "max_grad_norm": "clip", "gradient_clip_val": "clip",
+    "ls": "label_smoothing", "drop": "dropout", "drop_rate": "dropout",
+    "clip_grad": "clip_grad_norm", "max_grad_norm": "clip_grad_norm",
+    "gradient_clip_val": "clip_grad_norm",
+    "zero_init_last": "zero_init_residual", "zero_gamma": "zero_init_residual",
     "ema_decay": "ema", "model_ema": "ema", "warmup": "warmup_steps",
     "warmup_epochs": "warmup_steps", "early_stopping": "patience",
     "amp": "precision", "dtype": "precision", "fp16": "precision", "half": "precision",
     "image_size": "img_size", "imgsz": "img_size", "input_size": "img_size",
     "img_sz": "img_size", "size": "img_size", "resolution": "img_size",
-    "val": "val_fraction", "val_split": "val_fraction", "validation_split": "val_fraction",
+    "progressive_resizing": "progressive_size", "normalize": "normalization",
+    "val_split": "val_fraction", "validation_split": "val_fraction",
     "hflip": "flip", "horizontal_flip": "flip", "fliplr": "flip", "degrees": "rotate",
-    "rotation": "rotate", "color_jitter": "jitter", "random_erasing": "erase", "reprob": "erase",
-    "scale": "crop_scale", "ratio": "crop_ratio", "pad": "pad_crop", "pca_color": "pca_colour",
+    "rotation": "rotate", "colour_jitter": "color_jitter", "reprob": "random_erasing",
+    "scale": "crop_scale", "ratio": "crop_ratio", "pad": "pad_crop",
     "network": "model", "arch": "model", "architecture": "model", "backbone": "model",
     "output": "out", "output_dir": "out", "save_dir": "out", "project": "out",
     "time": "time_s", "time_limit": "time_s", "random_state": "seed",
     "weights": "start", "checkpoint": "start", "pretrained": "start", "finetune_from": "start",
     "verbose": "progress", "callbacks": "observer", "kwargs": "overrides",
 }  # fmt: skip
-
-
-class RecipeFields(TypedDict, total=False):
-    """Fields of a recipe that `reslab.train` takes as keywords; see `Recipe` and `Augment`."""
-
-    epochs: float
-    steps: int
-    batch_size: int
-    accumulate: int
-    optimizer: Optimizer
-    lr: float
-    head_lr: float
-    bias_lr: float
-    momentum: float
-    nesterov: bool
-    weight_decay: float
-    decay_all: bool
-    schedule: ScheduleName
-    milestones: tuple[float, ...]
-    gamma: float
-    plateau_patience: int
-    warmup_steps: int
-    warmup_lr: float
-    warmup_until_error_pct: float
-    smoothing: float
-    class_weights: bool
-    balanced: bool
-    clip: float
-    max_filter_rms: float
-    dropout: float | None
-    ema: float
-    initial_weights: InitialWeights
-    zero_last_scale: bool
-    patience: int
-    monitor: Monitor
-    freeze: int
-    precision: Precision
-    compile: bool
-    channels_last: bool
-    checkpoint_activations: bool
-    normalisation: Normalisation
-    img_size: int
-    early_size: int
-    early_share: float
-    resize: Literal["squash", "crop", "pad"]
-    bit_depth: int
-    val_fraction: float
-    track_test: bool
-    rows_per_epoch: int
-    pad_crop: int
-    flip: bool
-    alternating_flip: bool
-    crop_scale: tuple[float, float] | None
-    crop_ratio: tuple[float, float]
-    rotate: float
-    jitter: float
-    pca_colour: float
-    erase: float
-    mixup: float
-    cutmix: float
 
 
 def overrides_of(
@@ -129,12 +64,11 @@ def overrides_of(
     Raises:
         UsageError: no such field, or one that both give with different values.
     """
-    known = {field.name for cls in (Recipe, Augment) for field in dataclasses.fields(cls)}
-    known -= {"name", "augment"}
+    known = {setting.name for setting in settings_of(Recipe)}
+    fields, joined = current_names(fields), current_names(overrides or {})
     for name in fields:
         if name not in known:
             raise _unknown(name, [*arguments, *sorted(known)], function)
-    joined = dict(overrides or {})
     for name, value in fields.items():
         if name in joined and joined[name] != value:
             raise UsageError(

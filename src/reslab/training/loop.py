@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import math
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +17,9 @@ from torch import Tensor
 from reslab.errors import StoppedError
 from reslab.runs import checkpoint
 from reslab.runs.directory import RunDirectory
+from reslab.training.accumulator import MetricAccumulator
 from reslab.training.budget import Budget, Clock
+from reslab.training.cuda_graph import Graph, GraphedStep, make_graph
 from reslab.training.evaluating import Interrupted
 from reslab.training.observe import Observer, StepEvent
 from reslab.training.probe import Probe
@@ -21,10 +27,8 @@ from reslab.training.progressive import cost_of_the_rest
 from reslab.training.saving import agree, diverged, save, weights
 from reslab.training.schedule import learning_rate
 from reslab.training.state import EpochRow
-from reslab.training.step import Training
+from reslab.training.step import Training, train_step
 from reslab.training.stop import StopRequest
-from reslab.training.tally import Tally
-from reslab.training.updates import updates_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +56,33 @@ class Watch:
     probe: Probe | None = None
 
 
+@contextlib.contextmanager
+def open_steps(
+    training: Training, note: Callable[[str], None], graph: Graph | None = None
+) -> Iterator[tuple[Iterator[Any], Callable[[Any, float], Tensor]]]:
+    """Open the batches from the state's step on, and what takes an update with each.
+
+    Args:
+        training: what is trained.
+        note: told in one line where updates cannot be captured as a graph.
+        graph: what captures them, where they are; None for that of the device.
+
+    Yields:
+        (batches, step): ``step(next(batches), rate)`` takes the next update as `train_step` does.
+    """
+    first, loader = training.state.step, training.loader
+    if not training.graphed:
+        with contextlib.closing(loader.prefetch(first, sys.maxsize)) as batches:
+            yield batches, functools.partial(train_step, training)
+        return
+    graph = graph or make_graph(training.device)
+    with contextlib.closing(loader.prefetch_raw(first, sys.maxsize)) as raws:
+        try:
+            yield raws, GraphedStep(training, graph, note)
+        finally:
+            graph.reset()
+
+
 def train(training: Training, watch: Watch) -> None:
     """Train from the state's step to the end of the plan.
 
@@ -62,12 +93,12 @@ def train(training: Training, watch: Watch) -> None:
     state, recipe, clock = training.state, training.recipe, watch.clock
     first_step, saved_at = state.step, time.monotonic()
     training.network.train()
-    tally = Tally(training)
+    accumulator = MetricAccumulator(training)
 
     def next_row() -> int:
         return state.next_row_step(training.num_train, recipe.batch_size, recipe.rows_per_epoch)
 
-    with updates_of(training, watch.observer.note) as updates:
+    with open_steps(training, watch.observer.note) as (batches, step):
         while True:
             # 1. The end of (a part of) an epoch: evaluate, write a row, decide whether to go on.
             if state.step >= next_row() > state.last_row_step:
@@ -82,16 +113,16 @@ def train(training: Training, watch: Watch) -> None:
             if state.step >= state.plan.total_steps and state.step == state.last_row_step:
                 break
 
-            # 2. One update.
+            # 2. One update. What it sums up stays on the device until somebody has to know.
             rate = learning_rate(recipe, state.step, state.plan, state.adaptation)
-            sums = updates.take(rate)
+            sums = step(next(batches), rate)
             state.step += 1
             save_due = time.monotonic() - saved_at > watch.save_every_s
-            stop, save_now = _share(training, tally, sums, watch.stop, save_due)
+            stop, save_now = _share(training, accumulator, sums, watch.stop, save_due)
             replan = watch.budget is not None and watch.budget.due(state.step - first_step)
             row_due = state.step >= next_row()
-            if stop or save_now or replan or row_due or tally.is_due():
-                clock.tick(tally.read())
+            if stop or save_now or replan or row_due or accumulator.is_due():
+                clock.tick(accumulator.read())
                 _end_warm_up(training)
                 watch.observer.step(_event(training, watch, rate))
 
@@ -198,7 +229,11 @@ def _plan_again(training: Training, watch: Watch) -> None:
 
 
 def _share(
-    training: Training, tally: Tally, sums: Tensor, stop: StopRequest, save_due: bool
+    training: Training,
+    accumulator: MetricAccumulator,
+    sums: Tensor,
+    stop: StopRequest,
+    save_due: bool,
 ) -> tuple[bool, bool]:
     """Add up the step over all processes, and ask who wants to stop or save.
 
@@ -206,10 +241,10 @@ def _share(
     works on by itself, they are asked as seldom as sums are read: an answer has to be waited for.
     """
     if training.world.size == 1:
-        tally.add(sums)
+        accumulator.add(sums)
         return bool(stop), save_due
-    if training.state.step % tally.every:
-        tally.add(training.world.sum(sums))
+    if training.state.step % accumulator.every:
+        accumulator.add(training.world.sum(sums))
         return False, False
     wishes = torch.tensor(
         [float(bool(stop)), float(save_due and training.world.writes)],
@@ -217,7 +252,7 @@ def _share(
         device=sums.device,
     )
     shared = training.world.sum(torch.cat([sums, wishes]))
-    tally.add(shared[:3])
+    accumulator.add(shared[:3])
     wants_stop, wants_save = shared[3:].tolist()
     return bool(wants_stop), bool(wants_save)
 

@@ -12,7 +12,7 @@ ITERATIONS = 3
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
-def orthogonalised(matrix: Tensor, dtype: torch.dtype) -> Tensor:
+def orthogonalized(matrix: Tensor, dtype: torch.dtype) -> Tensor:
     """Return about U V^T for a matrix with the singular value decomposition U S V^T.
 
     Three Newton-Schulz steps of X <- a X + b (X X^T) X + c (X X^T)^2 X, whose coefficients raise
@@ -26,7 +26,7 @@ def orthogonalised(matrix: Tensor, dtype: torch.dtype) -> Tensor:
     Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
     """
     a, b, c = COEFFICIENTS
-    tall = matrix.shape[0] > matrix.shape[1]
+    tall = matrix.shape[0] > matrix.shape[1]  # X X^T of the shorter side: the cheaper products
     x = matrix.T if tall else matrix
     x = (x / (x.norm() + 1e-7)).to(dtype)  # to length 1 first: float16 ends at 65,504
     for _ in range(ITERATIONS):
@@ -36,11 +36,11 @@ def orthogonalised(matrix: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """SGD with momentum, whose step is orthogonalised where a group says so.
+    """SGD with momentum, whose step is orthogonalized where a group says so.
 
     v <- momentum v + g, then w <- w - lr (g + momentum v) for the other groups, with g + decay w
     in place of g. An orthogonal group takes its tensors as matrices with a row for each output
-    channel: w <- (1 - lr decay) w - lr max(1, rows / columns)^0.5 orthogonalised(g + momentum v).
+    channel: w <- (1 - lr decay) w - lr max(1, rows / columns)^0.5 orthogonalized(g + momentum v).
 
     Args:
         groups: parameters with "orthogonal" (bool) and "weight_decay".
@@ -97,6 +97,6 @@ class Muon(torch.optim.Optimizer):
     def _orthogonal(self, direction: Tensor) -> Tensor:
         matrix = direction.flatten(1)
         rows, columns = matrix.shape
-        scale = max(1.0, rows / columns) ** 0.5
-        step: Tensor = orthogonalised(matrix, self._dtype).to(direction.dtype) * scale
+        scale = max(1.0, rows / columns) ** 0.5  # tall ones: the same change of an output's RMS
+        step: Tensor = orthogonalized(matrix, self._dtype).to(direction.dtype) * scale
         return step.reshape(direction.shape)

@@ -64,6 +64,7 @@ def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     for parameter in network.parameters():
         if not parameter.requires_grad:
             continue
+        # One dimension: a bias, or a norm's scale or shift, which the papers leave undecayed.
         matrix, classifier = parameter.ndim > 1, parameter in own
         orthogonal = muon and parameter.ndim == 4 and not classifier
         decays = recipe.decay_all or (orthogonal if muon else matrix)
@@ -80,14 +81,8 @@ def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     return list(groups.values())
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the rate of every group: its own multiple of the recipe's."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group[FACTOR]
-
-
 @torch.no_grad()
-def renormalise_filters(network: nn.Module, limit: float) -> None:
+def renormalize_filters(network: nn.Module, limit: float) -> None:
     """W_f *= limit / max(limit, RMS(W_f)) for each filter f of each trainable convolution.
 
     Args:
@@ -99,6 +94,7 @@ def renormalise_filters(network: nn.Module, limit: float) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.weight.requires_grad:
             rms = module.weight.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+            # The clamp makes the factor 1 for filters within the limit, without a branch.
             module.weight.mul_(limit / rms.clamp(min=limit))
 
 

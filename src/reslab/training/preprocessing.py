@@ -42,15 +42,15 @@ def planned_preprocess(request: Request, recipe: Recipe, in_chans: int) -> Prepr
     Of a mean image that the source has, the mean of each channel is kept.
 
     Raises:
-        UsageError: the normalisation is that of a model to start from, and there is none.
+        UsageError: the normalization is that of a model to start from, and there is none.
     """
     planned = geometry(recipe, in_chans)
-    if recipe.normalisation != "start":
+    if recipe.normalization != "start":
         return planned
     source = load_source(request)
     if source is None:
         raise UsageError(
-            "normalisation 'start' is that of the model that a run starts from",
+            "normalization 'start' is that of the model that a run starts from",
             remedy="add --start MODEL, or take channel or pixel-mean",
         )
     known = source.preprocess
@@ -68,10 +68,10 @@ def with_statistics(
     The paper's per-pixel mean is subtracted without dividing by a deviation (the pixels are
     then in [-1, 1] instead of [-255, 255]).
     """
-    if recipe.normalisation == "start":
+    if recipe.normalization == "start":
         return preprocess
     measured = statistics(fitted, dataset.split("train"))
-    if recipe.normalisation == "pixel-mean":
+    if recipe.normalization == "pixel-mean":
         ones = (1.0,) * preprocess.in_chans
         return dataclasses.replace(
             preprocess, mean=measured.mean, std=ones, mean_image=measured.mean_image

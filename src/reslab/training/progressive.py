@@ -11,12 +11,12 @@ from reslab.training.recipe import Recipe
 def training_size(recipe: Recipe, progress: float) -> int:
     """Return the side of the training images at a share of the run, pixels.
 
-    The run begins at `early_size` and goes over to `img_size` when `early_share` of it is done:
-    of its updates, or of its time where that is what limits it.
+    The run begins at `progressive_size` and changes to `img_size` when `progressive_share` of its
+    updates is done, or of its time where that is what limits it.
 
     Source: Howard 2018 ("progressive resizing"); Tan and Le 2021 (arXiv 2104.00298), section 4.
     """
-    return recipe.early_size if progress < recipe.early_share else recipe.img_size
+    return recipe.progressive_size if progress < recipe.progressive_share else recipe.img_size
 
 
 def cost_of_the_rest(recipe: Recipe, progress: float) -> float:
@@ -24,10 +24,11 @@ def cost_of_the_rest(recipe: Recipe, progress: float) -> float:
 
     The cost of an image grows with its area.
     """
-    if progress >= recipe.early_share:
+    if progress >= recipe.progressive_share:
         return 1.0
-    early = (recipe.early_share - progress) / (1.0 - progress)
-    return early + (1.0 - early) * (recipe.img_size / recipe.early_size) ** 2
+    # Shares of what is left, not of the whole run; an image costs as its area.
+    early = (recipe.progressive_share - progress) / (1.0 - progress)
+    return early + (1.0 - early) * (recipe.img_size / recipe.progressive_size) ** 2
 
 
 def resized(images: Tensor, size: int) -> Tensor:

@@ -7,165 +7,325 @@ one step is one update of the weights with `batch_size` images over all processe
 from __future__ import annotations
 
 import dataclasses
-import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from reslab import dataclass_json
-from reslab.data.augment import Augment
-from reslab.dataclass_json import check_literals, fit
+from reslab.aliases import accept_old_names, current_names
+from reslab.data.augment import Augment, AugmentFields
 from reslab.errors import UsageError, unknown
+from reslab.settings import (
+    FACTOR,
+    FINITE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    Check,
+    at_least,
+    at_most,
+    check_settings,
+    need,
+    setting,
+    settings_of,
+)
 
 Optimizer = Literal["sgd", "adamw", "muon"]
 ScheduleName = Literal["constant", "step", "plateau", "cosine", "one-cycle"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Monitor = Literal["none", "val_loss", "val_accuracy"]
 InitialWeights = Literal["network", "he", "glorot", "gaussian"]
-Normalisation = Literal["channel", "pixel-mean", "start"]
+Normalization = Literal["channel", "pixel-mean", "start"]
+Resize = Literal["squash", "crop", "pad"]
+
+LENGTH = "length"
+OPTIMIZER = "optimizer"
+LOSS = "loss and regularization"
+IMAGES = "images"
+CONTROL = "control"
+COMPUTATION = "computation"
+
+BIT_DEPTH = Check("in 1..16, or 0 to find it", lambda bits: 0 <= bits <= 16)
 
 
+@accept_old_names
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything that decides how a network is trained, besides the network and the data.
 
-    Args:
-        name: the recipe this one started from.
-        epochs: passes over the training split; ignored where `steps` is given.
-        steps: number of updates; 0 to use `epochs`.
-        batch_size: images an update, over all processes and accumulated parts together.
-        accumulate: parts that a process's batch is computed in, one after the other
-            (batch-norm statistics are then per part).
-        optimizer: "sgd" with momentum, "adamw", or "muon": SGD whose steps are orthogonal for
-            the weights of convolutions.
-        lr: peak learning rate.
-        head_lr: that of the classifier, as a multiple of `lr`.
-        bias_lr: that of biases and of norm scales and shifts, as a multiple of `lr`.
-        momentum: of SGD (beta1 of AdamW).
-        nesterov: Nesterov's form of momentum.
-        weight_decay: L2 penalty (SGD) or decoupled decay (AdamW).
-        decay_all: decay norm scales and biases too, not just weights of convolutions and
-            linear layers.
-        schedule: form of the learning rate over time.
-        milestones: for "step": fractions of the whole run (0..1) after which it is divided.
-        gamma: for "step" and "plateau": what it is multiplied with.
-        plateau_patience: for "plateau": epochs without improvement.
-        warmup_steps: length of the warm-up.
-        warmup_lr: learning rate during a constant warm-up; 0 for a linear rise from zero.
-        warmup_until_error_pct: end a constant warm-up as soon as the training error of the
-            last 100 steps is below this (He et al. 2015, section 4.2: 80); 0 for never.
-        smoothing: label smoothing.
-        class_weights: weight the loss by inverse class frequency.
-        balanced: draw every class equally often.
-        clip: largest global gradient norm; 0 for none.
-        max_filter_rms: largest root mean square of a convolution filter, which an update that
-            exceeds it is scaled back to (Zeiler and Fergus 2013, section 3: 0.1); 0 for any.
-        dropout: before the classifier; None for the network's own.
-        ema: decay of the running average of the weights; 0 for none.
-        initial_weights: law that weights are drawn from: the network's own, or one of
-            `reslab.networks.init.redraw`.
-        zero_last_scale: start the last norm scale of each residual branch at zero.
-        patience: stop after so many epochs without improvement; 0 for never.
-        monitor: what early stopping and the best checkpoint look at; "none" keeps the last.
-        freeze: number of leading parts that stay fixed (stem = 1, then the stages);
-            -1 freezes all but the classifier.
-        precision: of the forward and backward pass.
-        compile: compile the network with torch.compile.
-        channels_last: keep activations with the channels last in memory (NHWC).
-        checkpoint_activations: recompute activations in the backward pass to save memory.
-        normalisation: per-channel mean and std, the paper's per-pixel mean, or "start": what the
-            model that the run starts from was trained with.
-        img_size: side of the network's input; 0 to choose from the data.
-        early_size: side of the training images at the beginning of the run.
-        early_share: share of the run (of its time, where that is limited) that trains on
-            images of `early_size`; 0 for none.
-        resize: how images of other shapes are fitted to a square.
-        bit_depth: bits that 16-bit images use: 2**bit_depth - 1 is white; 0 to find it in the
-            training images.
-        val_fraction: share of train held out for validation where the data has no such split.
-        track_test: measure the test split after each epoch too, as the papers' figures do;
-            no decision ever looks at it.
-        rows_per_epoch: how often an epoch is measured for the table and the curves.
-        augment: the random views.
+    `name` is the recipe that this one started from; each other field says what it is.
+
+    Raises:
+        UsageError: a value is not among those that its setting takes, or two contradict.
     """
 
     name: str
-    epochs: float = 20.0
-    steps: int = 0
-    batch_size: int = 128
-    accumulate: int = 1
-    optimizer: Optimizer = "sgd"
-    lr: float = 0.1
-    head_lr: float = 1.0
-    bias_lr: float = 1.0
-    momentum: float = 0.9
-    nesterov: bool = False
-    weight_decay: float = 1e-4
-    decay_all: bool = False
-    schedule: ScheduleName = "cosine"
-    milestones: tuple[float, ...] = ()
-    gamma: float = 0.1
-    plateau_patience: int = 5
-    warmup_steps: int = 0
-    warmup_lr: float = 0.0
-    warmup_until_error_pct: float = 0.0
-    smoothing: float = 0.0
-    class_weights: bool = False
-    balanced: bool = False
-    clip: float = 0.0
-    max_filter_rms: float = 0.0
-    dropout: float | None = None
-    ema: float = 0.0
-    initial_weights: InitialWeights = "network"
-    zero_last_scale: bool = False
-    patience: int = 0
-    monitor: Monitor = "none"
-    freeze: int = 0
-    precision: Precision = "auto"
-    compile: bool = False
-    channels_last: bool = True
-    checkpoint_activations: bool = False
-    normalisation: Normalisation = "channel"
-    img_size: int = 0
-    early_size: int = 0
-    early_share: float = 0.0
-    resize: Literal["squash", "crop", "pad"] = "squash"
-    bit_depth: int = 0
-    val_fraction: float = 0.1
-    track_test: bool = False
-    rows_per_epoch: int = 1
+
+    epochs: float = setting(
+        20.0,
+        "passes over the training images; fractions allowed",
+        FINITE,
+        at_most(1 << 30),
+        group=LENGTH,
+        metavar="N",
+    )
+    steps: int = setting(
+        0,
+        "updates, instead of epochs (0: as many as the epochs have)",
+        at_least(0),
+        at_most(1 << 40),
+        group=LENGTH,
+        metavar="N",
+    )
+    batch_size: int = setting(
+        128,
+        "images an update, over all processes",
+        at_least(1),
+        at_most(1 << 24),
+        group=LENGTH,
+        metavar="N",
+    )
+    accumulate: int = setting(
+        1,
+        "compute a batch in so many parts, for less memory; batch norm then sees one part",
+        at_least(1),
+        at_most(1 << 20),
+        group=LENGTH,
+        metavar="N",
+    )
+
+    optimizer: Optimizer = setting(
+        "sgd", "muon: SGD whose steps are orthogonal for convolutions", group=OPTIMIZER
+    )
+    lr: float = setting(0.1, "peak learning rate", POSITIVE, group=OPTIMIZER, metavar="RATE")
+    head_lr: float = setting(
+        1.0,
+        "rate of the classifier, in multiples of --lr",
+        POSITIVE,
+        group=OPTIMIZER,
+        metavar="FACTOR",
+    )
+    bias_lr: float = setting(
+        1.0,
+        "rate of biases, norm scales and norm shifts, in multiples of --lr",
+        POSITIVE,
+        group=OPTIMIZER,
+        metavar="FACTOR",
+    )
+    momentum: float = setting(0.9, "of SGD (beta1 of AdamW)", SHARE, group=OPTIMIZER, metavar="M")
+    nesterov: bool = setting(False, "Nesterov's form of momentum", group=OPTIMIZER)
+    weight_decay: float = setting(
+        1e-4,
+        "L2 penalty with SGD, decoupled with AdamW; on weights of convolutions and linear layers",
+        NOT_NEGATIVE,
+        group=OPTIMIZER,
+        metavar="D",
+    )
+    decay_all: bool = setting(False, "decay norm scales and biases too", group=OPTIMIZER)
+    schedule: ScheduleName = setting(
+        "cosine", "form of the learning rate over time", group=OPTIMIZER
+    )
+    milestones: tuple[float, ...] = setting(
+        (),
+        "step: fractions of the run after which the rate drops, as 0.5,0.75",
+        Check(
+            "fractions of the run, in (0, 1)",
+            lambda milestones: all(0 < milestone < 1 for milestone in milestones),
+        ),
+        group=OPTIMIZER,
+        metavar="A,B",
+    )
+    gamma: float = setting(
+        0.1,
+        "step, plateau: what the rate is multiplied with at each drop",
+        FACTOR,
+        group=OPTIMIZER,
+        metavar="G",
+    )
+    plateau_patience: int = setting(
+        5,
+        "plateau: epochs without a lower validation loss before a drop",
+        at_least(0),
+        group=OPTIMIZER,
+        metavar="N",
+    )
+    warmup_steps: int = setting(
+        0, "length of the warm-up, updates", NOT_NEGATIVE, group=OPTIMIZER, metavar="N"
+    )
+    warmup_lr: float = setting(
+        0.0,
+        "constant rate of the warm-up (0: a linear rise from zero)",
+        NOT_NEGATIVE,
+        group=OPTIMIZER,
+        metavar="RATE",
+    )
+    warmup_until_error_pct: float = setting(
+        0.0,
+        "with --warmup-lr: until the training error of the last 100 steps is below this "
+        "(He et al. 2015: 80; 0: never)",
+        group=OPTIMIZER,
+        metavar="E",
+    )
+    clip_grad_norm: float = setting(
+        0.0,
+        "largest gradient norm (0: any)",
+        NOT_NEGATIVE,
+        group=OPTIMIZER,
+        metavar="NORM",
+        phrase="gradient norm clipped at {:g}",
+    )
+    max_filter_rms: float = setting(
+        0.0,
+        "largest root mean square of a convolution filter, as ZFNet's 0.1 (0: any)",
+        NOT_NEGATIVE,
+        group=OPTIMIZER,
+        metavar="R",
+        phrase="filters kept to an RMS of {:g}",
+    )
+    ema: float = setting(
+        0.0,
+        "decay of the averaged weights (0: none)",
+        SHARE,
+        group=OPTIMIZER,
+        metavar="DECAY",
+        phrase="averaged weights with decay {:g}",
+    )
+
+    label_smoothing: float = setting(
+        0.0,
+        "share of the target that is spread over all classes",
+        SHARE,
+        group=LOSS,
+        metavar="S",
+        phrase="label smoothing {:g}",
+    )
+    dropout: float | None = setting(
+        None,
+        "before the classifier, in place of the network's own",
+        SHARE,
+        group=LOSS,
+        metavar="P",
+        phrase="dropout {:g}",
+    )
+    class_weights: bool = setting(
+        False,
+        "weight the loss by inverse class frequency",
+        group=LOSS,
+        phrase="loss weighted by class frequency",
+    )
+    balanced: bool = setting(
+        False, "draw every class equally often", group=LOSS, phrase="classes drawn equally often"
+    )
+    initial_weights: InitialWeights = setting(
+        "network",
+        "law that weights are drawn from; network: its own, gaussian: deviation 0.01",
+        group=LOSS,
+        phrase="weights drawn by the law {!r}",
+    )
+    zero_init_residual: bool = setting(
+        False,
+        "start the last norm scale of each residual branch at zero",
+        group=LOSS,
+        phrase="residual branches start at zero",
+    )
+
     augment: Augment = dataclasses.field(default_factory=Augment)
 
+    img_size: int = setting(
+        0,
+        "side of the network's input, pixels (0: chosen from the data)",
+        at_least(0),
+        at_most(1 << 14),
+        group=IMAGES,
+        metavar="PX",
+    )
+    progressive_size: int = setting(
+        0,
+        "side of the training images early in the run, pixels",
+        at_least(0),
+        at_most(1 << 14),
+        group=IMAGES,
+        metavar="PX",
+    )
+    progressive_share: float = setting(
+        0.0,
+        "share of the run (of its time, with --time) that trains on images of that size (0: none)",
+        SHARE,
+        group=IMAGES,
+        metavar="SHARE",
+    )
+    resize: Resize = setting("squash", "how images become square", group=IMAGES)
+    bit_depth: int = setting(
+        0,
+        "bits in use of 16-bit images: 2^N - 1 is white (0: found in the images)",
+        BIT_DEPTH,
+        group=IMAGES,
+        metavar="N",
+    )
+    normalization: Normalization = setting(
+        "channel",
+        "by channel mean and std, the paper's per-pixel mean, or as the model given with --start",
+        group=IMAGES,
+    )
+    val_fraction: float = setting(
+        0.1,
+        "share of train held out for validation where the data have none",
+        SHARE,
+        group=IMAGES,
+        metavar="SHARE",
+    )
+    track_test: bool = setting(
+        False, "measure the test split after each epoch, for the curve only", group=IMAGES
+    )
+    rows_per_epoch: int = setting(
+        1,
+        "measurements an epoch, for the table and the curves; patience stays in epochs",
+        at_least(1),
+        at_most(1 << 20),
+        group=IMAGES,
+        metavar="N",
+    )
+
+    monitor: Monitor = setting(
+        "none", "keep the weights that are best in this, and stop by it", group=CONTROL
+    )
+    patience: int = setting(
+        0,
+        "with --monitor: stop after so many epochs without improvement (0: never)",
+        at_least(0),
+        group=CONTROL,
+        metavar="N",
+    )
+    freeze: int = setting(
+        0,
+        "leading parts that stay fixed: the stem, then the stages (-1: all but the classifier)",
+        at_least(-1),
+        group=CONTROL,
+        metavar="N",
+    )
+
+    precision: Precision = setting("auto", "of the forward and backward pass", group=COMPUTATION)
+    channels_last: bool = setting(
+        True, "keep activations with the channels last in memory (NHWC)", group=COMPUTATION
+    )
+    compile: bool = setting(
+        False,
+        "compile the network with torch.compile; the first steps take long",
+        group=COMPUTATION,
+    )
+    checkpoint_activations: bool = setting(
+        False,
+        "recompute activations in the backward pass: less memory, more time",
+        group=COMPUTATION,
+    )
+
     def __post_init__(self) -> None:
-        check_literals(self)
-        _need(self.epochs < float("inf"), "epochs", self.epochs, "finite")
-        _need(self.steps > 0 or self.epochs > 0, "epochs", self.epochs, "more than 0")
-        _need(self.steps >= 0, "steps", self.steps, "0 or more")
-        for name in ("batch_size", "accumulate", "rows_per_epoch"):
-            _need(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        for name, most in _MOST.items():
-            _need(getattr(self, name) <= most, name, getattr(self, name), f"{most:,} or less")
-        for name in ("lr", "head_lr", "bias_lr"):
-            value = getattr(self, name)
-            _need(0 < value < float("inf"), name, value, "more than 0 and finite")
-        for name in ("weight_decay", "warmup_steps", "warmup_lr", "clip", "max_filter_rms"):
-            value = getattr(self, name)
-            _need(0 <= value < float("inf"), name, value, "0 or more and finite")
-        for name in ("patience", "plateau_patience", "img_size", "early_size"):
-            _need(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        _need(0 <= self.bit_depth <= 16, "bit_depth", self.bit_depth, "in 1..16, or 0 to find it")
-        _need(0 < self.gamma <= 1, "gamma", self.gamma, "in (0, 1]")
-        for name in ("momentum", "smoothing", "dropout", "ema", "val_fraction", "early_share"):
-            value = getattr(self, name)
-            _need(value is None or 0 <= value < 1, name, value, "in [0, 1)")
-        for milestone in self.milestones:
-            _need(0 < milestone < 1, "milestones", milestone, "fractions of the run, in (0, 1)")
-        _need(self.freeze >= -1, "freeze", self.freeze, "-1 or more")
+        check_settings(self)
+        need(self.steps > 0 or self.epochs > 0, "epochs", self.epochs, "more than 0")
         if self.patience and self.monitor == "none":
             raise UsageError(
                 "patience needs something to watch",
                 remedy="set monitor to val_loss or val_accuracy",
             )
-
         if self.nesterov and self.momentum == 0 and self.optimizer == "sgd":
             raise UsageError(
                 "Nesterov's momentum needs a momentum above 0, received 0",
@@ -176,10 +336,10 @@ class Recipe:
                 "a warm-up until an error needs a learning rate of its own",
                 remedy="set warmup_lr, to 0.01 say (He et al. 2015)",
             )
-        if (self.early_share > 0) != (self.early_size > 0):
+        if (self.progressive_share > 0) != (self.progressive_size > 0):
             raise UsageError(
-                f"early_size and early_share go together, received {self.early_size} and "
-                f"{self.early_share:g}"
+                "progressive_size and progressive_share go together, received "
+                f"{self.progressive_size} and {self.progressive_share:g}"
             )
 
     def needs_validation(self) -> bool:
@@ -187,16 +347,56 @@ class Recipe:
         return self.monitor != "none" or self.schedule == "plateau"
 
 
-# A slip of the finger: beyond these a run would only begin, and never end or fit anywhere.
-_MOST = {
-    "steps": 1 << 40,
-    "epochs": 1 << 30,
-    "batch_size": 1 << 24,
-    "accumulate": 1 << 20,
-    "rows_per_epoch": 1 << 20,
-    "img_size": 1 << 14,
-    "early_size": 1 << 14,
-}
+class RecipeFields(AugmentFields, total=False):
+    """The fields of `Recipe` as keywords of `reslab.train`, for editors and type checkers.
+
+    A test compares names and types with those of `Recipe` and `Augment`.
+    """
+
+    epochs: float
+    steps: int
+    batch_size: int
+    accumulate: int
+    optimizer: Optimizer
+    lr: float
+    head_lr: float
+    bias_lr: float
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    decay_all: bool
+    schedule: ScheduleName
+    milestones: tuple[float, ...]
+    gamma: float
+    plateau_patience: int
+    warmup_steps: int
+    warmup_lr: float
+    warmup_until_error_pct: float
+    clip_grad_norm: float
+    max_filter_rms: float
+    ema: float
+    label_smoothing: float
+    dropout: float | None
+    class_weights: bool
+    balanced: bool
+    initial_weights: InitialWeights
+    zero_init_residual: bool
+    img_size: int
+    progressive_size: int
+    progressive_share: float
+    resize: Resize
+    bit_depth: int
+    normalization: Normalization
+    val_fraction: float
+    track_test: bool
+    rows_per_epoch: int
+    monitor: Monitor
+    patience: int
+    freeze: int
+    precision: Precision
+    channels_last: bool
+    compile: bool
+    checkpoint_activations: bool
 
 
 def override(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
@@ -205,16 +405,16 @@ def override(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     Raises:
         UsageError: an unknown field or a value that the field does not allow.
     """
-    own, views = typing.get_type_hints(Recipe), typing.get_type_hints(Augment)
-    del own["augment"]
+    known = {each.name: each for each in settings_of(Recipe)}
+    changes = current_names(changes)
     for name in changes:
-        if name not in own and name not in views:
-            raise unknown("recipe field", name, own.keys() | views.keys())
-    values = {k: fit(own.get(k) or views[k], v, k) for k, v in changes.items()}
+        if name not in known:
+            raise unknown("recipe field", name, known)
+    values = {name: known[name].fitting(value) for name, value in changes.items()}
+    views = {each.name for each in settings_of(Augment)}
     augment = dataclasses.replace(recipe.augment, **{k: v for k, v in values.items() if k in views})
-    return dataclasses.replace(
-        recipe, augment=augment, **{k: v for k, v in values.items() if k in own}
-    )
+    own = {k: v for k, v in values.items() if k not in views}
+    return dataclasses.replace(recipe, augment=augment, **own)
 
 
 def to_json(recipe: Recipe) -> dict[str, Any]:
@@ -223,14 +423,12 @@ def to_json(recipe: Recipe) -> dict[str, Any]:
 
 
 def from_json(value: Mapping[str, Any]) -> Recipe:
-    """Rebuild the recipe that `to_json` wrote.
+    """Rebuild the recipe that `to_json` wrote, also under older names of its fields.
 
     Raises:
         UsageError: a field that is unknown or of another type.
     """
-    return dataclass_json.from_json(Recipe, value, "recipe")
-
-
-def _need(condition: bool, name: str, value: object, allowed: str) -> None:
-    if not condition:
-        raise UsageError(f"{name} must be {allowed}, received {value}")
+    fields = current_names(value)
+    if isinstance(fields.get("augment"), Mapping):
+        fields["augment"] = current_names(fields["augment"])
+    return dataclass_json.from_json(Recipe, fields, "recipe")

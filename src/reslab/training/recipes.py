@@ -61,7 +61,7 @@ def he2015_cifar(situation: Situation) -> Recipe:
         warmup_lr=0.01 if deep else 0.0,
         warmup_until_error_pct=80.0 if deep else 0.0,
         precision="fp32",
-        normalisation="pixel-mean",
+        normalization="pixel-mean",
         val_fraction=0.0,
         track_test=True,
         augment=Augment(pad_crop=4, flip=True),
@@ -93,7 +93,7 @@ def he2015_imagenet(situation: Situation) -> Recipe:
             crop_scale=((224 / 480) ** 2, (224 / 256) ** 2),
             crop_ratio=(1.0, 1.0),
             flip=True,
-            pca_colour=0.1,
+            pca_color=0.1,
         ),
     )
 
@@ -117,7 +117,7 @@ def keras_tutorial(situation: Situation) -> Recipe:
         schedule="step",
         milestones=(0.5, 0.75),
         precision="fp32",
-        normalisation="pixel-mean",
+        normalization="pixel-mean",
         val_fraction=0.0,
         track_test=True,
         augment=Augment(pad_crop=max(1, round(0.1 * situation.img_size)), flip=True),
@@ -138,7 +138,7 @@ def small_images(situation: Situation) -> Recipe:
     if situation.batch_norm:
         return recipe
     return dataclasses.replace(
-        recipe, optimizer="adamw", lr=5e-4, nesterov=False, weight_decay=0.05, clip=5.0
+        recipe, optimizer="adamw", lr=5e-4, nesterov=False, weight_decay=0.05, clip_grad_norm=5.0
     )
 
 
@@ -156,12 +156,12 @@ def _cifar_like(situation: Situation) -> Recipe:
         nesterov=True,
         weight_decay=5e-4,
         schedule="one-cycle",
-        smoothing=0.1,
+        label_smoothing=0.1,
         ema=0.99,
-        clip=5.0,
-        zero_last_scale=True,
-        early_size=round(0.75 * situation.img_size) if early else 0,
-        early_share=0.5 if early else 0.0,
+        clip_grad_norm=5.0,
+        zero_init_residual=True,
+        progressive_size=round(0.75 * situation.img_size) if early else 0,
+        progressive_share=0.5 if early else 0.0,
         augment=Augment(
             pad_crop=max(1, round(situation.img_size / 8)), flip=situation.img_size > 16
         ),
@@ -179,10 +179,10 @@ def _photographs(situation: Situation) -> Recipe:
         weight_decay=0.05,
         schedule="one-cycle",
         ema=0.99,
-        early_size=round(0.75 * situation.img_size),
-        early_share=0.5,
+        progressive_size=round(0.75 * situation.img_size),
+        progressive_share=0.5,
         augment=Augment(
-            crop_scale=(0.35, 1.0), rotate=10, flip=True, jitter=0.2, mixup=0.2, cutmix=1.0
+            crop_scale=(0.35, 1.0), rotate=10, flip=True, color_jitter=0.2, mixup=0.2, cutmix=1.0
         ),
     )
 
@@ -232,10 +232,10 @@ def _whitened(situation: Situation) -> Recipe:
         nesterov=True,
         weight_decay=0.12,
         schedule="cosine",
-        smoothing=0.2,
+        label_smoothing=0.2,
         ema=0.95,
-        early_size=round(0.75 * img_size) if early else 0,
-        early_share=0.5 if early else 0.0,
+        progressive_size=round(0.75 * img_size) if early else 0,
+        progressive_share=0.5 if early else 0.0,
         augment=Augment(
             pad_crop=max(1, round(img_size / 16)), flip=img_size > 16, alternating_flip=True
         ),
@@ -256,9 +256,9 @@ def fine_tune(situation: Situation) -> Recipe:
         weight_decay=1e-4,
         schedule="cosine",
         warmup_steps=20,
-        smoothing=0.1,
+        label_smoothing=0.1,
         ema=0.98,
-        clip=5.0,
+        clip_grad_norm=5.0,
         augment=Augment(crop_scale=(0.5, 1.0), flip=True),
     )
 
@@ -275,9 +275,9 @@ def deepened(situation: Situation) -> Recipe:
         name="deepened",
         epochs=max(5.0, round(scratch.epochs / 2)),
         lr=scratch.lr / 5,
-        zero_last_scale=False,
-        early_size=0,
-        early_share=0.0,
+        zero_init_residual=False,
+        progressive_size=0,
+        progressive_share=0.0,
     )
 
 

@@ -72,5 +72,5 @@ def diverged(training: Training, run: RunDirectory) -> DivergedError:
         f"the loss is no longer finite at step {state.step} (lr "
         f"{learning_rate(training.recipe, state.step, state.plan, state.adaptation):.4g}); "
         f"the last good checkpoint in {run.checkpoints} is untouched",
-        remedy="use a smaller --lr, a longer warm-up or --clip 1",
+        remedy="use a smaller --lr, a longer warm-up or --clip-grad-norm 1",
     )

@@ -80,6 +80,7 @@ def learning_rate(recipe: Recipe, step: int, plan: Plan, adaptation: Adaptation)
     warm = _warm_up(recipe, step, adaptation)
     if warm is not None and recipe.warmup_lr > 0:
         return warm
+    # A linear warm-up scales the schedule instead of delaying it: drops stay where they are.
     rate = recipe.lr * _shape(recipe, plan.progress(step)) * adaptation.plateau_factor
     return rate if warm is None else rate * warm
 
@@ -90,6 +91,7 @@ def _warm_up(recipe: Recipe, step: int, adaptation: Adaptation) -> float | None:
         return recipe.warmup_lr if adaptation.warm_end is None else None
     if step >= recipe.warmup_steps:
         return None
+    # step + 1: the first update would otherwise have a rate of zero.
     return recipe.warmup_lr if recipe.warmup_lr > 0 else (step + 1) / recipe.warmup_steps
 
 

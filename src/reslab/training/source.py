@@ -89,10 +89,10 @@ def kept_settings(request: Request, source: Artifact | None) -> dict[str, Any]:
     if request.deepen_from is not None:
         pixel_mean = source.preprocess.mean_image is not None
         kept = {**fitted, "bit_depth": source.preprocess.bit_depth}
-        return {**kept, "normalisation": "pixel-mean" if pixel_mean else "channel"}
+        return {**kept, "normalization": "pixel-mean" if pixel_mean else "channel"}
     if not request.overrides.get("freeze"):
         return {}
-    return {**fitted, "bit_depth": source.preprocess.bit_depth, "normalisation": "start"}
+    return {**fitted, "bit_depth": source.preprocess.bit_depth, "normalization": "start"}
 
 
 def refuse_other_weights(chosen: Recipe) -> None:
@@ -108,7 +108,7 @@ def refuse_other_weights(chosen: Recipe) -> None:
         )
 
 
-def take_over(network: Network, config: Config, images: Callable[[], torch.Tensor]) -> None:
+def load_pretrained(network: Network, config: Config, images: Callable[[], torch.Tensor]) -> None:
     """Load the weights of the source into a new network.
 
     The classifier stays new where the classes are others, or the same in another order.

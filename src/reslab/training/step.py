@@ -15,10 +15,9 @@ from reslab.display.short import short_repr
 from reslab.networks.network import Network
 from reslab.training.distributed import World
 from reslab.training.ema import Ema
-from reslab.training.optimizer import renormalise_filters, set_learning_rate
+from reslab.training.optimizer import FACTOR, renormalize_filters
 from reslab.training.progressive import resized, training_size
 from reslab.training.recipe import Recipe
-from reslab.training.recording import fill_rates
 from reslab.training.state import TrainState
 
 
@@ -41,7 +40,7 @@ class Training:
         dtype: type of the forward pass's arithmetic; None for float32.
         world: the processes.
         seed: the run's seed.
-        recorded: whether updates are recorded and played again (see `recording`).
+        graphed: whether updates are captured as a CUDA graph (see `cuda_graph`).
         compiled: how torch has compiled the forward pass; empty where it has not.
     """
 
@@ -58,7 +57,7 @@ class Training:
     dtype: torch.dtype | None
     world: World
     seed: int
-    recorded: bool = False
+    graphed: bool = False
     compiled: str = ""
 
     __repr__ = short_repr
@@ -72,13 +71,19 @@ class Training:
 def train_step(training: Training, batch: Batch, rate: float) -> Tensor:
     """Take one update with this process's share of the global batch.
 
+    Args:
+        training: its state says which update this is; the state itself is changed by the loop.
+        batch: this process's share.
+        rate: the recipe's learning rate for this update.
+
     Returns:
         (3,) on the device: loss summed over the images, errors, images.
     """
-    return update(training, batch, begin_update(training, rate))
+    size = begin_step(training, rate)
+    return update_weights(training, batch, size)
 
 
-def begin_update(training: Training, rate: float) -> int:
+def begin_step(training: Training, rate: float) -> int:
     """Set the numbers that differ from one update to the next.
 
     Returns:
@@ -92,31 +97,32 @@ def begin_update(training: Training, rate: float) -> int:
         torch.default_generator.manual_seed(seed)
     else:
         torch.manual_seed(seed)
-    if training.recorded:
-        fill_rates(training.optimizer, rate)
-    else:
-        set_learning_rate(training.optimizer, rate)
+    for group in training.optimizer.param_groups:
+        if training.graphed:  # a captured update reads the rate from this very memory
+            group["lr"].fill_(rate * group[FACTOR])
+        else:
+            group["lr"] = rate * group[FACTOR]
     if training.ema is not None:
         training.ema.begin(step + 1)
     return training_size(training.recipe, training.state.plan.progress(step))
 
 
-def update(training: Training, batch: Batch, size: int) -> Tensor:
+def update_weights(training: Training, batch: Batch, size: int) -> Tensor:
     """Compute loss and gradients of a batch and change the weights, all of it on the device.
 
     Args:
-        training: after `begin_update`.
+        training: after `begin_step`.
         batch: this process's share.
         size: side of the images, pixels.
 
     Returns:
         As `train_step`.
     """
-    recipe = training.recipe
+    recipe, network, scaler = training.recipe, training.network, training.scaler
     training.optimizer.zero_grad(set_to_none=True)
     sums = no_sums(training.device)
     num_images = len(batch.labels)
-    weights = training.network.loss_weights()[1:]
+    auxiliary_weights = network.loss_weights()[1:]
     parts = _split(batch, recipe.accumulate)
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
@@ -125,17 +131,34 @@ def update(training: Training, batch: Batch, size: int) -> Tensor:
                 training.device.type, dtype=training.dtype, enabled=training.dtype is not None
             ):
                 logits, *auxiliary = training.forward(resized(part.images, size))
-            losses = mixed_loss(logits.float(), part, recipe.smoothing, training.class_weights)
-            for inner, weight in zip(auxiliary, weights, strict=True):
+            # The loss in float32: bf16 logits lose what tells a probability of 0.99 from 1.
+            losses = mixed_loss(
+                logits.float(), part, recipe.label_smoothing, training.class_weights
+            )
+            for inner, weight in zip(auxiliary, auxiliary_weights, strict=True):
                 losses = losses + weight * mixed_loss(
-                    inner.float(), part, recipe.smoothing, training.class_weights
+                    inner.float(), part, recipe.label_smoothing, training.class_weights
                 )
+            # Divided by the whole batch: gradients of the parts then add up to its mean.
             loss = losses.sum() / num_images
-            (training.scaler.scale(loss) if training.scaler else loss).backward()
+            (scaler.scale(loss) if scaler else loss).backward()
         sums[0] += losses.detach().sum()
         sums[1] += mixed_errors(logits.detach(), part)
     sums[2].fill_(num_images)
-    _apply(training)
+
+    if scaler is not None:  # the norm is that of the true gradients, not of the scaled ones
+        scaler.unscale_(training.optimizer)
+    if recipe.clip_grad_norm > 0:
+        torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_grad_norm)
+    if scaler is not None:
+        scaler.step(training.optimizer)
+        scaler.update()
+    else:
+        training.optimizer.step()
+    if recipe.max_filter_rms > 0:
+        renormalize_filters(network, recipe.max_filter_rms)
+    if training.ema is not None:
+        training.ema.move()
     return sums
 
 
@@ -146,6 +169,7 @@ def no_sums(device: torch.device) -> Tensor:
 
 def sum_type(device: torch.device) -> torch.dtype:
     """Return the type that sums over a batch are made in: float64, which MPS lacks."""
+    # Sums of an epoch in float32 would lose the loss of a single image.
     return torch.float32 if device.type == "mps" else torch.float64
 
 
@@ -190,23 +214,6 @@ def mixed_errors(logits: Tensor, batch: Batch) -> Tensor:
     return (batch.weights * wrong + (1 - batch.weights) * partner).sum()
 
 
-def _apply(training: Training) -> None:
-    optimizer, scaler, clip = training.optimizer, training.scaler, training.recipe.clip
-    if scaler is not None:
-        scaler.unscale_(optimizer)
-    if clip > 0:
-        torch.nn.utils.clip_grad_norm_(training.network.parameters(), clip)
-    if scaler is not None:
-        scaler.step(optimizer)
-        scaler.update()
-    else:
-        optimizer.step()
-    if training.recipe.max_filter_rms > 0:
-        renormalise_filters(training.network, training.recipe.max_filter_rms)
-    if training.ema is not None:
-        training.ema.move()
-
-
 def _split(batch: Batch, parts: int) -> list[Batch]:
     if parts == 1:
         return [batch]
@@ -225,6 +232,7 @@ def _split(batch: Batch, parts: int) -> list[Batch]:
 
 def _mixed(seed: int, step: int, rank: int) -> int:
     """Mix three numbers into one seed, a signed number of 64 bits."""
+    # Factors that are prime keep (seed, step, rank) apart: ranks below 8,191, a million steps.
     mixed = (seed * 1_000_003 + step) * 8_191 + rank
     return (mixed + 2**63) % 2**64 - 2**63
 

@@ -12,10 +12,10 @@ from parts import make_training
 from reslab.errors import DivergedError
 from reslab.runs.checkpoint import load_newest
 from reslab.runs.directory import RunDirectory
-from reslab.training import loop, saving, tally
+from reslab.training import accumulator, loop, saving
 from reslab.training.budget import Budget, Clock
+from reslab.training.cuda_graph import Eager
 from reslab.training.observe import Silent
-from reslab.training.recording import Plain
 from reslab.training.step import Training
 from reslab.training.stop import StopRequest
 
@@ -52,8 +52,8 @@ def trained(training: Training, folder: Path, **watch: Any) -> Counting:
 def test_rows_do_not_depend_on_how_often_sums_are_read(tmp_path, monkeypatch) -> None:
     states = []
     for every in (1, 6):
-        monkeypatch.setattr(tally, "READ_EVERY", every)
-        training = make_training(RECIPE, recorded=True)
+        monkeypatch.setattr(accumulator, "READ_EVERY", every)
+        training = make_training(RECIPE, graphed=True)
         observer = trained(training, tmp_path / str(every))
         heard = observer.steps
         assert all(0 < loss < 10 for loss in observer.losses)
@@ -73,16 +73,16 @@ def test_a_processor_hears_of_every_update(tmp_path) -> None:
 
 
 def test_divergence_is_found_although_sums_are_read_late(tmp_path) -> None:
-    training = make_training({**RECIPE, "lr": 1e20, "ema": 0, "steps": 50}, recorded=True)
+    training = make_training({**RECIPE, "lr": 1e20, "ema": 0, "steps": 50}, graphed=True)
     with pytest.raises(DivergedError):
         trained(training, tmp_path)
-    assert 1 < training.state.step <= 2 * tally.READ_EVERY
+    assert 1 < training.state.step <= 2 * accumulator.READ_EVERY
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
 @pytest.mark.slow
-def test_a_recorded_run_goes_on_from_its_checkpoint(tmp_path) -> None:
-    whole, parts = (make_training(RECIPE, recorded=True) for _ in range(2))
+def test_a_captured_run_goes_on_from_its_checkpoint(tmp_path) -> None:
+    whole, parts = (make_training(RECIPE, graphed=True) for _ in range(2))
     trained(whole, tmp_path / "whole")
     stop_at = 12
 
@@ -94,7 +94,7 @@ def test_a_recorded_run_goes_on_from_its_checkpoint(tmp_path) -> None:
         trained(parts, tmp_path / "parts", stop=Interrupting())
     found = load_newest(tmp_path / "parts" / "checkpoints", print)
     assert found is not None
-    again = make_training(RECIPE, recorded=True)
+    again = make_training(RECIPE, graphed=True)
     again.state, groups = found
     assert again.state.step == stop_at
     saving.restore(again, groups)
@@ -106,7 +106,7 @@ def test_a_recorded_run_goes_on_from_its_checkpoint(tmp_path) -> None:
 
 def test_a_budget_knows_the_time_of_updates_that_were_read_together(tmp_path) -> None:
     clock = Clock(0.0, time.perf_counter())
-    training = make_training({**RECIPE, "steps": 9}, recorded=True)
+    training = make_training({**RECIPE, "steps": 9}, graphed=True)
     trained(
         training,
         tmp_path,
@@ -128,12 +128,12 @@ def test_several_updates_share_the_time_between_two_ticks(monkeypatch) -> None:
 
 def test_plain_recordings_play_what_they_were_given() -> None:
     heard: list[str] = []
-    plain = Plain()
-    plain.warm_up(lambda: heard.append("warm"))
-    plain.record(lambda: heard.append("played"))
+    eager = Eager()
+    eager.warm_up(lambda: heard.append("warm"))
+    eager.capture(lambda: heard.append("played"))
     assert heard == ["warm"]
-    plain.play()
+    eager.replay()
     assert heard == ["warm", "played"]
-    plain.forget()
-    with pytest.raises(AssertionError, match="nothing is recorded"):
-        plain.play()
+    eager.reset()
+    with pytest.raises(AssertionError, match="nothing is captured"):
+        eager.replay()

@@ -22,14 +22,14 @@ from reslab.networks.network import Network, build
 from reslab.networks.whitened import fit_to_images
 from reslab.runs.config import Config
 from reslab.training import compiling
+from reslab.training.cuda_graph import can_capture, keep_rates_on_device
 from reslab.training.distributed import World, check_divides
 from reslab.training.ema import Ema
 from reslab.training.optimizer import make_optimizer
 from reslab.training.progressive import resized, training_size
 from reslab.training.recipe import Recipe
-from reslab.training.recording import can_record, use_tensor_rates
 from reslab.training.schedule import Plan
-from reslab.training.source import take_over
+from reslab.training.source import load_pretrained
 from reslab.training.state import TrainState
 from reslab.training.step import Training, TrainingForward
 
@@ -63,12 +63,12 @@ def make_network(
     if config.request.source is None:
         if recipe.initial_weights != "network":
             redraw(network, recipe.initial_weights)
-        if recipe.zero_last_scale:
+        if recipe.zero_init_residual:
             zero_last_scale(network)
         if new:
             fit_to_images(network, plain)
     elif new:
-        take_over(network, config, images)
+        load_pretrained(network, config, images)
     if recipe.freeze:
         network.freeze(recipe.freeze)
     if not any(p.requires_grad for p in network.parameters()):
@@ -96,7 +96,7 @@ def _plain_images(loader: TrainLoader) -> torch.Tensor:
     return network_input(loader.fitted.gather(indices[places]), loader.preprocess).cpu()
 
 
-def assemble(
+def build_training(
     config: Config,
     dataset: Dataset,
     fitted: FittedImages,
@@ -105,9 +105,9 @@ def assemble(
     world: World,
     *,
     new: bool = True,
-    recorded: bool | None = None,
+    graphed: bool | None = None,
 ) -> Training:
-    """Put a training together at step 0.
+    """Build the moving parts of a training, at step 0.
 
     Args:
         config: what was decided.
@@ -117,7 +117,7 @@ def assemble(
         device: where to compute.
         world: the processes.
         new: as for `make_network`.
-        recorded: whether updates are recorded and played again; None for where they can be.
+        graphed: whether updates are captured as a CUDA graph; None for where they can be.
     """
     recipe, seed = config.recipe, config.request.seed
     check_divides(recipe.batch_size, world)
@@ -150,14 +150,14 @@ def assemble(
         network.set_grad_checkpointing(True)
     dtype = machine.autocast_dtype(recipe.precision, device)
     total = recipe.steps or max(1, round(recipe.epochs * len(train) / recipe.batch_size))
-    if recorded is None:
-        recorded = can_record(recipe, device, dtype, world)
+    if graphed is None:
+        graphed = can_capture(recipe, device, dtype, world)
     mode = _compile_mode(network, loader, total, recipe, dtype) if recipe.compile else ""
     training = Training(
         network=network,
         forward=_wrap(network, mode, device, world),
         optimizer=make_optimizer(network, recipe, dtype),
-        ema=Ema(network, recipe.ema, recorded=recorded) if recipe.ema > 0 else None,
+        ema=Ema(network, recipe.ema, graphed=graphed) if recipe.ema > 0 else None,
         scaler=torch.amp.GradScaler(device.type) if dtype == torch.float16 else None,
         loader=loader,
         state=TrainState(Plan(total)),
@@ -167,11 +167,11 @@ def assemble(
         dtype=dtype,
         world=world,
         seed=seed,
-        recorded=recorded,
+        graphed=graphed,
         compiled=mode,
     )
-    if recorded:
-        use_tensor_rates(training.optimizer, device)
+    if graphed:
+        keep_rates_on_device(training.optimizer, device)
     return training
 
 

@@ -10,13 +10,13 @@ from reslab.training.step import Training
 READ_EVERY = 20
 
 
-def updates_a_reading(training: Training) -> int:
+def steps_per_read(training: Training) -> int:
     """Return after how many updates sums are read: at once where nothing runs ahead."""
-    ahead = training.recorded or training.device.type == "cuda"
+    ahead = training.graphed or training.device.type == "cuda"
     return READ_EVERY if ahead else 1
 
 
-class Tally:
+class MetricAccumulator:
     """Reads the sums of updates, several at once where the device works on by itself.
 
     Reading waits for the device. Each update is accounted for on its own and in order, so what is
@@ -28,7 +28,7 @@ class Tally:
 
     def __init__(self, training: Training) -> None:
         self._training = training
-        self.every = updates_a_reading(training)
+        self.every = steps_per_read(training)
         self._pending: list[Tensor] = []
 
     def add(self, sums: Tensor) -> None:
@@ -45,6 +45,7 @@ class Tally:
         """Account for the updates not read yet; returns how many they were."""
         pending, self._pending = self._pending, []
         if pending:
+            # One transfer for all of them: each `tolist` waits until the device is done.
             for sums in torch.stack(pending).tolist():
                 self._training.state.account(*sums)
         return len(pending)

@@ -1,0 +1,92 @@
+"""What settings used to be called: the one table by which older names are still read.
+
+A name on the left works wherever the one on the right does: as a flag of the command line (with
+dashes), as RESLAB_<NAME> in the environment, in a file of flags, in the config.json of an older
+run, and as a keyword in Python. It is shown nowhere.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from reslab.errors import UsageError
+
+OLD_NAMES = {
+    # Fields of a recipe.
+    "opt": "optimizer",
+    "sched": "schedule",
+    "smoothing": "label_smoothing",
+    "clip": "clip_grad_norm",
+    "zero_last_scale": "zero_init_residual",
+    "normalisation": "normalization",
+    "early_size": "progressive_size",
+    "early_share": "progressive_share",
+    "val": "val_fraction",
+    # Fields of its random views.
+    "jitter": "color_jitter",
+    "pca_colour": "pca_color",
+    "erase": "random_erasing",
+    # Fields of a request.
+    "test": "test_fraction",
+    "skip_bad": "skip_corrupt",
+    # Flags of single commands: eval, predict, look, plan, shapes, weights push.
+    "views": "tta",
+    "measure": "benchmark",
+    "against": "compare_to",
+    "fresh": "no_cache",
+    "grey": "grayscale",
+    "licence": "license",
+}
+
+Class = TypeVar("Class")
+
+
+def old_names_of(name: str) -> tuple[str, ...]:
+    """Return what a setting was called before, e.g. "smoothing" for "label_smoothing"."""
+    return tuple(old for old, new in OLD_NAMES.items() if new == name)
+
+
+def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values under the names that are used now, in their order.
+
+    Raises:
+        UsageError: a value is given under both names, and differs.
+    """
+    found: dict[str, Any] = {}
+    given: dict[str, str] = {}
+    for name, value in values.items():
+        new = OLD_NAMES.get(name, name)
+        if new in found and found[new] != value:
+            both = f"{given[new]} is {found[new]!r} and {name} is {value!r}"
+            raise UsageError(f"{both}, which are two names of one setting")
+        found[new], given[new] = value, name
+    return found
+
+
+def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a config.json holds, with the settings of an older run under today's names.
+
+    Args:
+        config: the JSON object; parts that are missing or damaged stay as they are.
+    """
+    found = dict(config)
+    for part, nested in (("recipe", "augment"), ("request", "overrides")):
+        if isinstance(value := found.get(part), Mapping):
+            found[part] = current_names(value)
+            if isinstance(inner := found[part].get(nested), Mapping):
+                found[part][nested] = current_names(inner)
+    return found
+
+
+def accept_old_names(cls: type[Class]) -> type[Class]:
+    """Let a dataclass take its fields under their older names as well."""
+    init = cls.__init__
+
+    @functools.wraps(init)
+    def renamed(self: Class, *args: Any, **values: Any) -> None:
+        init(self, *args, **current_names(values))
+
+    cls.__init__ = renamed  # type: ignore[assignment]
+    return cls
