@@ -15,6 +15,7 @@ import reslab
 from reslab.data.augment import Augment
 from reslab.errors import UsageError
 from reslab.runs.run import Run
+from reslab.training.keywords import OTHER_NAMES
 from reslab.training.recipe import Recipe, RecipeFields, override
 
 RECIPE = Recipe(name="test")
