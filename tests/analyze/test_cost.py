@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from families import EVERY
+from families import EVERY, slow_unless
 from reslab import networks
 from reslab.analyze.cost import measure, with_norms_folded
 from reslab.analyze.trace import WHOLE_IMAGE, Field, Trace
@@ -145,7 +145,7 @@ def test_receptive_field_of_the_last_map(name, last):
     assert layers[-1].receptive_field == 0
 
 
-@pytest.mark.parametrize("name", ["resnet20", "resnet20_b", "plain32"])
+@pytest.mark.parametrize("name", slow_unless({"resnet20"}, ["resnet20", "resnet20_b", "plain32"]))
 def test_receptive_field_is_what_gradients_say(name):
     """The pixels that one value of a map depends on, found by differentiation."""
     spec = networks.replace(networks.entry(name).spec, img_size=160)

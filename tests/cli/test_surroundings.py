@@ -109,7 +109,11 @@ def test_a_reader_that_leaves_ends_nothing_badly(data, words):
 
 @pytest.mark.parametrize(
     "environment",
-    [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, ASCII_LOCALE],
+    [
+        pytest.param({"PYTHONIOENCODING": "ascii"}, marks=pytest.mark.slow),
+        pytest.param({"PYTHONIOENCODING": "latin-1"}, marks=pytest.mark.slow),
+        ASCII_LOCALE,
+    ],
     ids=["ascii", "latin-1", "locale C"],
 )
 def test_names_survive_an_encoding_that_lacks_them(data, usual, environment):

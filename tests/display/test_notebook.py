@@ -163,6 +163,7 @@ for number, progress in enumerate((None, True)):
 """
 
 
+@pytest.mark.slow
 def test_a_script_is_quiet_unless_asked(tmp_path):
     words = [sys.executable, "-c", SCRIPT]
     found = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)

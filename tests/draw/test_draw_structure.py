@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from families import slow_unless
 from reslab import models
 from reslab.draw import Drawing, draw
 from reslab.draw.fold import fold
@@ -66,8 +67,8 @@ def test_the_layers_that_the_papers_count(name, convolutions, linear, depth):
 
 @pytest.mark.parametrize(
     "name",
-    ["vgg16_residual_b", "resnet34_c", "resnet50_v15", "inception_v4", "shufflenet_v1_g3",
-     "highway10", "resnet20_exclusive_gate", "googlenet_bn"],
+    ["vgg16_residual_b", "shufflenet_v1_g3", "highway10", "resnet20_exclusive_gate",
+     *slow_unless((), ["resnet34_c", "resnet50_v15", "inception_v4", "googlenet_bn"])],
 )  # fmt: skip
 def test_every_weight_layer_is_a_box_or_on_an_arc(name):
     with torch.device("meta"):
@@ -99,8 +100,8 @@ def test_the_pointer_shows_every_parameter_once(name):
         ("plain34", 0, 0, 0),
         ("vgg19", 0, 0, 0),
         ("resnet34", 13, 3, 3),
-        ("resnet34_a", 13, 3, 0),
-        ("resnet34_c", 13, 3, 16),
+        pytest.param("resnet34_a", 13, 3, 0, marks=pytest.mark.slow),
+        pytest.param("resnet34_c", 13, 3, 16, marks=pytest.mark.slow),
         ("resnet20", 7, 2, 0),
         ("resnet50", 12, 4, 4),
         ("preact_resnet18", 5, 3, 3),
@@ -208,7 +209,7 @@ def weighted(found: tuple[Item, ...]) -> int:
 @pytest.mark.parametrize(
     ("name", "counts"),
     [
-        ("resnet152", [2, 7, 35, 2]),
+        pytest.param("resnet152", [2, 7, 35, 2], marks=pytest.mark.slow),
         pytest.param("plain110", [37, 35, 35], marks=pytest.mark.slow),
         ("vgg19", [2, 2, 4, 4, 4, 2]),
         pytest.param("inception_resnet_v2", [5, 10, 5], marks=pytest.mark.slow),

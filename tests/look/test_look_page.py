@@ -228,6 +228,7 @@ def test_a_dead_network_has_a_page_and_files(model, tmp_path):
     assert (tmp_path / "out" / "t-sne.json").is_file()
 
 
+@pytest.mark.slow
 def test_the_surface_of_a_run_of_another_seed(model, tmp_path):
     from reslab.look.loss_landscape import loss_landscape
     from reslab.look.model_and_images import open_model_and_images

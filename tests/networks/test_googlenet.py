@@ -269,7 +269,7 @@ def test_values_that_are_not_allowed(field, value):
 @pytest.mark.parametrize(
     ("name", "rate"),
     [
-        ("googlenet_bn", 5e-4),
+        pytest.param("googlenet_bn", 5e-4, marks=pytest.mark.slow),
         pytest.param("googlenet", 5e-4, marks=pytest.mark.slow),
         pytest.param("googlenet_naive", 3e-5, marks=pytest.mark.slow),
     ],

@@ -29,8 +29,9 @@ def smaller(spec):
     return networks.replace(spec, width=16) if "cnn" in spec.name else spec
 
 
-QUICK = ("resnet20_exclusive_gate", "preact_resnet20", "highway10")
+QUICK = ("preact_resnet20", "highway10")
 OTHERS = (
+    "resnet20_exclusive_gate",
     "resnet20_dropout_shortcut",
     "resnet20_relu_preact",
     "five_block_residual",

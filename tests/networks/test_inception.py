@@ -106,7 +106,7 @@ def test_maps_as_in_the_paper(name):
     assert other.feature_info.reduction() == [1, 1, 2, 4, 8]
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", slow_unless({"inception_resnet_small"}, SMALL))
 def test_maps_of_the_small_networks(name):
     with torch.device("meta"):
         own, other = build(spec_of(name)), build(spec_of(name, img_size=224).with_stem("imagenet"))
@@ -118,7 +118,7 @@ def test_maps_of_the_small_networks(name):
         assert sides == [side for _, side in maps(network, size)]
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", slow_unless((), PUBLISHED))
 def test_min_size_is_the_least_that_works(name):
     with torch.device("meta"), torch.no_grad():
         network = build(spec_of(name)).eval()
@@ -310,7 +310,7 @@ def test_values_that_are_not_allowed(name, changes, message):
 
 @pytest.mark.parametrize(
     "name",
-    [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in PUBLISHED)],
+    slow_unless({"inception_resnet_small"}, (*SMALL, *PUBLISHED)),
 )
 def test_small_form_learns_real_images(name):
     """Some steps on digits as images of 32x32 pixels; two modules of a kind are enough for that."""

@@ -161,7 +161,7 @@ def test_small_stem_of_an_imagenet_network():
             marks=pytest.mark.slow,
         ),
         pytest.param("preact_resnet200", {}, 64_666_152, 15_007_481_856, marks=pytest.mark.slow),
-        ("resnet200", {}, 64_673_832, 14_776_270_848),
+        pytest.param("resnet200", {}, 64_673_832, 14_776_270_848, marks=pytest.mark.slow),
         pytest.param(
             "resnet200", {"stride_on": "3x3"}, 64_673_832, 15_007_481_856, marks=pytest.mark.slow
         ),
@@ -182,7 +182,11 @@ def test_a_hundred_classes(name, params):
 
 
 @pytest.mark.parametrize(
-    ("name", "params"), [("resnet1001", 10_351_732), ("preact_resnet1001", 10_350_836)]
+    ("name", "params"),
+    [
+        pytest.param("resnet1001", 10_351_732, marks=pytest.mark.slow),
+        ("preact_resnet1001", 10_350_836),
+    ],
 )
 def test_1001_layers(name, params):
     """The paper's 10.2 M are those of 10 classes without the batch norms."""

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import nn
 
+from families import slow_unless
 from reslab import networks
 from reslab.errors import UsageError
 from reslab.networks.network import Network, build
@@ -18,9 +19,9 @@ PAIRS = [
     ("plain20", "plain56"),
     ("resnet20", "resnet56"),
     ("resnet20_b", "resnet32_b"),
-    ("resnet20_conv_shortcut", "resnet110_conv_shortcut"),
-    ("resnet20_bn_after_add", "resnet110_bn_after_add"),
-    ("resnet20_relu_preact", "resnet110_relu_preact"),
+    pytest.param("resnet20_conv_shortcut", "resnet110_conv_shortcut", marks=pytest.mark.slow),
+    pytest.param("resnet20_bn_after_add", "resnet110_bn_after_add", marks=pytest.mark.slow),
+    pytest.param("resnet20_relu_preact", "resnet110_relu_preact", marks=pytest.mark.slow),
     ("preact_resnet20", "preact_resnet56"),
 ]
 IMAGENET = [
@@ -142,9 +143,7 @@ def test_the_trained_network_stays_as_it_is():
     assert not deepen(network.eval(), "plain32").training
 
 
-@pytest.mark.parametrize(
-    "name", ["plain", "preact_resnet", pytest.param("resnet", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", ["preact_resnet", *slow_unless((), ["plain", "resnet"])])
 def test_new_blocks_learn(name):
     """Train on digits, deepen, train on: the loss falls below where it was, new weights move."""
     digits = load_digits()

@@ -47,7 +47,7 @@ def loss_by_hand(smoothing: float, class_weights: Tensor | None, mixed: bool) ->
     return losses
 
 
-@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("class_weights", [None, torch.tensor([0.5, 2.0, 1.0, 3.0])])
 @pytest.mark.parametrize("mixed", [False, True])
 def test_the_loss_is_that_of_soft_targets(smoothing, class_weights, mixed):

@@ -43,7 +43,9 @@ def test_every_layout_names_every_tensor_once(layout):
 @pytest.mark.parametrize(
     ("layout", "name"),
     [
-        (layout, name)
+        pytest.param(layout, name, marks=pytest.mark.slow)
+        if name == "resnet50_v15" and layout != "torchvision"
+        else (layout, name)
         for layout in LAYOUTS
         for name in LAYOUTS[layout].networks
         if name in SMALL and LAYOUTS[layout].writable
