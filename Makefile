@@ -51,6 +51,9 @@ check: $(VENV)/installed-test
 	$(BIN)/ruff format --check src tests bench examples
 	$(BIN)/ruff check src tests bench examples
 	$(BIN)/mypy
+	@find src/reslab -name '*.py' -exec wc -l {} + | awk '$$2 != "total" { split($$2, part, "/"); \
+	    lines[part[3]] += $$1; all += $$1 } END { for (name in lines) if (name !~ /[.]py$$/) \
+	    printf "%6d %s\n", lines[name], name; printf "%6d lines of Python\n", all }' | sort -n
 
 format: $(VENV)/installed-test
 	$(BIN)/ruff format src tests bench examples

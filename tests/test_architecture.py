@@ -27,12 +27,8 @@ ANYONE_MAY = {
     "dataclass_json",
     "log",
 }
-# Besides the table: how the rooms above the networks are tied together.
-ALSO = {
-    "training": {"analyze", "models"},
-    "models": {"artifact", "weights", "networks"},
-    "": {"api", "networks", "data", "models"},
-}
+# What the core may import of an extra, and nothing else (docs/design.md says why).
+CORE_USES = {("models", "weights.source"), ("training", "analyze.probed")}
 PLAIN = ANYONE_MAY | {"durable", "charts", "pages", "cli", "", "__main__"}
 PLAIN_NETWORKS = ("__init__", "index", "spec")
 PLAIN_DATA = (
@@ -41,7 +37,7 @@ PLAIN_DATA = (
 )
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     """Return "training" for training/loop.py, "api" for api.py, "" for the package itself."""
     first = path.relative_to(SOURCE).parts[0].removesuffix(".py")
     return "" if first == "__init__" else first
@@ -68,66 +64,87 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+def module_of(name: str) -> str:
+    """Return "data.open" for reslab.data.open.open_dataset: the module that is imported."""
+    parts = name.split(".")[1:]
+    while len(parts) > 1 and not SOURCE.joinpath(*parts).with_suffix(".py").is_file():
+        if (SOURCE.joinpath(*parts) / "__init__.py").is_file():
+            break
+        parts.pop()
+    return ".".join(parts)
+
+
 @functools.cache
-def rooms_used(path: Path) -> set[str]:
-    names = [name.split(".") for name in imports(tree_of(path))]
-    used = {parts[1] for parts in names if parts[0] == "reslab" and len(parts) > 1}
-    return {name for name in used if not name.startswith("__")}
+def modules_used(path: Path) -> set[str]:
+    """Return the modules of other packages that a file imports, but for those that anyone may."""
+    names = (name for name in imports(tree_of(path)) if name.startswith("reslab."))
+    used = {module_of(name) for name in names}
+    free = {package_of(path), "__version__", *ANYONE_MAY}
+    return {module for module in used if package_in(module) not in free}
 
 
-def table() -> dict[str, set[str]]:
-    """Read the table of docs/design.md: room -> rooms it may import."""
-    rows = re.findall(
-        r"^\| `(\w+)` \| (.+?) \|$", (ROOT / "docs" / "design.md").read_text(), re.MULTILINE
-    )
-    return {
-        room: {name.split(".")[0] for name in re.findall(r"`([\w.]+)`", cell)}
-        for room, cell in rows
-    }
+def package_in(module: str) -> str:
+    return module.partition(".")[0]
 
 
-def test_the_table_names_every_room():
-    rooms = {room_of(path) for path in FILES} - {"", "__main__", "api", "models"}
-    assert set(table()) - {"display"} == rooms - ANYONE_MAY
+def table(heading: str) -> dict[str, set[str]]:
+    """Read a table of docs/design.md: package -> packages and modules that it may import."""
+    text = (ROOT / "docs" / "design.md").read_text()
+    rows = text.partition(f"| {heading} | may import |\n|---|---|\n")[2].partition("\n\n")[0]
+    found = re.findall(r"^\| `(\w+)` \| (.+?) \|$", rows, re.MULTILINE)
+    return {package: set(re.findall(r"`([\w.]+)`", cell)) for package, cell in found}
 
 
-def test_imports_keep_to_the_table():
-    allowed, offenders = table(), []
+CORE, EXTRAS = table("core"), table("extra")
+
+
+def test_the_tables_name_every_package():
+    packages = {package_of(path) for path in FILES} - {"", "__main__"} - ANYONE_MAY
+    assert set(CORE) - ANYONE_MAY | set(EXTRAS) == packages
+    assert not CORE.keys() & EXTRAS.keys()
+
+
+def test_imports_keep_to_the_tables():
+    allowed, offenders = CORE | EXTRAS, []
     for path in FILES:
-        room = room_of(path)
-        used = rooms_used(path) - {room} - ANYONE_MAY
-        if room in ("cli", "__main__"):
+        package = package_of(path)
+        if package in ("", "cli", "__main__"):
             continue
-        if room == "api":
-            used &= {"cli"}  # the library's front may import all but the command line
         offenders += [
-            f"{path.relative_to(SOURCE)} imports {name}"
-            for name in sorted(used - allowed.get(room, set()) - ALSO.get(room, set()))
+            f"{path.relative_to(SOURCE)} imports {module}"
+            for module in sorted(modules_used(path))
+            if not any(f"{module}.".startswith(f"{token}.") for token in allowed[package])
         ]
-    assert not offenders
+    assert offenders == []
 
 
-def test_the_ground_floor_stands_alone():
-    offenders = []
-    for room in ("display", "durable", "errors", "registry"):
-        own = [path for path in FILES if room_of(path) == room]
-        assert own, room
-        allowed = {room} | ANYONE_MAY
-        offenders += [
-            f"{path.relative_to(SOURCE)} imports {name}"
-            for path in own
-            for name in sorted(rooms_used(path) - allowed)
-        ]
-    assert not offenders
+def test_a_row_names_nothing_that_is_not_used():
+    unused = []
+    for package, tokens in (CORE | EXTRAS).items():
+        used = {m for path in FILES if package_of(path) == package for m in modules_used(path)}
+        for token in tokens if package != "cli" else ():
+            if not any(f"{module}.".startswith(f"{token}.") for module in used):
+                unused.append(f"{package}: {token}")
+    assert unused == []
+
+
+def test_the_core_does_without_extras():
+    named = {
+        (package, token)
+        for package, tokens in CORE.items()
+        for token in tokens
+        if package_in(token) in EXTRAS and package != "cli"
+    }
+    assert named == CORE_USES
 
 
 def is_plain(path: Path) -> bool:
-    room, rest = room_of(path), path.relative_to(SOURCE).parts[1:]
-    if room == "data":
+    package, rest = package_of(path), path.relative_to(SOURCE).parts[1:]
+    if package == "data":
         return bool(rest) and rest[0].removesuffix(".py") in PLAIN_DATA
-    if room == "networks":
+    if package == "networks":
         return len(rest) == 1 and rest[0].removesuffix(".py") in PLAIN_NETWORKS
-    return room in PLAIN
+    return package in PLAIN
 
 
 def test_no_torch_before_it_is_needed():
@@ -147,8 +164,8 @@ def test_names_say_what_is_inside():
 
 def test_only_the_command_line_reads_arguments_and_it_and_display_print():
     for path in FILES:
-        if room_of(path) in ("cli", "__main__", "display"):
-            assert room_of(path) != "display" or "argparse" not in set(imports(tree_of(path)))
+        if package_of(path) in ("cli", "__main__", "display"):
+            assert package_of(path) != "display" or "argparse" not in set(imports(tree_of(path)))
             continue
         tree = tree_of(path)
         called = {

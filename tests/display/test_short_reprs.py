@@ -17,11 +17,11 @@ import torch
 
 import reslab
 from reslab import artifact
-from reslab.analyze.cost import measure
 from reslab.data.preprocess import Preprocess
 from reslab.display import short
 from reslab.evaluate.compare import compare
 from reslab.evaluate.evaluation import Evaluation
+from reslab.networks.cost import measure
 from reslab.predict import Prediction, Predictor
 from reslab.predict.predictor import Predictions
 from reslab.report.comparison import Comparison

@@ -10,9 +10,9 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from reslab import networks
-from reslab.analyze.cost import measure
 from reslab.errors import UsageError
 from reslab.networks.alexnet import ConvolutionSpec
+from reslab.networks.cost import measure
 from reslab.networks.network import FeatureMaps, build
 
 NAMES = ("alexnet", "alexnet_owt")

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 
 from reslab import networks
-from reslab.analyze.cost import measure
-from reslab.analyze.trace import Field, Trace
 from reslab.errors import UsageError
+from reslab.networks.cost import measure
 from reslab.networks.network import build
+from reslab.networks.trace import Field, Trace
 
 FORMS = ("googlenet", "googlenet_bn", "googlenet_naive")
 

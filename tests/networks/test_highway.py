@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from reslab import networks
-from reslab.analyze.cost import measure
 from reslab.errors import UsageError
 from reslab.networks.blocks import Gate, set_gate_bias
+from reslab.networks.cost import measure
 from reslab.networks.highway import HighwayLayer
 from reslab.networks.network import build
 

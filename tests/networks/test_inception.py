@@ -10,8 +10,8 @@ from torch import nn
 
 from families import slow_unless
 from reslab import networks
-from reslab.analyze.cost import measure
 from reslab.errors import UsageError
+from reslab.networks.cost import measure
 from reslab.networks.inception import (
     LinearResidualBlock,
     ScaledResidualBlock,

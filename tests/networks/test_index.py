@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from reslab import networks
-from reslab.analyze import index
 from reslab.errors import UsageError
+from reslab.networks import build_index as index
 from reslab.networks import index as table
 
 NAME_TO_NETWORK = """
@@ -26,7 +26,7 @@ print(json.dumps({k: [m for m in v if m.startswith("reslab")] for k, v in loaded
 
 
 def test_the_table_is_what_the_families_declare():
-    """After a change: python -m reslab.analyze.index docs/networks.md"""
+    """After a change: python -m reslab.networks.build_index docs/networks.md"""
     old = table.read()
     text = (index.Path(table.__file__).parent / table.FILE).read_text(encoding="utf-8")
     assert index.index_text(old, index.known_costs(old)) == text

@@ -11,8 +11,8 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from reslab import networks
-from reslab.analyze.cost import measure
 from reslab.errors import UsageError
+from reslab.networks.cost import measure
 from reslab.networks.keras_tutorial import KerasTutorialSpec, SamePadding
 from reslab.networks.network import FeatureMaps, build
 

@@ -1,13 +1,13 @@
 from pathlib import Path
 
 from reslab import networks
-from reslab.analyze import index
+from reslab.networks import build_index as index
 
 PAGE = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
 
 
 def test_the_page_is_what_the_catalogue_says():
-    """After a change: python -m reslab.analyze.index docs/networks.md"""
+    """After a change: python -m reslab.networks.build_index docs/networks.md"""
     assert index.with_tables(PAGE) == PAGE
 
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from reslab import networks
-from reslab.analyze.cost import measure
 from reslab.errors import UsageError
+from reslab.networks.cost import measure
 from reslab.networks.init import zero_last_scale
 from reslab.networks.network import build
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 
 from reslab import networks
-from reslab.analyze.cost import measure
 from reslab.errors import UsageError
+from reslab.networks.cost import measure
 from reslab.networks.network import FeatureMaps, build
 from reslab.networks.squeezenet import FireSpec, SqueezeNetSpec
 

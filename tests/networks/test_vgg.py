@@ -11,9 +11,9 @@ from torch import nn
 
 from families import slow_unless
 from reslab import networks
-from reslab.analyze.cost import measure
 from reslab.errors import UsageError
 from reslab.networks.blocks import ResidualBlock
+from reslab.networks.cost import measure
 from reslab.networks.lrn import LocalResponseNorm
 from reslab.networks.network import FeatureMaps, build
 from reslab.networks.vgg import VggStageSpec

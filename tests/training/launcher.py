@@ -21,8 +21,8 @@ import reslab.cli.train
 import reslab.report.page
 import reslab.training.job  # noqa: F401
 from reslab import kernels, networks
-from reslab.analyze.cost import measure
 from reslab.cli.main import main
+from reslab.networks.cost import measure
 
 
 def run_child(order: dict) -> None:

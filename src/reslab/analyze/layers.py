@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reslab.analyze.cost import describe, measure
 from reslab.analyze.view import batches, view_of, watched
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
+from reslab.networks.cost import describe, measure
 from reslab.networks.network import Network, build
 
 

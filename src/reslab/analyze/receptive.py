@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reslab.analyze.cost import measure
 from reslab.analyze.view import batches, view_of, watched
 from reslab.display.short import short_repr
 from reslab.errors import UsageError
+from reslab.networks.cost import measure
 from reslab.networks.network import Network, build
 
 LARGEST_SIDE = 640

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from reslab.cli.arguments import Arguments
 
 if TYPE_CHECKING:
-    from reslab.analyze.cost import Cost, Layer
     from reslab.networks import NetworkSpec, Published
+    from reslab.networks.cost import Cost, Layer
 
 
 def add_arguments(parser: Arguments) -> None:
@@ -32,8 +32,8 @@ def add_arguments(parser: Arguments) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure the network on the meta device and print its layers."""
     from reslab import models
-    from reslab.analyze.cost import measure
     from reslab.cli import output
+    from reslab.networks.cost import measure
 
     spec = models.named_spec(
         args.network,
@@ -81,9 +81,9 @@ def _deviations(spec: NetworkSpec) -> list[str]:
 
 
 def _print(cost: Cost) -> None:
-    from reslab.analyze.cost import with_norms_folded
     from reslab.cli import output
     from reslab.display.stderr import note
+    from reslab.networks.cost import with_norms_folded
 
     print("\n".join(_header(cost)), end="\n\n")
     columns = [

@@ -7,13 +7,13 @@ import math
 
 import torch
 
-from reslab.analyze.cost import measure
 from reslab.display.short import short_repr
 from reslab.draw.fold import fold, rows
 from reslab.draw.graph import trace
 from reslab.draw.layers import LayerGroup, depth, layers
 from reslab.draw.structure import Box, Fork, Item, Repeat, items
 from reslab.networks import NetworkSpec
+from reslab.networks.cost import measure
 from reslab.networks.network import build
 
 MOST_ROWS = 60  # a taller network is folded unless asked otherwise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from reslab.analyze.cost import Layer, measure, with_norms_folded
 from reslab.analyze.layers import layer_costs
 from reslab.charts.bars import Bars
 from reslab.charts.figure import Figure, Section
@@ -13,6 +12,7 @@ from reslab.charts.plot import Plot, Series
 from reslab.charts.table import Table
 from reslab.display import wording
 from reslab.look.model_and_images import ModelAndImages
+from reslab.networks.cost import Layer, measure, with_norms_folded
 
 _ROWS = 8
 _TIMED, _REPEATS = 16, 3

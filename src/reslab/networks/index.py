@@ -1,8 +1,8 @@
 """The networks by name, from a generated table: what `reslab list` shows, without torch.
 
-``python -m reslab.analyze.index docs/networks.md`` writes the table, index.json, from what the
-families declare (their `SECTIONS`) and from the costs of the built networks, which it measures;
-a test holds it against both.
+``python -m reslab.networks.build_index docs/networks.md`` writes the table, index.json, from what
+the families declare (their `SECTIONS`) and from the measured costs of the built networks; a test
+compares it with both.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def network_card(network: Network) -> str:
 def measured(spec: NetworkSpec) -> tuple[dict[str, int], dict[str, str]]:
     """Return the multiply-adds and the output's shape of each part, for one image.
 
-    Measured as `reslab.analyze.cost` does: the network runs once without values. Both are empty
+    Measured as `reslab.networks.cost` does: the network runs once without values. Both are empty
     for a network that cannot be run at its own size.
     """
     shapes: dict[str, str] = {}

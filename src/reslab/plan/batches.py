@@ -6,9 +6,9 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
-from reslab.analyze import cost as network_cost
 from reslab.machine import available_cores
 from reslab.networks import NetworkSpec
+from reslab.networks import cost as network_cost
 from reslab.plan.measure import Note, measure
 from reslab.plan.subject import Subject
 from reslab.plan.task import OutOfMemory, StepCost

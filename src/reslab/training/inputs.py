@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from reslab import networks
-from reslab.analyze import cost
 from reslab.artifact import Artifact
 from reslab.data.check import check_dataset
 from reslab.data.dataset import Dataset
@@ -19,6 +18,7 @@ from reslab.data.preprocess import Preprocess
 from reslab.data.split import complete_splits
 from reslab.errors import DataError, UsageError
 from reslab.evaluate import protocol
+from reslab.networks import cost
 from reslab.networks.network import build
 from reslab.runs.config import Config
 from reslab.training.choose import Chosen, choose

@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from reslab import networks
-from reslab.analyze.trace import Field, Trace
 from reslab.display.short import short_repr
 from reslab.networks.network import build
+from reslab.networks.trace import Field, Trace
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The table of the networks, and the page on them, made from what the families declare.
 
-``python -m reslab.analyze.index docs/networks.md`` writes networks/index.json and the tables
+``python -m reslab.networks.build_index docs/networks.md`` writes networks/index.json and the tables
 between the page's two markers. It measures what new networks cost; after a change of networks that
 are there already, name them (``... docs/networks.md 'resnet*'``), and they are measured again.
 Sections keep their order, new ones come last; to move one, move it in index.json. Tests hold the
@@ -20,9 +20,9 @@ from types import ModuleType
 from typing import Any
 
 from reslab import networks
-from reslab.analyze.cost import measure
 from reslab.networks import Entry, NetworkInfo, Published, Section
 from reslab.networks import index as table
+from reslab.networks.cost import measure
 
 BEGIN, END = "<!-- networks -->", "<!-- /networks -->"
 COLUMNS = ("name", "parameters", "multiply-adds", "input", "the paper's error, %", "what it is")
@@ -145,6 +145,8 @@ def _error(paper: Published) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the table and the tables of a page; measure new networks and those named."""
+    if not arguments or arguments[0].startswith("-"):
+        sys.exit("usage: python -m reslab.networks.build_index docs/networks.md [NAME...]")
     page, *patterns = arguments
     old = table.read()
     costs = known_costs(old)

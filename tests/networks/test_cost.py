@@ -4,10 +4,10 @@ from torch import nn
 
 from families import EVERY, slow_unless
 from reslab import networks
-from reslab.analyze.cost import measure, with_norms_folded
-from reslab.analyze.trace import WHOLE_IMAGE, Field, Trace
 from reslab.models import named_spec
+from reslab.networks.cost import measure, with_norms_folded
 from reslab.networks.network import build
+from reslab.networks.trace import WHOLE_IMAGE, Field, Trace
 
 # Exact integers: (trainable values, multiply-adds of convolutions and linear layers).
 PUBLISHED = {
@@ -101,7 +101,7 @@ def test_the_table_of_costs_is_that_of_the_built_networks(name):
     cost = measure(networks.entry(name).spec)
     info = networks.info(name)
     assert (info.params, info.macs) == (cost.params, cost.macs), (
-        f"run python -m reslab.analyze.index docs/networks.md {name}"
+        f"run python -m reslab.networks.build_index docs/networks.md {name}"
     )
     unseen = cost.params - sum(layer.params for layer in cost.layers)
     if unseen:  # heads that only the loss runs
