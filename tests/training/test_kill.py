@@ -129,7 +129,9 @@ def test_two_processes_killed_and_resumed(launcher, tmp_path):
     assert_equal(run, fingerprint(tmp_path / "a"))
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_a_signal_saves_and_the_run_goes_on_exactly(launcher, tmp_path, reference, number, code):
     run, log = tmp_path / "run", tmp_path / "log"
     pid = launcher.start(["train", "digits", "--out", str(run), *FLAGS], log)

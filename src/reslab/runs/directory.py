@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 COLUMNS = ("epoch", "step", "lr", "train_loss", "train_error_pct")
 MEASURED = ("val", "ema_val", "test")  # each with a column for each metric of `metrics_in("rows")`
 INTERNAL = 1  # the exit code of an error that nobody foresaw
-_STATES = {6: "diverged", 130: "interrupted", 143: "interrupted"}
+_STATES = {6: "diverged", 129: "interrupted", 130: "interrupted", 143: "interrupted"}
 
 
 class Position(TypedDict):
