@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ def pytest_configure() -> None:
     # a process for each core; numerical tests are tried with more by this variable.
     torch.set_num_threads(int(os.environ.get("RESLAB_TEST_THREADS", "1")))
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of commands that tests start
+    # Under nohup closed terminals are ignored, also by the commands that tests start and end so.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_runtest_setup() -> None:

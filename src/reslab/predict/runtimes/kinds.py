@@ -8,6 +8,10 @@ from reslab.errors import MachineError, UsageError
 from reslab.networks.network import Network
 
 # In the order in which they are tried.
+from reslab.predict.runtimes import eager as eager  # isort: skip
+from reslab.predict.runtimes import openvino as openvino  # isort: skip
+from reslab.predict.runtimes import onnxruntime as onnxruntime  # isort: skip
+from reslab.predict.runtimes import compiled as compiled  # isort: skip
 from reslab.predict.runtimes.runtime import RUNTIMES, Runtime, RuntimeKind, Shape
 
 
