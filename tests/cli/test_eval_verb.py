@@ -151,7 +151,7 @@ def test_the_table_fits_a_small_terminal(data: Path, tmp_path: Path, capsys: Cap
     assert main(["eval", str(run), str(data), "--device", "cpu"]) == 0
     text = capsys.readouterr().out
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
-    for words in ("colours, test: 24 images, centre view", "95% interval", "F1 %", "was called"):
+    for words in ("colours, test: 24 images, center view", "95% interval", "F1 %", "was called"):
         assert words in text
 
 

@@ -229,7 +229,7 @@ def test_the_deeper_forms_are_named():
         ("resnet20", "plain56", "has shortcut 'none'"),
         ("resnet20", "preact_resnet56", "another family"),
         ("resnet20", "resnet34_a", "has stem width 64"),
-        ("resnet34", "resnet50", "has branch 'bottleneck'.*train the deeper one anew"),
+        ("resnet34", "resnet50", "has branch 'bottleneck'.*train the deeper one from scratch"),
         ("resnet20_halved", "resnet110_halved", "does not hand on the input"),
         ("resnet20_relu_before_add", "resnet110_relu_before_add", "would never learn"),
         ("googlenet", "resnet56", "no stages of equal plain or residual blocks"),

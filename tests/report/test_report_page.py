@@ -253,7 +253,7 @@ def test_whatever_the_names_they_stay_text(tmp_path: Path, finished: Page) -> No
     ("state", "words"),
     [
         ("interrupted", "Interrupted at update 70 of 300."),
-        ("running", "Still going on at update 70 of 300"),
+        ("running", "Still running at update 70 of 300"),
         ("diverged", "Diverged at update 70 of 300: loss or weights were no longer finite."),
         ("failed", "Failed at update 70 of 300."),
     ],

@@ -302,7 +302,7 @@ def test_a_study_that_is_killed_again_and_again_ends_with_the_same_table(tmp_pat
     process.send_signal(signal.SIGTERM)
     _, notes = process.communicate()
     assert process.returncode == 143, notes
-    assert "the same command goes on from here" in notes
+    assert "the same command continues from here" in notes
 
     process = start(question, broken)
     output, notes = process.communicate()

@@ -85,7 +85,7 @@ def test_a_deepened_run_records_and_keeps_what_belongs_to_it(plain, deepened):
         False,
     )
     assert recipe["normalization"] == "pixel-mean"
-    assert "recipe: deepened (a deepened network goes on with its task)" in deepened.err
+    assert "recipe: deepened (a deepened network continues its task)" in deepened.err
     # Seed 0 instead of 3, but the images that the shallower one was tested on stay the test.
     assert deepened.read("split.json") == plain.read("split.json")
     assert "split as in" in deepened.err

@@ -256,8 +256,8 @@ def test_the_command_says_what_it_took(tmp_path, capsys, resnet20):
     share = convert(read(tmp_path / "w.safetensors"), allow_partial=True).share
     new = share.network_values - share.filled_values
     assert f"{share.taken_tensors} of {share.file_tensors} tensors of the file" in said
-    assert f"{new:,} of its {share.network_values:,} numbers are newly initialised" in said
-    assert "newly initialised: layer3.2.conv1.weight" in said
+    assert f"{new:,} of its {share.network_values:,} numbers are newly initialized" in said
+    assert "newly initialized: layer3.2.conv1.weight" in said
     told = artifact.load(out).provenance["imported"]["share"]
     assert told == json.loads(json.dumps(share.to_json()))
     assert artifact.load(out).classes == ()

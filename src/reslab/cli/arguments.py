@@ -1,4 +1,4 @@
-"""What a command takes: declared on argparse's parser, and listed for whoever reads it."""
+"""What a command takes: declared on argparse's parser, and listed for readers."""
 
 from __future__ import annotations
 

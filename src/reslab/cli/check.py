@@ -40,7 +40,7 @@ def add_arguments(parser: Arguments) -> None:
         help="compare all images with each other (default: yes)",
     )
     parser.add_argument(
-        "--plan", type=Path, metavar="FILE", help="write a shell script that mends the folder"
+        "--plan", type=Path, metavar="FILE", help="write a shell script that fixes the folder"
     )
     add_data_arguments(parser)
     parser.add_argument(

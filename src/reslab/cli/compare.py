@@ -1,8 +1,8 @@
-"""Put finished or running runs beside each other.
+"""Compare finished or running runs side by side.
 
 Each RUN is a directory that 'reslab train' wrote. Runs that were tested on the same images are
-compared by a paired test; curves, cost and settings are compared in any case. Nothing is computed
-anew, so that it takes a moment.
+compared by a paired test; curves, cost and settings are compared in any case. Nothing is
+recomputed, so it takes a moment.
 
 examples:
   reslab compare runs/digits-1 runs/digits-2

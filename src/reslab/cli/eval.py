@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CLASS_LIMIT = 20
 CONFUSION_LIMIT = 5
 VIEWS = {
-    "center": "centre view",
+    "center": "center view",
     "10-crop": "ten crops averaged",
     "multi-scale": "several scales averaged",
 }

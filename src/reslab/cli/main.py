@@ -20,20 +20,20 @@ from reslab.import_path import without_working_folder
 
 VERBS = {
     "train": "train a network on a folder of images or a named data set",
-    "plan": "predict the time and memory of a training, and propose the fastest that fits",
+    "plan": "predict the time and memory of a training, and propose the fastest settings that fit",
     "eval": "measure one or several models, with intervals and per-class numbers",
     "predict": "label images, folders or a list of paths",
-    "check": "look for what is wrong with a data set before training",
+    "check": "find problems in a data set before training",
     "report": "write a run's report again",
-    "compare": "put runs beside each other: paired test, curves, cost, settings",
-    "study": "ask a question of many runs, answered with statistics over seeds",
+    "compare": "compare runs: paired test, curves, cost, settings",
+    "study": "answer a question with many runs and statistics over seeds",
     "list": "list the networks",
     "show": "show a network layer by layer",
     "weights": "import, export, push and pull weights",
     "look": "look inside a trained network: what it sees, and what each layer does",
     "draw": "draw networks side by side, as SVG, PNG or HTML",
     "shapes": "draw a seeded data set of geometric shapes into a folder",
-    "completion": "print the script that completes reslab's words in bash, zsh or fish",
+    "completion": "print the script for tab completion in bash, zsh or fish",
 }
 
 EXAMPLES = """examples:

@@ -1,4 +1,4 @@
-"""Measure this machine for some seconds, and predict what a training will take.
+"""Measure this machine for a few seconds, and predict the time and memory of a training.
 
 Takes the flags of 'reslab train': put 'plan' in place of 'train' to see time and memory first.
 Real steps are taken on images of noise, in a process of their own, so that the figures are those
@@ -164,7 +164,7 @@ def _search_space(args: argparse.Namespace) -> Any:
 
 
 def _introduce(subject: Subject, memory_mib: float | None, precisions: tuple[str, ...]) -> None:
-    """Say what is looked at, and on what machine."""
+    """Say what is measured, and on what machine."""
     from reslab.machine import available_cores, describe, slow_precision
 
     machine = describe(subject.device)

@@ -1,11 +1,11 @@
 """Label images with a trained model.
 
-MODEL is a run directory or a model folder. PATHS are image files, folders (searched through),
-patterns like 'photos/**/*.jpg', or - for paths on standard input. Every path gets an answer: an
+MODEL is a run directory or a model folder. PATHS are image files, folders (searched recursively),
+patterns like 'photos/**/*.jpg', or - for paths on standard input. Every path gets a result: an
 image that cannot be read has its error in place of labels, and the exit code is then 3.
 
-Who computes is chosen by how much there is to do: a few images are computed by torch as it is;
-for many, faster runtimes are tried on the first of them, compared with torch, and remembered.
+The runtime is chosen by the number of images: a few are computed by plain torch; for many, faster
+runtimes are timed on the first batch and compared with torch, and the timings are cached.
 --benchmark tries them all and prints how fast each is and how well it agrees.
 """
 
@@ -38,8 +38,8 @@ def add_arguments(parser: Arguments) -> None:
     )
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes to name (5)")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="a line of JSON an image")
-    form.add_argument("--csv", action="store_true", help="a CSV with a line an image")
+    form.add_argument("--json", action="store_true", help="one line of JSON per image")
+    form.add_argument("--csv", action="store_true", help="a CSV with one line per image")
     parser.add_argument(
         "-0", dest="nul", action="store_true", help="paths on stdin end with NUL, not newline"
     )
@@ -55,7 +55,7 @@ def add_arguments(parser: Arguments) -> None:
         "--runtime",
         default="auto",
         choices=RUNTIMES,
-        help="who computes (auto: whoever is done first and agrees with torch)",
+        help="what computes (auto: the one that finishes first and agrees with torch)",
     )
     parser.add_argument(
         "--precision",

@@ -1,4 +1,4 @@
-"""Who tells of a run's progress on stderr: a live bar on a terminal, plain lines elsewhere."""
+"""Shows a run's progress on stderr: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Ask a question of many training runs, and answer it with statistics over seeds.
 
 NAME is a study that 'reslab study list' names, or a .py file that defines STUDY.
-What is finished is not done again; what was interrupted goes on where it stands.
+Finished runs are not repeated; interrupted ones continue where they stopped.
 
 examples:
   reslab study list

@@ -22,7 +22,7 @@ LINE_EVERY_S = 30.0
 
 
 def make_study_observer(quiet: bool) -> StudyObserver:
-    """Return who tells the user how a study goes on."""
+    """Return what shows the user the progress of a study."""
     from reslab.study.runner import SilentStudy
 
     if quiet:

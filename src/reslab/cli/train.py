@@ -2,7 +2,7 @@
 
 DATA is a folder (train|val|test/<class>/..., or just <class>/...), a CSV file
 (path,label[,split,group]), or a name: digits, fashion-mnist, mnist, cifar10, cifar100, shapes.
-Whatever you leave out is chosen from the data, and said with its reason.
+What you leave out is chosen from the data, and printed with its reason.
 """
 
 from __future__ import annotations
@@ -54,8 +54,10 @@ def add_arguments(parser: Arguments) -> None:
     main.add_argument(
         "-o", "--out", type=Path, metavar="DIR", help="run directory (default: runs/...)"
     )
-    main.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run, exactly")
-    main.add_argument("--seed", type=int, help="of initialisation, order and views (default 0)")
+    main.add_argument("--resume", type=Path, metavar="RUN", help="continue a run exactly")
+    main.add_argument(
+        "--seed", type=int, help="of initialization, order and augmentation (default 0)"
+    )
     main.add_argument("--config", type=Path, metavar="FILE", help="TOML file of flags")
     main.add_argument(
         "--json", action="store_true", default=None, help="print the result as JSON on stdout"

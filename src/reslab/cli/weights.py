@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LINES_SHOWN = 40
 FORMATS = """\
 FILE may be .safetensors, .pth, .pt, .bin, .ckpt, or Keras' .weights.h5 and .keras. Nothing in it
-is ever run. The program and the network are recognised by names and shapes.
+is ever executed. The program and the network are recognized by names and shapes.
 
 examples:
   reslab weights import resnet18-f37072fd.pth
@@ -51,9 +51,9 @@ def _add_import(parser: Arguments) -> None:
         "--allow-partial",
         action="store_true",
         default=None,
-        help="leave out what does not fit, initialise what is missing (at most half of the layers)",
+        help="skip what does not match, initialize what is missing (at most half of the layers)",
     )
-    parser.add_argument("--classes", type=Path, metavar="FILE", help="a class name a line")
+    parser.add_argument("--classes", type=Path, metavar="FILE", help="one class name per line")
     parser.add_argument("--mean", type=parse_numbers, metavar="R,G,B", help="of images, in 0..1")
     parser.add_argument("--std", type=parse_numbers, metavar="R,G,B", help="of images, in 0..1")
     parser.add_argument("--img-size", type=int, metavar="N", help="side of the input, pixels")
@@ -73,7 +73,7 @@ def _add_push(parser: Arguments) -> None:
     parser.add_argument("model", metavar="MODEL", help="a run or a model folder")
     parser.add_argument("repo", metavar="REPO", help="owner/name on the hub")
     parser.add_argument("--private", action="store_true", default=None, help="a private repository")
-    parser.add_argument("--license", metavar="ID", help="licence of the model, e.g. apache-2.0")
+    parser.add_argument("--license", metavar="ID", help="license of the model, e.g. apache-2.0")
     parser.add_argument("--message", metavar="TEXT", help="of the commit")
     _add_json(parser)
 
@@ -140,7 +140,7 @@ def _report_import(imported: Imported, out: Path, *, as_json: bool) -> None:
         return
     for line in _some([f"left out: {key}" for key in converted.unplaced]):
         note(line)
-    for line in _some([f"newly initialised: {key}" for key in converted.missing]):
+    for line in _some([f"newly initialized: {key}" for key in converted.missing]):
         note(line)
     print(out)
     note(

@@ -29,30 +29,30 @@ class Augment:
         phrase="crops after padding by {} px",
     )
     flip: bool = setting(
-        False, "mirror half of the images left to right", group=VIEWS, phrase="mirroring"
+        False, "flip half of the images left to right", group=VIEWS, phrase="mirroring"
     )
     alternating_flip: bool = setting(
         False,
-        "with --flip: mirror each image every other time it is seen, instead of by chance",
+        "with --flip: flip each image every other time it is seen, instead of at random",
         group=VIEWS,
         phrase="mirroring every other time",
     )
     crop_scale: tuple[float, float] | None = setting(
         None,
-        "random resized crop: least and most share of the area, as 0.5,1",
+        "random resized crop: minimum and maximum share of the area, as 0.5,1",
         group=VIEWS,
         metavar="A,B",
         phrase="resized crops of {0[0]:.0%} to {0[1]:.0%} of the area",
     )
     crop_ratio: tuple[float, float] = setting(
         (3 / 4, 4 / 3),
-        "random resized crop: least and most aspect ratio, as 0.8,1.25",
+        "random resized crop: minimum and maximum aspect ratio, as 0.8,1.25",
         group=VIEWS,
         metavar="A,B",
     )
     rotate: float = setting(
         0.0,
-        "greatest rotation either way, degrees",
+        "maximum rotation in either direction, degrees",
         at_least(0),
         group=VIEWS,
         metavar="DEG",

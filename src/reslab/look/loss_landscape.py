@@ -113,7 +113,7 @@ def _path(
     kept = linear_path(first, second, images, labels, statistics="interpolated")
     series = [
         _losses(kept, "their statistics mixed as well", "dashed", 1),
-        _losses(recomputed, "batch norms measured anew", "bold", 0),
+        _losses(recomputed, "batch norms recomputed", "bold", 0),
     ]
     barrier = recomputed.barrier
     height = "" if barrier is None else f" Here it is {wording.number(barrier)} high."

@@ -113,7 +113,7 @@ def _notice(run: Run) -> tuple[str, str]:
     step, total = run.status.get("step"), run.status.get("total_steps")
     where = f" at update {step:,} of {total:,}" if step is not None and total else ""
     said = {
-        "running": f"Still going on{where} when this page was written.",
+        "running": f"Still running{where} when this page was written.",
         "diverged": f"Diverged{where}: loss or weights were no longer finite.",
     }.get(run.state, f"{run.state.capitalize()}{where}.")
     message = str(run.status.get("message") or "").strip()

@@ -201,7 +201,7 @@ def check_free(path: Path) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UsageError(
             f"{path} exists and is not empty",
-            remedy="name another --out, or go on with it by --resume",
+            remedy="name another --out, or continue it with --resume",
         )
     above = next(p for p in (path, *path.absolute().parents) if p.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):

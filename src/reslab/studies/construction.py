@@ -37,7 +37,7 @@ def _arms(
             model=f"{prefix}56",
             after=After(first, "deepen"),
             overrides={"steps": more, "lr": rate / 5},
-            note=f"goes on from {first}, which it computes exactly when it begins",
+            note=f"starts from {first}, with exactly the same function",
         ),
         Arm(
             name=f"{kind}-56 from scratch",

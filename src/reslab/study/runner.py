@@ -145,7 +145,7 @@ def run_study(
                 f"stopped by signal {stop.signal_number} with {left} of {len(plan)} runs to do, "
                 "everything is saved",
                 signal_number=stop.signal_number,
-                remedy="the same command goes on from here",
+                remedy="the same command continues from here",
             )
         results = place.results(study, setting, plan)
         results.save(place.path)

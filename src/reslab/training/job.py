@@ -265,7 +265,7 @@ def _decoding(job: Job, done: int, total: int) -> None:
         raise StoppedError(
             f"stopped by signal {job.stop.signal_number} with {done:,} of {total:,} images decoded",
             signal_number=job.stop.signal_number,
-            remedy=f"go on with: reslab train --resume {job.run.path}",
+            remedy=f"continue with: reslab train --resume {job.run.path}",
         )
     job.observer.decoding(done, total)
 
@@ -304,7 +304,7 @@ def _make_longer(job: Job, training: Training, clock: Clock) -> None:
     """Keep another length: in a checkpoint first, so that a run killed here keeps it as well."""
     state = training.state
     job.observer.note(
-        f"the run is now {state.plan.total_steps} steps long: the schedule goes on as if it "
+        f"the run is now {state.plan.total_steps} steps long: the schedule continues as if it "
         "had been planned so from the start"
     )
     if state.step:

@@ -262,7 +262,7 @@ def stopped(watch: Watch) -> StoppedError:
     return StoppedError(
         f"stopped by signal {watch.stop.signal_number}, everything is saved",
         signal_number=watch.stop.signal_number or 15,
-        remedy=f"go on with: reslab train --resume {watch.run.path}",
+        remedy=f"continue with: reslab train --resume {watch.run.path}",
     )
 
 

@@ -78,7 +78,7 @@ class Recipe:
     )
     batch_size: int = setting(
         128,
-        "images an update, over all processes",
+        "images per update, over all processes",
         at_least(1),
         at_most(1 << 24),
         group=LENGTH,
@@ -86,7 +86,7 @@ class Recipe:
     )
     accumulate: int = setting(
         1,
-        "compute a batch in so many parts, for less memory; batch norm then sees one part",
+        "compute a batch in N parts, for less memory; batch norm then sees one part",
         at_least(1),
         at_most(1 << 20),
         group=LENGTH,
@@ -121,9 +121,7 @@ class Recipe:
         metavar="D",
     )
     decay_all: bool = setting(False, "decay norm scales and biases too", group=OPTIMIZER)
-    schedule: ScheduleName = setting(
-        "cosine", "form of the learning rate over time", group=OPTIMIZER
-    )
+    schedule: ScheduleName = setting("cosine", "learning rate schedule", group=OPTIMIZER)
     milestones: tuple[float, ...] = setting(
         (),
         "step: fractions of the run after which the rate drops, as 0.5,0.75",
@@ -136,7 +134,7 @@ class Recipe:
     )
     gamma: float = setting(
         0.1,
-        "step, plateau: what the rate is multiplied with at each drop",
+        "step, plateau: factor of the rate at each drop",
         FACTOR,
         group=OPTIMIZER,
         metavar="G",
@@ -167,7 +165,7 @@ class Recipe:
     )
     clip_grad_norm: float = setting(
         0.0,
-        "largest gradient norm (0: any)",
+        "maximum gradient norm (0: no clipping)",
         NOT_NEGATIVE,
         group=OPTIMIZER,
         metavar="NORM",
@@ -175,7 +173,7 @@ class Recipe:
     )
     max_filter_rms: float = setting(
         0.0,
-        "largest root mean square of a convolution filter, as ZFNet's 0.1 (0: any)",
+        "maximum root mean square of a convolution filter, as ZFNet's 0.1 (0: no limit)",
         NOT_NEGATIVE,
         group=OPTIMIZER,
         metavar="R",
@@ -192,7 +190,7 @@ class Recipe:
 
     label_smoothing: float = setting(
         0.0,
-        "share of the target that is spread over all classes",
+        "share of the target spread over all classes",
         SHARE,
         group=LOSS,
         metavar="S",
@@ -213,11 +211,11 @@ class Recipe:
         phrase="loss weighted by class frequency",
     )
     balanced: bool = setting(
-        False, "draw every class equally often", group=LOSS, phrase="classes drawn equally often"
+        False, "sample every class equally often", group=LOSS, phrase="classes drawn equally often"
     )
     initial_weights: InitialWeights = setting(
         "network",
-        "law that weights are drawn from; network: its own, gaussian: deviation 0.01",
+        "distribution of the initial weights; network: its own, gaussian: std 0.01",
         group=LOSS,
         phrase="weights drawn by the law {!r}",
     )
@@ -268,17 +266,17 @@ class Recipe:
     )
     val_fraction: float = setting(
         0.1,
-        "share of train held out for validation where the data have none",
+        "share of train held out for validation if the data have none",
         SHARE,
         group=IMAGES,
         metavar="SHARE",
     )
     track_test: bool = setting(
-        False, "measure the test split after each epoch, for the curve only", group=IMAGES
+        False, "evaluate the test split after each epoch, for the curve only", group=IMAGES
     )
     rows_per_epoch: int = setting(
         1,
-        "measurements an epoch, for the table and the curves; patience stays in epochs",
+        "evaluations per epoch, for the table and the curves; patience still counts epochs",
         at_least(1),
         at_most(1 << 20),
         group=IMAGES,
@@ -286,18 +284,18 @@ class Recipe:
     )
 
     monitor: Monitor = setting(
-        "none", "keep the weights that are best in this, and stop by it", group=CONTROL
+        "none", "metric for keeping the best weights and for early stopping", group=CONTROL
     )
     patience: int = setting(
         0,
-        "with --monitor: stop after so many epochs without improvement (0: never)",
+        "with --monitor: stop after N epochs without improvement (0: never)",
         at_least(0),
         group=CONTROL,
         metavar="N",
     )
     freeze: int = setting(
         0,
-        "leading parts that stay fixed: the stem, then the stages (-1: all but the classifier)",
+        "leading parts to freeze: the stem, then the stages (-1: all but the classifier)",
         at_least(-1),
         group=CONTROL,
         metavar="N",

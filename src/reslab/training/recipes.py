@@ -284,7 +284,7 @@ def deepened(situation: Situation) -> Recipe:
 def choose(situation: Situation) -> tuple[str, str]:
     """Return the recipe that "auto" stands for, and why."""
     if situation.deepened:
-        return "deepened", "a deepened network goes on with its task"
+        return "deepened", "a deepened network continues its task"
     if situation.pretrained:
         return "fine-tune", "training starts from trained weights"
     if situation.num_train >= MANY_IMAGES and situation.img_size >= 160:

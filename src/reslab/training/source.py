@@ -72,7 +72,9 @@ def initial_spec(request: Request, source: Artifact | None) -> networks.NetworkS
         names = deeper_names(spec)
         raise UsageError(
             f"deepening a {spec.name} needs the name of the deeper network",
-            remedy=f"add --model {' or '.join(names)}" if names else "train the deeper one anew",
+            remedy=f"add --model {' or '.join(names)}"
+            if names
+            else "train the deeper one from scratch",
         )
     return deeper_spec(spec, request.model)
 

@@ -61,7 +61,7 @@ class Share:
         new = self.network_values - self.filled_values
         return (
             f"{file} ({values}); {_percent(self.filled_values, self.network_values)} of {name} "
-            f"comes from it, {new:,} of its {self.network_values:,} numbers are newly initialised"
+            f"comes from it, {new:,} of its {self.network_values:,} numbers are newly initialized"
         )
 
     def to_json(self) -> dict[str, int | float]:

@@ -1103,7 +1103,7 @@ def _apply(
             f"{where} says no split for {len(missing):,} of {count(len(images), 'image')}: "
             f"{list_names(missing)}",
             [file],
-            "restore it, or remove it to have the images split anew"
+            "restore it, or remove it to have the images split again"
             if must_fit
             else "the list is not used; remove it, or lay the images out as train/<class>/<image>",
             severity="error" if must_fit else "warning",

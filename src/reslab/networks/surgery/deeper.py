@@ -33,7 +33,9 @@ def deeper_spec(spec: NetworkSpec, target: NetworkSpec | str) -> ResNetSpec:
         names = deeper_names(spec)
         raise UsageError(
             f"{spec.name} cannot be deepened to {wanted.name}: {problem}",
-            remedy=f"deepen it to {' or '.join(names)}" if names else "train the deeper one anew",
+            remedy=f"deepen it to {' or '.join(names)}"
+            if names
+            else "train the deeper one from scratch",
         )
     assert isinstance(wanted, ResNetSpec)
     return wanted
