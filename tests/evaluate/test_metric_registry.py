@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,13 @@ def test_the_documented_metric_stands_in_an_evaluation(documented):
     assert summary.score_row("model", found)[place] == f"{expected:.2f}"
     assert f"macro recall {expected:.2f}%" in evaluation_card(found)
     assert METRICS[NAME].needs == ("confusion",)
+
+
+def test_one_that_comes_with_reslab_stands_in_the_same_places(documented, tmp_path):
+    METRICS.replace(NAME, dataclasses.replace(METRICS[NAME], built_in=True))
+    test_the_documented_metric_stands_in_an_evaluation(documented)
+    assert metric_words(f"test_{NAME}") == "Test macro recall, %"
+    test_rows_have_a_column_and_the_report_a_curve(documented, tmp_path)
 
 
 def test_without_others_the_numbers_are_what_they_were():

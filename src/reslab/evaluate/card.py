@@ -51,7 +51,7 @@ def numbers_part(evaluation: Evaluation) -> str:
         f"temperature {evaluation.temperature:.2f}" if evaluation.temperature != 1 else "",
         *(
             f"{metric.words} {metric(evaluation):.2f}{metric.unit if metric.unit == '%' else ''}"
-            for metric in metrics_in("eval", built_in=False)
+            for metric in metrics_in("eval", by_name=False)
         ),
     )
 

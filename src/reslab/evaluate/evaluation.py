@@ -221,7 +221,7 @@ class Evaluation:
             "per_class": [dataclasses.asdict(score) for score in self.per_class],
             "ece_pct": self.ece_pct,
             "temperature": self.temperature,
-            **{one.name: finite_or_none(one(self)) for one in metrics_in("eval", built_in=False)},
+            **{one.name: finite_or_none(one(self)) for one in metrics_in("eval", by_name=False)},
         }
 
     def _scaled(self, temperature: float | None) -> npt.NDArray[np.float64]:

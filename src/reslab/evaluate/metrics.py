@@ -77,6 +77,11 @@ class Metric:
         return float(self.compute(**{name: GIVEN[name](evaluation) for name in self.needs}))
 
     @property
+    def by_name(self) -> bool:
+        """Whether JSON, card, curves and studies write it out by name; the others they look up."""
+        return self.name in _BY_NAME
+
+    @property
     def heading(self) -> str:
         """What stands above its column: words and unit."""
         return f"{self.words} {self.unit}".rstrip()
@@ -89,6 +94,7 @@ class Metric:
 
 
 METRICS: Registry[Metric] = Registry("metric")
+_BY_NAME = frozenset(("loss", "error_pct", "accuracy_pct", "top5_pct", "ece_pct"))
 _EVERYWHERE: tuple[Place, ...] = ("eval", "rows", "study")
 
 
@@ -145,15 +151,15 @@ def metric(
     return register
 
 
-def metrics_in(place: Place, *, built_in: bool | None = None) -> list[Metric]:
+def metrics_in(place: Place, *, by_name: bool | None = None) -> list[Metric]:
     """Return the metrics that are shown somewhere, in the order of registration.
 
     Args:
         place: where.
-        built_in: only reslab's own (True), or only others (False).
+        by_name: only those that are written out by name (True), or only the others (False).
     """
     found = [METRICS[name] for name in METRICS]
-    return [one for one in found if place in one.places and built_in in (None, one.built_in)]
+    return [one for one in found if place in one.places and by_name in (None, one.by_name)]
 
 
 def columns_of(evaluation: Evaluation, prefix: str, place: Place) -> dict[str, float]:

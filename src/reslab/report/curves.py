@@ -19,7 +19,7 @@ def curves(run: Run) -> list[Plot]:
     plots = (
         _error(run, marks),
         _loss(run, marks),
-        *(_metric(run, name, marks) for name in _own_metrics(run)),
+        *(_metric(run, name, marks) for name in _other_metrics(run)),
         _rate(run, marks),
         _throughput(run),
     )
@@ -65,20 +65,20 @@ def _loss(run: Run, marks: Sequence[tuple[float, str]]) -> Plot:
     )
 
 
-def _own_metrics(run: Run) -> list[str]:
-    """Return the user's metrics in a run's rows, whether or not they are registered here."""
+def _other_metrics(run: Run) -> list[str]:
+    """Return the other metrics in a run's rows, whether or not they are registered here."""
     measured = [
         name.removeprefix(prefix)
         for name in run.results
         for prefix in ("val_", "ema_val_", "test_")
         if name.startswith(prefix)
     ]
-    usual = [metric.name for metric in metrics_in("rows", built_in=True)]
+    usual = [metric.name for metric in metrics_in("rows", by_name=True)]
     return [name for name in dict.fromkeys(measured) if name not in usual]
 
 
 def _metric(run: Run, name: str, marks: Sequence[tuple[float, str]]) -> Plot:
-    """Draw a metric of the user's by epoch."""
+    """Draw one of the other metrics by epoch."""
     series = _present(
         run,
         ("validation", f"val_{name}", "bold", 0),

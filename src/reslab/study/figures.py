@@ -51,7 +51,7 @@ def metric_words(metric: str) -> str:
     if metric in METRIC_WORDS:
         return METRIC_WORDS[metric]
     known = metric_of(metric)
-    if known is not None and not known.built_in:
+    if known is not None and not known.by_name:
         split = {"train": "Training", "val": "Validation", "test": "Test"}
         of = split.get(metric.removesuffix(known.name).rstrip("_"), "")
         return f"{of} {known.axis[:1].lower()}{known.axis[1:]}" if of else known.axis
