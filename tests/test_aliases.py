@@ -14,6 +14,7 @@ from reslab.aliases import OLD_NAMES, current_config, current_names
 from reslab.cli import completion, plan, train
 from reslab.cli.arguments import Arguments, Parser
 from reslab.cli.main import VERBS, actions_of, build_parser, build_parsers
+from reslab.cli.options import fill_from_environment
 from reslab.data.augment import Augment
 from reslab.errors import UsageError
 from reslab.runs.config import Config
@@ -163,3 +164,61 @@ def test_arguments_of_a_command_are_listed_without_parsing():
     assert names["smoothing"].dest == names["label-smoothing"].dest == "label_smoothing"
     assert "no-flip" not in names
     assert "no-cache" in Arguments.of(plan.add_arguments).names()
+
+
+@pytest.mark.parametrize(
+    ("value", "old", "new"),
+    [
+        (Recipe(name="r", smoothing=0.1), "smoothing", "label_smoothing"),
+        (Augment(jitter=0.2), "jitter", "color_jitter"),
+        (Request(data="d", skip_bad=True), "skip_bad", "skip_corrupt"),
+    ],
+)
+def test_old_names_read_and_replace(value, old, new):
+    assert getattr(value, old) == getattr(value, new)
+    other = {"smoothing": 0.3, "jitter": 0.4, "skip_bad": False}[old]
+    assert getattr(dataclasses.replace(value, **{old: other}), new) == other
+    assert getattr(dataclasses.replace(value, **{new: other}), new) == other
+
+
+@pytest.mark.parametrize(
+    ("verb", "typed", "proposed"),
+    [
+        ("train", "--smothing", "--label-smoothing"),
+        ("train", "--jiter", "--color-jitter"),
+        ("train", "--zero-last", "--zero-init-residual"),
+        ("train", "--no-skip-bd", "--no-skip-corrupt"),
+        ("predict", "--mesure", "--benchmark"),
+        ("plan", "--frsh", "--no-cache"),
+    ],
+)
+def test_a_near_miss_of_an_old_flag_leads_to_the_one_of_today(verb, typed, proposed):
+    with pytest.raises(UsageError) as caught:
+        build_parser(verb).check_flags([typed])
+    assert f"did you mean '{proposed.replace('no-skip', 'skip')}'?" in str(caught.value.remedy)
+
+
+def test_a_misspelled_field_is_told_what_it_is_called_today():
+    with pytest.raises(UsageError) as caught:
+        override(Recipe(name="r"), {"erse": 0.3})
+    assert caught.value.remedy == "did you mean 'random_erasing'?"
+    with pytest.raises(UsageError, match="no argument 'views'"):
+        overrides_of({"views": 1}, None, function="train", arguments=[])
+
+
+def fill(*words: str) -> None:
+    args = build_parser("train").parse_args(["d", *words])
+    fill_from_environment(Arguments.of(train.add_arguments), args)
+
+
+def test_two_names_with_two_values_are_refused_wherever_they_are_written(monkeypatch, tmp_path):
+    file = tmp_path / "both.toml"
+    file.write_text("smoothing = 0.1\nlabel_smoothing = 0.2\n")
+    with pytest.raises(UsageError, match="two names of one setting"):
+        fill("--config", str(file))
+    monkeypatch.setenv("RESLAB_SMOOTHING", "0.1")
+    monkeypatch.setenv("RESLAB_LABEL_SMOOTHING", "0.2")
+    with pytest.raises(UsageError, match="two names of one setting"):
+        fill()
+    damaged = {"recipe": {"smoothing": 1, "label_smoothing": 2}}
+    assert current_config(damaged) == damaged

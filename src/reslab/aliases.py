@@ -7,7 +7,10 @@ run, and as a keyword in Python. It is shown nowhere.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
+import operator
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -73,20 +76,36 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     found = dict(config)
     for part, nested in (("recipe", "augment"), ("request", "overrides")):
-        if isinstance(value := found.get(part), Mapping):
-            found[part] = current_names(value)
-            if isinstance(inner := found[part].get(nested), Mapping):
-                found[part][nested] = current_names(inner)
+        with contextlib.suppress(UsageError):  # two names of one setting: damaged
+            if isinstance(value := found.get(part), Mapping):
+                fields = current_names(value)
+                if isinstance(inner := fields.get(nested), Mapping):
+                    fields[nested] = current_names(inner)
+                found[part] = fields
     return found
 
 
+def former_flags() -> dict[str, str]:
+    """Return the flags that were, with the flags that are: "--clip" -> "--clip-grad-norm"."""
+    pairs = [(old.replace("_", "-"), new.replace("_", "-")) for old, new in OLD_NAMES.items()]
+    flags = {f"--{old}": f"--{new}" for old, new in pairs}
+    return flags | {f"--no-{old}": f"--no-{new}" for old, new in pairs}
+
+
 def accept_old_names(cls: type[Class]) -> type[Class]:
-    """Let a dataclass take its fields under their older names as well."""
+    """Let a dataclass take its fields under their older names, and read them by those."""
     init = cls.__init__
+    fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
 
     @functools.wraps(init)
     def renamed(self: Class, *args: Any, **values: Any) -> None:
+        if fields <= values.keys():  # dataclasses.replace: what was, and what is to change
+            for old in [name for name in values if name not in fields and name in OLD_NAMES]:
+                values[OLD_NAMES[old]] = values.pop(old)
         init(self, *args, **current_names(values))
 
     cls.__init__ = renamed  # type: ignore[assignment]
+    for old, new in OLD_NAMES.items():
+        if new in fields:
+            setattr(cls, old, property(operator.attrgetter(new)))
     return cls

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class ReslabError(Exception):
@@ -68,14 +68,25 @@ class StoppedError(ReslabError):
         self.exit_code = 128 + signal_number
 
 
-def nearest(word: str, allowed: Iterable[str]) -> str:
-    """Return ``did you mean 'x'?`` for a near miss, or an empty string."""
-    close = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else ""
+def nearest(word: str, allowed: Iterable[str], former: Mapping[str, str] | None = None) -> str:
+    """Return ``did you mean 'x'?`` for a near miss, or an empty string.
+
+    Args:
+        word: what was written.
+        allowed: the names there are.
+        former: former names -> those of today; who nearly writes one is told today's.
+    """
+    former = former or {}
+    names = list(dict.fromkeys(former.get(name, name) for name in allowed))
+    close = difflib.get_close_matches(word, [*names, *former], n=1, cutoff=0.6)
+    return f"did you mean '{former.get(close[0], close[0])}'?" if close else ""
 
 
-def unknown(what: str, word: str, allowed: Iterable[str]) -> UsageError:
-    """Build the error for a name that is not among those allowed."""
-    names = sorted(allowed)
+def unknown(
+    what: str, word: str, allowed: Iterable[str], former: Mapping[str, str] | None = None
+) -> UsageError:
+    """Build the error for a name that is not among those allowed (see `nearest`)."""
+    names = sorted(set(allowed) - set(former or {}))
     shown = ", ".join(names[:12]) + (f", ... ({len(names)} in all)" if len(names) > 12 else "")
-    return UsageError(f"unknown {what} '{word}' (known: {shown})", remedy=nearest(word, names))
+    hint = nearest(word, names, former)
+    return UsageError(f"unknown {what} '{word}' (known: {shown})", remedy=hint)

@@ -34,16 +34,18 @@ FAMILIES = {
     "keras_preact_3_4_6": 57,
     "airbench94": 32,
 }
+# "eager" is torch itself, "compiled" takes half a minute to build: they have tests of their own.
 EXTRAS = {name: RUNTIMES[name] for name in RUNTIMES if RUNTIMES[name].packages}
 OTHERS = [
     pytest.param(
         name,
         marks=pytest.mark.skipif(
-            importlib.util.find_spec(EXTRAS[name].packages[0]) is None,
-            reason=f"needs pip install 'reslab[{EXTRAS[name].extra}]'",
+            any(importlib.util.find_spec(package) is None for package in kind.packages),
+            reason=f"needs pip install 'reslab[{kind.extra}]'",
         ),
     )
-    for name in EXTRAS
+    for name, kind in ((name, RUNTIMES[name]) for name in RUNTIMES)
+    if name not in ("eager", "compiled")
 ]
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
-from reslab.aliases import old_names_of
+from reslab.aliases import former_flags, old_names_of
 from reslab.errors import UsageError, nearest
 
 
@@ -123,5 +123,6 @@ class Parser(argparse.ArgumentParser):
                 return
             flag = word.split("=", 1)[0]
             if flag.startswith("--") and flag not in known:
-                hint = nearest(flag, known) or f"see '{self.prog} --help'"
+                former = {old: new for old, new in former_flags().items() if old in known}
+                hint = nearest(flag, known, former) or f"see '{self.prog} --help'"
                 raise UsageError(f"{self.prog}: unknown flag '{flag}'", remedy=hint)

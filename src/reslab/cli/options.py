@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reslab.aliases import current_names, former_flags
 from reslab.cli.arguments import Arguments, is_switch
 from reslab.errors import UsageError, unknown
 
@@ -131,17 +132,24 @@ def fill_from_environment(arguments: Arguments, args: argparse.Namespace) -> Non
     # RESLAB_DATA is where data sets are kept, not which one is meant.
     for name in ("help", "config", "debug", "resume", "data"):
         actions.pop(name, None)
+    written = {}
     for name, action in actions.items():
         variable = PREFIX + name.replace("-", "_").upper()
         value = os.environ.get(variable, "").strip()  # one that is empty is not set
-        if getattr(args, action.dest) is None and value:
-            setattr(args, action.dest, _convert(action, value, variable))
+        if value:
+            written[name.replace("-", "_")] = value
+            if getattr(args, action.dest) is None:
+                setattr(args, action.dest, _convert(action, value, variable))
+    current_names(written)  # refuses a setting with two values under two names
     if args.config is None:
         return
-    for key, value in _read_toml(args.config).items():
+    in_file = _read_toml(args.config)
+    current_names({key.replace("-", "_"): value for key, value in in_file.items()})
+    for key, value in in_file.items():
         name = key.replace("_", "-")
         if name not in actions:
-            raise unknown(f"setting in {args.config}", key, actions)
+            former = {old[2:]: new[2:] for old, new in former_flags().items() if old[2:] in actions}
+            raise unknown(f"setting in {args.config}", key, actions, former)
         if getattr(args, actions[name].dest) is None:
             where = f"{key} in {args.config}"
             setattr(args, actions[name].dest, _convert(actions[name], value, where))

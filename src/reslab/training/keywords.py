@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reslab.aliases import current_names
+from reslab.aliases import OLD_NAMES, current_names
 from reslab.errors import UsageError, nearest
 from reslab.settings import settings_of
 from reslab.training.recipe import Recipe
@@ -65,10 +65,10 @@ def overrides_of(
         UsageError: no such field, or one that both give with different values.
     """
     known = {setting.name for setting in settings_of(Recipe)}
-    fields, joined = current_names(fields), current_names(overrides or {})
     for name in fields:
-        if name not in known:
+        if OLD_NAMES.get(name, name) not in known:
             raise _unknown(name, [*arguments, *sorted(known)], function)
+    fields, joined = current_names(fields), current_names(overrides or {})
     for name, value in fields.items():
         if name in joined and joined[name] != value:
             raise UsageError(
@@ -92,5 +92,6 @@ def _unknown(name: str, known: Sequence[str], function: str) -> UsageError:
             f"it is a field of Request: reslab.api.train_request(Request(data=..., {name}=...))"
         )
         return UsageError(problem, remedy=remedy)
-    hint = nearest(name, known) or "its docstring and `reslab train --help` list them"
+    former = {old: new for old, new in OLD_NAMES.items() if new in known}
+    hint = nearest(name, known, former) or "its docstring and `reslab train --help` list them"
     return UsageError(problem, remedy=hint)

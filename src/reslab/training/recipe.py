@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from reslab import dataclass_json
-from reslab.aliases import accept_old_names, current_names
+from reslab.aliases import OLD_NAMES, accept_old_names, current_names
 from reslab.data.augment import Augment, AugmentFields
 from reslab.errors import UsageError, unknown
 from reslab.settings import (
@@ -407,7 +407,8 @@ def override(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     changes = current_names(changes)
     for name in changes:
         if name not in known:
-            raise unknown("recipe field", name, known)
+            former = {old: new for old, new in OLD_NAMES.items() if new in known}
+            raise unknown("recipe field", name, known, former)
     values = {name: known[name].fitting(value) for name, value in changes.items()}
     views = {each.name for each in settings_of(Augment)}
     augment = dataclasses.replace(recipe.augment, **{k: v for k, v in values.items() if k in views})
