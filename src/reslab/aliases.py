@@ -8,7 +8,6 @@ run, and as a keyword in Python. It is shown nowhere.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import operator
 from collections.abc import Mapping
@@ -95,7 +94,8 @@ def former_flags() -> dict[str, str]:
 def accept_old_names(cls: type[Class]) -> type[Class]:
     """Let a dataclass take its fields under their older names, and read them by those."""
     init = cls.__init__
-    fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    # Not by `dataclasses`, whose `copy` may be a file of the working folder (see `import_path`).
+    fields = set(cls.__dataclass_fields__)  # type: ignore[attr-defined]
 
     @functools.wraps(init)
     def renamed(self: Class, *args: Any, **values: Any) -> None:
