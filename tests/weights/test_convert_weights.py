@@ -16,6 +16,7 @@ from reslab.networks.network import Network, build
 from reslab.weights import LAYOUTS, MisfitError, convert, to_layout
 from reslab.weights.layout import Layout
 from reslab.weights.read import Weights
+from reslab.weights.recognise import _possible
 
 SMALL = ("resnet18", "resnet20", "resnet20_b", "resnet50_v15", "squeezenet1_1")
 
@@ -31,11 +32,14 @@ def weights(tensors: dict[str, torch.Tensor], **config: Any) -> Weights:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_names_every_tensor_once(layout):
-    """The names of every network that it has are one to one."""
+    """The names of every network that it has are one to one, and leave it possible."""
+    candidates = [(LAYOUTS[layout], networks.entry(name).spec) for name in LAYOUTS[layout].networks]
     for name in LAYOUTS[layout].networks:
         with torch.device("meta"):
             made = build(networks.entry(name).spec)
         keys = LAYOUTS[layout].keys(made)
+        theirs = {keys[key]: value for key, value in made.state_dict().items()}
+        assert name in [spec.name for _, spec in _possible(candidates, theirs)]
         assert list(keys) == list(made.state_dict())
         assert len(set(keys.values())) == len(keys), name
 

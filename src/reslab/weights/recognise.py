@@ -106,23 +106,32 @@ def _possible(
 ) -> list[tuple[Layout, NetworkSpec]]:
     """Leave out, before they are built, networks that share no kind of name or are far deeper.
 
-    Kinds of names (numbers aside) are those of the first network of a family in a layout.
+    Kinds of names (numbers aside) are those of the first network of a family in a layout, for
+    each of its variants: Inception v4 has other names than Inception-ResNet.
     """
     kinds = {f".{_kind_of_name(name)}" for name in tensors}
-    shared: dict[tuple[str, type[NetworkSpec]], bool] = {}
+    shared: dict[tuple[object, ...], bool] = {}
     found = []
     for layout, spec in candidates:
         if isinstance(spec, ResNetSpec):
             blocks = sum(stage.depth for stage in spec.stages)
             if TENSORS_OF_BLOCK * blocks > DEEPER * len(tensors):
                 continue
-        family = (layout.name, type(spec))
+        family = (layout.name, type(spec), *_variant(spec))
         if family not in shared:
             own = {f".{_kind_of_name(each.name)}" for each in _signature(layout.name, spec).tensors}
             shared[family] = any(kind.endswith(tuple(own)) for kind in kinds)
         if shared[family]:
             found.append((layout, spec))
     return found
+
+
+def _variant(spec: NetworkSpec) -> tuple[str, ...]:
+    """Return the words of a specification besides its name: what is not a number decides names."""
+    values = (
+        getattr(spec, field.name) for field in dataclasses.fields(spec) if field.name != "name"
+    )
+    return tuple(value for value in values if isinstance(value, str))
 
 
 def _kind_of_name(name: str) -> str:
